@@ -1,0 +1,60 @@
+//! Every size and count on the wire, each with its reason. Nothing else in the workspace repeats one.
+//!
+//! Limits that only concern one node's own resources (caches, queues, timeouts) live in that node;
+//! these are the ones on which peers must agree, because a record that one node takes and another
+//! refuses would split the network.
+
+/// Largest record, in bytes of canonical form: a long description in six languages fits ten times.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest activity or request body, in bytes: a record inline, its proposal and the wrapper.
+pub const ACTIVITY_BYTES_MAX: usize = 256 * 1024;
+
+/// Deepest nesting of objects and arrays; the outermost counts as 1.
+pub const JSON_DEPTH_MAX: usize = 32;
+
+/// Most members and array elements in one document, all levels together.
+pub const JSON_MEMBERS_MAX: usize = 2_000;
+
+/// Longest text or member name, in bytes of UTF-8.
+pub const JSON_STRING_BYTES_MAX: usize = 16 * 1024;
+
+/// Largest integer that every JSON implementation keeps exactly: 2^53 - 1 (RFC 7493, 2.2).
+pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
+
+/// Longest `localId`, in characters.
+pub const LOCAL_ID_CHARS_MAX: usize = 96;
+
+/// Longest DID, in bytes: a host name of 253 and some path.
+pub const DID_BYTES_MAX: usize = 512;
+
+/// Most entries in one key log: a rotation a month for eighty years.
+pub const LOG_ENTRIES_MAX: usize = 1_000;
+
+/// Largest key log, in bytes of JSON lines.
+pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most branches of one forked key log that a node keeps: its own and seven as evidence.
+pub const LOG_BRANCHES_MAX: usize = 8;
+
+/// Most record keys that one log entry lists.
+pub const RECORD_KEYS_MAX: usize = 16;
+
+/// How far ahead of our clock a record or log entry may be dated before it is parked until due, in seconds.
+pub const CLOCK_SKEW_SECONDS_MAX: i64 = 600;
+
+/// Most ids in one `fetch`.
+pub const FETCH_IDS_MAX: usize = 500;
+
+/// Most rows in one page of the change feed.
+pub const CHANGES_ROWS_MAX: usize = 1_000;
+
+/// Longest a peer may ask the change feed to wait for news, in seconds.
+pub const CHANGES_WAIT_SECONDS_MAX: u64 = 30;
+
+/// Added to the highest `seq` seen after a restore, a move or a recovery, so that a version number
+/// whose record was lost is never given twice.
+pub const SEQ_JUMP: u64 = 1_000;
+
+/// How long the bodies of withdrawn versions are kept before they are erased, in days.
+pub const WITHDRAWN_BODY_DAYS: i64 = 30;
