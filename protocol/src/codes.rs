@@ -17,6 +17,7 @@ pub mod language;
 mod lists;
 mod topics;
 
+pub use language::{language_tag, primary_language};
 pub use lists::{
     AUDIENCES, BUILDING_BLOCKS, CAPACITY, CERTIFICATE_KINDS, COST_KINDS, LEVELS, MATURITY, MODES,
     OFFERING_KINDS, ORGANIZATION_KINDS, SDG_TARGETS, SECTORS_DAC, SOLUTION_KINDS,

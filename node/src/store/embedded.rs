@@ -1,0 +1,146 @@
+//! The engine on disk: sled 0.34, made to keep what it acknowledged.
+//!
+//! sled's flush on Linux ends in `sync_file_range`, which does not survive a power cut, so a commit
+//! also calls `sync_data` on sled's file; and values that sled sets apart as blobs are written
+//! without any sync, so a commit syncs those too (docs/decisions/0002-sled.md).
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::StoreError;
+use super::engine::{Batch, Engine, Row, Rows};
+
+/// Bytes of pages that sled keeps in memory.
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A sled database in a folder.
+#[derive(Debug)]
+pub struct Embedded {
+    rows: sled::Db,
+    file: File,
+    folder: PathBuf,
+    synced_blobs: Mutex<BTreeSet<OsString>>,
+}
+
+impl Embedded {
+    /// Opens the database in `folder`, or makes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another process has it open; [`StoreError::Unusable`] if the folder
+    /// cannot be written or read; [`StoreError::Corrupt`] if its content is damaged.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let unusable = |error: io::Error| StoreError::Unusable {
+            folder: folder.to_owned(),
+            reason: error.to_string(),
+        };
+        fs::create_dir_all(folder).map_err(unusable)?;
+        // sled says of a read-only folder only that it could not lock it.
+        let probe = folder.join(".writable");
+        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(unusable)?;
+        let rows = sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .open()
+            .map_err(|error| match error {
+                sled::Error::Io(error) if is_lock(&error) => {
+                    StoreError::Locked { folder: folder.to_owned() }
+                }
+                sled::Error::Io(error) => unusable(error),
+                error => StoreError::from(error),
+            })?;
+        let file = File::open(folder.join("db")).map_err(unusable)?;
+        Ok(Self { rows, file, folder: folder.to_owned(), synced_blobs: Mutex::default() })
+    }
+
+    fn sync_blobs(&self) -> Result<(), StoreError> {
+        let folder = self.folder.join("blobs");
+        let mut synced = self.synced_blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = BTreeSet::new();
+        let mut is_new = false;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !synced.contains(&name) {
+                match File::open(entry.path()) {
+                    Ok(blob) => blob.sync_data()?,
+                    // sled removes a blob when its value goes.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                is_new = true;
+            }
+            present.insert(name);
+        }
+        if is_new {
+            File::open(&folder)?.sync_all()?;
+        }
+        *synced = present;
+        Ok(())
+    }
+}
+
+fn is_lock(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+}
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => Self::Io(error),
+            error => Self::Corrupt { detail: error.to_string() },
+        }
+    }
+}
+
+impl Engine for Embedded {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.rows.get(key)?.map(|value| value.to_vec()))
+    }
+
+    fn range(&self, from: &[u8], to: &[u8]) -> Rows<'_> {
+        if from >= to {
+            return Box::new(std::iter::empty());
+        }
+        let rows = self.rows.range(from.to_vec()..to.to_vec());
+        Box::new(rows.map(|row| {
+            let (key, value) = row?;
+            Ok((key.to_vec(), value.to_vec()))
+        }))
+    }
+
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError> {
+        if from >= to {
+            return Ok(None);
+        }
+        match self.rows.range(from.to_vec()..to.to_vec()).next_back() {
+            Some(row) => {
+                let (key, value) = row?;
+                Ok(Some((key.to_vec(), value.to_vec())))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut changes = sled::Batch::default();
+        for (key, value) in batch {
+            match value {
+                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
+                None => changes.remove(key.as_slice()),
+            }
+        }
+        self.rows.apply_batch(changes)?;
+        self.rows.flush()?;
+        self.file.sync_data()?;
+        self.sync_blobs()
+    }
+
+    fn size_on_disk(&self) -> Result<u64, StoreError> {
+        Ok(self.rows.size_on_disk()?)
+    }
+}

@@ -1,0 +1,91 @@
+//! What a store needs of an engine: ordered bytes, read freely, written in atomic batches that are
+//! durable when [`Engine::commit`] returns. Engines know no rules and no records.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use super::StoreError;
+
+/// One row.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Rows in key order; a disk fault ends the iteration as an error, never as an end.
+pub type Rows<'e> = Box<dyn Iterator<Item = Result<Row, StoreError>> + Send + 'e>;
+
+/// Changes that are applied together: a value to put, or `None` to remove.
+pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// An ordered map from bytes to bytes. `tests` in this folder hold every engine to this contract.
+pub trait Engine: Send + Sync + 'static {
+    /// The value under a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The rows with `from <= key < to`, in order.
+    fn range(&self, from: &[u8], to: &[u8]) -> Rows<'_>;
+
+    /// The last row with `from <= key < to`.
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError>;
+
+    /// Applies all of the batch or nothing. When it returns, the batch survives a power cut.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Bytes on disk.
+    fn size_on_disk(&self) -> Result<u64, StoreError>;
+}
+
+/// The engine of tests and simulations: nothing survives the process.
+#[derive(Debug, Default)]
+pub struct Memory(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl Memory {
+    /// A copy of what is held, as a disk image to start another node from.
+    pub fn image(&self) -> Self {
+        Self(RwLock::new(self.read().clone()))
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for Memory {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read().get(key).cloned())
+    }
+
+    fn range(&self, from: &[u8], to: &[u8]) -> Rows<'_> {
+        if from >= to {
+            return Box::new(std::iter::empty());
+        }
+        let rows: Vec<_> = self
+            .read()
+            .range(from.to_vec()..to.to_vec())
+            .map(|(key, value)| Ok((key.clone(), value.clone())))
+            .collect();
+        Box::new(rows.into_iter())
+    }
+
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError> {
+        if from >= to {
+            return Ok(None);
+        }
+        let rows = self.read();
+        let last = rows.range(from.to_vec()..to.to_vec()).next_back();
+        Ok(last.map(|(key, value)| (key.clone(), value.clone())))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in batch {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(())
+    }
+
+    fn size_on_disk(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}

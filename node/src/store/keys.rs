@@ -1,0 +1,197 @@
+//! How rows are named on disk. The first byte is the table; the rest sorts as the rows are read.
+//!
+//! These names are kept from release to release: a change here is a new schema version.
+
+use protocol::id::{EntryHash, LocalId, RecordId, Scid, VersionHash};
+use protocol::time::Timestamp;
+
+/// Schema version, epoch, the number of the next change.
+const META: u8 = b'M';
+/// SCID → what is known of an author.
+const AUTHOR: u8 = b'A';
+/// SCID, number, hash → an entry of the author's log, of whatever branch.
+const ENTRY: u8 = b'L';
+/// SCID, number, hash → an entry that fits nothing yet.
+const ORPHAN: u8 = b'O';
+/// SCID → the author's witness proofs.
+const WITNESS: u8 = b'W';
+/// SCID, local id, slot → the version held.
+const HELD: u8 = b'R';
+/// Version hash → the row that has its bytes.
+const VERSION: u8 = b'V';
+/// Version hash → a version that lost a tie: evidence.
+const TWIN: u8 = b'E';
+/// SCID, local id, slot, day → the version that was held at the end of that day.
+const PAST: u8 = b'H';
+/// SCID, hash → a record that cannot be judged yet.
+const PARKED: u8 = b'P';
+/// Time, hash → a record or entry dated ahead.
+const AHEAD: u8 = b'D';
+/// Number → what changed.
+const CHANGE: u8 = b'C';
+/// Name → something that another module keeps: peers, followers, organisations, deliveries.
+const NAMED: u8 = b'N';
+
+pub(super) fn meta(name: &str) -> Vec<u8> {
+    key(META, &[name.as_bytes()])
+}
+
+pub(super) fn author(scid: &Scid) -> Vec<u8> {
+    key(AUTHOR, &[scid.as_digest()])
+}
+
+pub(super) fn authors() -> Vec<u8> {
+    vec![AUTHOR]
+}
+
+pub(super) fn entries(scid: &Scid) -> Vec<u8> {
+    key(ENTRY, &[scid.as_digest()])
+}
+
+pub(super) fn entry(scid: &Scid, number: u32, hash: &EntryHash) -> Vec<u8> {
+    key(ENTRY, &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()])
+}
+
+pub(super) fn orphans(scid: &Scid) -> Vec<u8> {
+    key(ORPHAN, &[scid.as_digest()])
+}
+
+pub(super) fn orphan(scid: &Scid, number: u32, hash: &EntryHash) -> Vec<u8> {
+    key(ORPHAN, &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()])
+}
+
+pub(super) fn witness(scid: &Scid) -> Vec<u8> {
+    key(WITNESS, &[scid.as_digest()])
+}
+
+/// All versions held of all records.
+pub(super) fn all_held() -> Vec<u8> {
+    vec![HELD]
+}
+
+pub(super) fn held_by(scid: &Scid) -> Vec<u8> {
+    key(HELD, &[scid.as_digest()])
+}
+
+pub(super) fn held_of(id: &RecordId) -> Vec<u8> {
+    // No local id contains a zero byte, so no id's rows stand among another's.
+    key(HELD, &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]])
+}
+
+pub(super) fn held(id: &RecordId, slot: &[u8; 32]) -> Vec<u8> {
+    let mut key = held_of(id);
+    key.extend_from_slice(slot);
+    key
+}
+
+/// The record that a row of [`held`] belongs to.
+pub(super) fn id_of_held(key: &[u8]) -> Option<RecordId> {
+    let author = key.get(1..33)?.try_into().ok()?;
+    let local = key.get(33..key.len().checked_sub(33)?)?;
+    Some(RecordId {
+        author: Scid::from_digest(author),
+        local: LocalId::parse(std::str::from_utf8(local).ok()?).ok()?,
+    })
+}
+
+/// The slot at the end of a row of [`held`].
+pub(super) fn slot_of_held(key: &[u8]) -> Option<[u8; 32]> {
+    key.get(key.len().checked_sub(32)?..)?.try_into().ok()
+}
+
+pub(super) fn version(hash: &VersionHash) -> Vec<u8> {
+    key(VERSION, &[hash.as_digest()])
+}
+
+pub(super) fn twins_of(scid: &Scid) -> Vec<u8> {
+    key(TWIN, &[scid.as_digest()])
+}
+
+pub(super) fn twin(id: &RecordId, hash: &VersionHash) -> Vec<u8> {
+    key(TWIN, &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0], hash.as_digest()])
+}
+
+pub(super) fn past_of(id: &RecordId) -> Vec<u8> {
+    key(PAST, &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]])
+}
+
+pub(super) fn past(id: &RecordId, slot: &[u8; 32], day: i64) -> Vec<u8> {
+    let mut key = past_of(id);
+    key.extend_from_slice(slot);
+    key.extend_from_slice(&sortable(day));
+    key
+}
+
+pub(super) fn parked_by(scid: &Scid) -> Vec<u8> {
+    key(PARKED, &[scid.as_digest()])
+}
+
+pub(super) fn parked(scid: &Scid, hash: &VersionHash) -> Vec<u8> {
+    key(PARKED, &[scid.as_digest(), hash.as_digest()])
+}
+
+pub(super) fn all_parked() -> Vec<u8> {
+    vec![PARKED]
+}
+
+pub(super) fn all_ahead() -> Vec<u8> {
+    vec![AHEAD]
+}
+
+pub(super) fn ahead(due: Timestamp, digest: &[u8; 32]) -> Vec<u8> {
+    key(AHEAD, &[&sortable(due.unix_seconds()), digest])
+}
+
+/// What is due at `now`: everything before this key.
+pub(super) fn ahead_until(now: Timestamp) -> Vec<u8> {
+    key(AHEAD, &[&sortable(now.unix_seconds().saturating_add(1))])
+}
+
+pub(super) fn change(number: u64) -> Vec<u8> {
+    key(CHANGE, &[&number.to_be_bytes()])
+}
+
+pub(super) fn number_of_change(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
+}
+
+/// A row of another module: a table name and a key within it.
+pub(super) fn named(table: &str, name: &[u8]) -> Vec<u8> {
+    key(NAMED, &[table.as_bytes(), &[0], name])
+}
+
+fn key(table: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(table);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// A signed number whose bytes sort as it does.
+fn sortable(number: i64) -> [u8; 8] {
+    (number.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::{RecordId, Scid};
+
+    use super::{held, held_of, id_of_held, slot_of_held, sortable};
+
+    #[test]
+    fn a_held_row_gives_back_its_record_and_slot() {
+        let id = RecordId::parse(&format!("{}/cert-101", Scid::of(b"x"))).unwrap();
+        let row = held(&id, &[7; 32]);
+        assert!(row.starts_with(&held_of(&id)));
+        assert_eq!((id_of_held(&row), slot_of_held(&row)), (Some(id), Some([7; 32])));
+        assert_eq!(id_of_held(&row[..20]), None);
+    }
+
+    #[test]
+    fn numbers_sort_as_bytes_below_and_above_zero() {
+        let numbers = [i64::MIN, -1, 0, 1, i64::MAX];
+        assert!(numbers.map(sortable).is_sorted());
+    }
+}

@@ -1,0 +1,124 @@
+//! What rows contain, and how they are written.
+
+use protocol::acceptance::Rank;
+use protocol::envelope::Status;
+use protocol::id::VersionHash;
+use protocol::time::Timestamp;
+
+use super::StoreError;
+
+/// Level 3 is where a record of 2 kB stops shrinking noticeably.
+const ZSTD_LEVEL: i32 = 3;
+/// No record unpacks to more than this; a damaged row must not ask for memory.
+const UNPACKED_BYTES_MAX: usize = protocol::limits::LOG_BYTES_MAX;
+
+/// A version that is held, with its bytes packed.
+#[derive(Debug, Clone)]
+pub struct HeldRow {
+    /// Its number and digest.
+    pub rank: Rank,
+    /// Active or withdrawn.
+    pub status: Status,
+    /// Its place in the change log.
+    pub change: u64,
+    /// When it came.
+    pub received: Timestamp,
+    pub(super) packed: Vec<u8>,
+}
+
+const ROW_FORM: u8 = 1;
+const ROW_HEAD_BYTES: usize = 1 + 1 + 8 + 8 + 8 + 32;
+
+impl HeldRow {
+    /// The canonical form of the record.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the row does not unpack to the bytes that its digest names.
+    pub fn canonical(&self) -> Result<Vec<u8>, StoreError> {
+        let bytes = unpack(&self.packed)?;
+        if VersionHash::of(&bytes) != self.rank.hash {
+            return Err(corrupt("a record that is not what its digest says"));
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut row = Vec::with_capacity(ROW_HEAD_BYTES + self.packed.len());
+        row.push(ROW_FORM);
+        row.push(u8::from(self.status == Status::Withdrawn));
+        row.extend_from_slice(&self.rank.seq.to_be_bytes());
+        row.extend_from_slice(&self.change.to_be_bytes());
+        row.extend_from_slice(&self.received.unix_seconds().to_be_bytes());
+        row.extend_from_slice(self.rank.hash.as_digest());
+        row.extend_from_slice(&self.packed);
+        row
+    }
+
+    pub(super) fn read(row: &[u8]) -> Result<Self, StoreError> {
+        Self::read_checked(row).ok_or_else(|| corrupt("a row of a record"))
+    }
+
+    fn read_checked(row: &[u8]) -> Option<Self> {
+        let (head, packed) = row.split_at_checked(ROW_HEAD_BYTES)?;
+        let number = |from: usize| Some(u64::from_be_bytes(head.get(from..from + 8)?.try_into().ok()?));
+        if head.first() != Some(&ROW_FORM) {
+            return None;
+        }
+        Some(Self {
+            status: if head.get(1) == Some(&1) { Status::Withdrawn } else { Status::Active },
+            rank: Rank {
+                seq: number(2)?,
+                hash: VersionHash::from_digest(head.get(26..58)?.try_into().ok()?),
+            },
+            change: number(10)?,
+            received: Timestamp::from_unix_seconds(number(18)?.cast_signed()),
+            packed: packed.to_vec(),
+        })
+    }
+}
+
+/// What changed, as a row of the change log.
+#[derive(Debug, Clone)]
+pub(super) enum ChangeRow {
+    /// A version came to be held: the key of its row.
+    Held(Vec<u8>),
+    /// An entry of an author's log came to be held: the key of its row.
+    Entry(Vec<u8>),
+    /// What counts of a record may have changed without a new version: the prefix of its rows.
+    Judged(Vec<u8>),
+}
+
+impl ChangeRow {
+    pub(super) fn write(&self) -> Vec<u8> {
+        let (form, key) = match self {
+            Self::Held(key) => (b'r', key),
+            Self::Entry(key) => (b'l', key),
+            Self::Judged(key) => (b'j', key),
+        };
+        [&[form], key.as_slice()].concat()
+    }
+
+    pub(super) fn read(row: &[u8]) -> Result<Self, StoreError> {
+        match row.split_first() {
+            Some((b'r', key)) => Ok(Self::Held(key.to_vec())),
+            Some((b'l', key)) => Ok(Self::Entry(key.to_vec())),
+            Some((b'j', key)) => Ok(Self::Judged(key.to_vec())),
+            _ => Err(corrupt("a row of the change log")),
+        }
+    }
+}
+
+pub(super) fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt { detail: format!("the store holds {what}") }
+}
+
+pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    Ok(zstd::bulk::compress(bytes, ZSTD_LEVEL)?)
+}
+
+pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let damaged = || corrupt("a row that does not unpack");
+    let bytes = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().ok_or_else(damaged)?;
+    let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= UNPACKED_BYTES_MAX).ok_or_else(damaged)?;
+    zstd::bulk::decompress(packed, bytes).map_err(|_| damaged())
+}
