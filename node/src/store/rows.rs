@@ -2,10 +2,13 @@
 
 use protocol::acceptance::Rank;
 use protocol::envelope::Status;
-use protocol::id::VersionHash;
+use protocol::id::{Scid, VersionHash};
+use protocol::identity::LogState;
 use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::transaction::Reader;
+use super::{StoreError, keys};
 
 /// Level 3 is where a record of 2 kB stops shrinking noticeably.
 const ZSTD_LEVEL: i32 = 3;
@@ -74,6 +77,45 @@ impl HeldRow {
             received: Timestamp::from_unix_seconds(number(18)?.cast_signed()),
             packed: packed.to_vec(),
         })
+    }
+}
+
+/// What is known of an author.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct AuthorRow {
+    /// What the log says by the line that this node goes by, as [`LogState::to_stored`] writes it.
+    pub(super) head: Option<String>,
+    /// The log is forked.
+    pub(super) is_disputed: bool,
+    /// The operator chose the line.
+    pub(super) is_pinned: bool,
+    /// One key signed two versions with one number.
+    pub(super) has_twins: bool,
+    /// Records were refused because too many waited: reconcile when the log comes.
+    pub(super) is_incomplete: bool,
+    /// Records that wait.
+    pub(super) parked: u64,
+}
+
+impl AuthorRow {
+    pub(super) fn read(rows: &(impl Reader + ?Sized), scid: &Scid) -> Result<Self, StoreError> {
+        match rows.get(&keys::author(scid))? {
+            None => Ok(Self::default()),
+            Some(row) => serde_json::from_slice(&row).map_err(|_| corrupt("an author that does not read")),
+        }
+    }
+
+    pub(super) fn write(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self).map_err(|_| corrupt("an author that cannot be written"))
+    }
+
+    /// What the log says; `None` if no log is held.
+    pub(super) fn state(&self) -> Result<Option<LogState>, StoreError> {
+        self.head
+            .as_deref()
+            .map(|head| LogState::from_stored(head.as_bytes()).map_err(|_| corrupt("a log state that does not read")))
+            .transpose()
     }
 }
 

@@ -1,0 +1,269 @@
+//! A node's settings: one file, checked whole. The only reader of the environment.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The name of the settings file within a node's folder.
+pub const FILE: &str = "baraza.toml";
+
+/// Where a command finds its node if it is not told.
+#[expect(clippy::disallowed_methods, reason = "this is the environment's one reader")]
+pub fn default_folder() -> PathBuf {
+    std::env::var("BARAZA_DIR").map_or_else(|_| PathBuf::from("baraza-data"), PathBuf::from)
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The folder holds no node.
+    #[error("there is no node in {}: make one with `baraza init {} --name … --url …`", folder.display(), folder.display())]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has members that are unknown or of the wrong type.
+    #[error("{}: {reason}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        reason: String,
+    },
+    /// A setting cannot be what it is.
+    #[error("the setting {setting} {problem}")]
+    Setting {
+        /// Its name in the file.
+        setting: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// The settings as they stand in the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The node's name, for people.
+    pub name: String,
+    /// The address under which others reach the node.
+    pub url: String,
+    /// The language of pages for visitors who ask for none that we have.
+    #[serde(default = "default_language")]
+    pub language: String,
+    /// Where the node is at home (ISO 3166).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// The address to serve on; by default the host and port of `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// About what is published here.
+    #[serde(default)]
+    pub publishing: Publishing,
+    /// About other nodes.
+    #[serde(default)]
+    pub federation: Federation,
+}
+
+/// About what is published here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publishing {
+    /// The licence of records whose author names none.
+    #[serde(default = "default_licence")]
+    pub licence: String,
+}
+
+impl Default for Publishing {
+    fn default() -> Self {
+        Self { licence: default_licence() }
+    }
+}
+
+/// About other nodes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Federation {
+    /// Hosts and ports that are reached over plain http, for trials and closed networks.
+    #[serde(default)]
+    pub insecure_peers: Vec<String>,
+}
+
+fn default_language() -> String {
+    "en".to_owned()
+}
+
+fn default_licence() -> String {
+    "CC-BY-4.0".to_owned()
+}
+
+/// Settings that were checked whole, and the folder that they belong to.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's folder.
+    pub folder: PathBuf,
+    /// As in the file.
+    pub settings: Settings,
+    /// `url`, checked: an origin without path.
+    pub url: Url,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Peers reached over plain http.
+    pub insecure_peers: BTreeSet<(String, u16)>,
+}
+
+impl Config {
+    /// Reads and checks the settings of the node in `folder`.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(folder: &Path) -> Result<Self, ConfigError> {
+        let path = folder.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ConfigError::Missing { folder: folder.to_owned() });
+            }
+            Err(source) => return Err(ConfigError::File { path, source }),
+        };
+        let settings = toml::from_str(&text)
+            .map_err(|error| ConfigError::Form { path, reason: error.to_string() })?;
+        Self::check(folder, settings)
+    }
+
+    /// Checks settings before there is a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`].
+    pub fn check(folder: &Path, settings: Settings) -> Result<Self, ConfigError> {
+        let wrong = |setting, problem: &str| ConfigError::Setting { setting, problem: problem.to_owned() };
+        if settings.name.trim().is_empty() || settings.name.len() > 200 {
+            return Err(wrong("name", "must be a text of 1 to 200 bytes"));
+        }
+        let url = Url::parse(&settings.url)
+            .ok()
+            .filter(|url| {
+                matches!(url.scheme(), "https" | "http")
+                    && url.path() == "/"
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            })
+            .ok_or_else(|| wrong("url", "must be an address without a path, such as https://hub.example"))?;
+        let host = url.host().ok_or_else(|| wrong("url", "must name a host"))?;
+        let port = url.port_or_known_default().ok_or_else(|| wrong("url", "must name a port"))?;
+        if url.scheme() == "http" && !is_loopback(&host) {
+            return Err(wrong("url", "may be plain http only on loopback, for trials: use https"));
+        }
+        if matches!(&host, url::Host::Domain(name) if !name.contains('.') && *name != "localhost") {
+            return Err(wrong("url", "must have a dotted host name, such as hub.example"));
+        }
+        if protocol::codes::language_tag(&settings.language).is_none() {
+            return Err(wrong("language", "must be a BCP 47 language tag such as fr"));
+        }
+        if let Some(country) = &settings.country
+            && protocol::codes::geography::country(country).is_none()
+        {
+            return Err(wrong("country", "must be a country of ISO 3166 such as KE"));
+        }
+        let listen = match &settings.listen {
+            Some(listen) => listen
+                .parse()
+                .map_err(|_| wrong("listen", "must be an address and a port, such as 0.0.0.0:443"))?,
+            None => match &host {
+                url::Host::Ipv4(address) => SocketAddr::from((*address, port)),
+                url::Host::Ipv6(address) => SocketAddr::from((*address, port)),
+                url::Host::Domain(name) if is_localhost(name) => SocketAddr::from(([127, 0, 0, 1], port)),
+                url::Host::Domain(_) => SocketAddr::from(([0, 0, 0, 0], port)),
+            },
+        };
+        let insecure_peers = settings
+            .federation
+            .insecure_peers
+            .iter()
+            .map(|peer| {
+                let (host, port) = peer.rsplit_once(':')?;
+                Some((host.trim_matches(['[', ']']).to_ascii_lowercase(), port.parse().ok()?))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| wrong("federation.insecure_peers", "must list hosts with ports, such as \"127.0.0.1:8101\""))?;
+        Ok(Self { folder: folder.to_owned(), settings, url, listen, insecure_peers })
+    }
+
+    /// Writes the settings into the node's folder.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self) -> Result<(), ConfigError> {
+        let path = self.folder.join(FILE);
+        let text = toml::to_string_pretty(&self.settings)
+            .map_err(|error| ConfigError::Form { path: path.clone(), reason: error.to_string() })?;
+        fs::write(&path, text).map_err(|source| ConfigError::File { path, source })
+    }
+
+    /// The address of something on this node: `/actor` gives `https://hub.example/actor`.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url.as_str().trim_end_matches('/'))
+    }
+
+    /// The host, with a port where it is not the usual one, as `Host` headers and handles have it.
+    pub fn authority(&self) -> String {
+        self.url.authority().to_owned()
+    }
+
+    /// The host part of DIDs that are served here. did:webvh forbids IP addresses, so a node on
+    /// loopback is `node.localhost` there (docs/protocol.md, 3).
+    pub fn did_host(&self) -> (String, Option<u16>) {
+        let host = match self.url.host() {
+            Some(url::Host::Domain(name)) if name.contains('.') => name.to_owned(),
+            _ => "node.localhost".to_owned(),
+        };
+        (host, self.url.port())
+    }
+
+    /// Where the database is.
+    pub fn store_folder(&self) -> PathBuf {
+        self.folder.join("data").join("store")
+    }
+
+    /// Where the search index is; it can be rebuilt.
+    pub fn index_folder(&self) -> PathBuf {
+        self.folder.join("data").join("index")
+    }
+
+    /// Where secret keys are.
+    pub fn keys_folder(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// The socket by which commands reach the running node.
+    pub fn control_socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+}
+
+fn is_loopback(host: &url::Host<&str>) -> bool {
+    match host {
+        url::Host::Domain(name) => is_localhost(name),
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Whether a name means this machine, whatever a resolver would say (RFC 6761, 6.3).
+pub fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}

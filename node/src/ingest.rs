@@ -1,0 +1,144 @@
+//! The one door: every record and every key log entry, ours or foreign, comes in here.
+//!
+//! Parse, prove, then one transaction that asks the author's key ring and the rules and writes. The
+//! answer is given when that is durable. HTTP and engines are somebody else's.
+
+use std::sync::Arc;
+
+use protocol::envelope::{Envelope, EnvelopeError};
+use protocol::identity::{LogEntry, LogError, WitnessProofs};
+use protocol::verified::{Proven, VerifyError};
+
+use crate::clock::SharedClock;
+use crate::store::{LogReceipt, LogRefusal, Receipt, Refusal, Sender, Store, StoreError};
+
+/// Why something is not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The bytes are no record.
+    #[error(transparent)]
+    Malformed(#[from] EnvelopeError),
+    /// The bytes are no log entry, or the entry is not valid.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The signature does not fit, or the key does not count.
+    #[error(transparent)]
+    Unverified(#[from] VerifyError),
+    /// A bound was reached.
+    #[error("{0}")]
+    Full(String),
+    /// The disk, never the sender's fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Refusal> for IngestError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Verify(error) => Self::Unverified(error),
+            Refusal::Store(error) => Self::Store(error),
+            full @ Refusal::ParkedFull { .. } => Self::Full(full.to_string()),
+        }
+    }
+}
+
+impl From<LogRefusal> for IngestError {
+    fn from(refusal: LogRefusal) -> Self {
+        match refusal {
+            LogRefusal::Log(error) => Self::Log(error),
+            LogRefusal::Store(error) => Self::Store(error),
+            full @ LogRefusal::OrphansFull => Self::Full(full.to_string()),
+        }
+    }
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest {
+    store: Arc<Store>,
+    clock: SharedClock,
+}
+
+impl Ingest {
+    /// A door to a store, by a clock.
+    pub fn new(store: Arc<Store>, clock: SharedClock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Takes one record in. `sender` is the peer who handed it over, for bounds.
+    ///
+    /// # Errors
+    /// See [`IngestError`]; nothing of a refused record is kept.
+    pub async fn record(&self, bytes: &[u8], sender: Sender) -> Result<Receipt, IngestError> {
+        let proven = Envelope::parse(bytes)?.prove()?;
+        self.proven(proven, sender).await
+    }
+
+    /// Takes one record in that was read and proven already.
+    ///
+    /// # Errors
+    /// As [`Ingest::record`].
+    pub async fn proven(&self, proven: Proven, sender: Sender) -> Result<Receipt, IngestError> {
+        Ok(self.store.admit(proven, self.clock.now(), sender).await?)
+    }
+
+    /// Takes many records in: checked on all cores, written as one transaction. One bad record stops
+    /// none of the others; the receipts stand in the order given.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn records(
+        &self,
+        lines: Vec<Vec<u8>>,
+        sender: Sender,
+    ) -> Result<Vec<Result<Receipt, IngestError>>, StoreError> {
+        let checked = tokio::task::spawn_blocking(move || prove_all(&lines))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let mut refusals = Vec::with_capacity(checked.len());
+        let mut proven = Vec::with_capacity(checked.len());
+        for result in checked {
+            refusals.push(result.map(|good| proven.push(good)));
+        }
+        let mut receipts = self.store.admit_all(proven, self.clock.now(), sender).await?.into_iter();
+        let receipt = |()| receipts.next().map_or(Err(IngestError::Store(StoreError::Closed)), |receipt| Ok(receipt?));
+        Ok(refusals.into_iter().map(|refusal| refusal.and_then({
+            let mut receipt = receipt;
+            move |()| receipt(())
+        })).collect())
+    }
+
+    /// Takes one log entry in, with the witness proofs that came along.
+    ///
+    /// # Errors
+    /// See [`IngestError`].
+    pub async fn log_entry(&self, line: &[u8], proofs: &WitnessProofs) -> Result<LogReceipt, IngestError> {
+        let entry = LogEntry::parse(line)?;
+        Ok(self.store.learn(entry, proofs.clone(), self.clock.now()).await?)
+    }
+}
+
+/// Reads and proves records on as many threads as there are cores.
+fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Proven, IngestError>> {
+    let prove = |line: &Vec<u8>| -> Result<Proven, IngestError> { Ok(Envelope::parse(line)?.prove()?) };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = lines.len().div_ceil(threads).max(1);
+    if threads == 1 || lines.len() < 32 {
+        return lines.iter().map(prove).collect();
+    }
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = lines
+            .chunks(share)
+            .map(|share| (share.len(), scope.spawn(move || share.iter().map(prove).collect::<Vec<_>>())))
+            .collect();
+        let mut proven = Vec::with_capacity(lines.len());
+        for (length, share) in shares {
+            match share.join() {
+                Ok(share) => proven.extend(share),
+                // A panic in the checks is a defect of ours: these records are not taken, the rest is.
+                Err(_) => proven.extend((0..length).map(|_| Err(IngestError::Store(StoreError::Closed)))),
+            }
+        }
+        proven
+    })
+}

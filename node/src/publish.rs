@@ -1,0 +1,199 @@
+//! Publishing what belongs to this node: drafts become signed records and go through the one door.
+
+use std::sync::Arc;
+
+use protocol::envelope::{EnvelopeError, Header, Status};
+use protocol::id::{LocalId, RecordId, VersionHash};
+use protocol::record::Draft;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use crate::clock::SharedClock;
+use crate::ingest::{Ingest, IngestError};
+use crate::keychain::Signer;
+use crate::store::{HeldRow, Store, StoreError};
+
+/// Records signed and written at a time.
+const BATCH: usize = 512;
+
+/// What became of a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The record is new.
+    New,
+    /// The record has a new version.
+    Changed,
+    /// The published version already says it.
+    Unchanged,
+}
+
+/// One published draft.
+#[derive(Debug, Clone, Serialize)]
+pub struct Published {
+    /// The record, `SCID/localId`.
+    pub id: String,
+    /// The version's number.
+    pub seq: u64,
+    /// The version's digest.
+    pub version: String,
+    /// What became of the draft.
+    pub outcome: Outcome,
+}
+
+/// Why something is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The draft cannot be signed.
+    #[error("{local}: {error}")]
+    Draft {
+        /// The draft's local id.
+        local: LocalId,
+        /// Why.
+        error: EnvelopeError,
+    },
+    /// Our own door refused it: the key is retired, or the store full.
+    #[error("{local}: {error}")]
+    Refused {
+        /// The draft's local id.
+        local: LocalId,
+        /// Why.
+        error: IngestError,
+    },
+    /// There is nothing to withdraw.
+    #[error("{id} is not a record of this node that is published")]
+    NotPublished {
+        /// The record.
+        id: RecordId,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Signs and publishes. One at a time, so that no version number is given twice.
+pub struct Publisher {
+    store: Arc<Store>,
+    ingest: Ingest,
+    clock: SharedClock,
+    turn: Mutex<()>,
+}
+
+impl Publisher {
+    /// A publisher into a store.
+    pub fn new(store: Arc<Store>, ingest: Ingest, clock: SharedClock) -> Self {
+        Self { store, ingest, clock, turn: Mutex::new(()) }
+    }
+
+    /// Publishes drafts of one author; `progress` hears how many are done. What is already said is
+    /// left as it is.
+    ///
+    /// # Errors
+    /// The first draft that cannot be published; those before it are.
+    pub async fn publish(
+        &self,
+        signer: &Signer,
+        drafts: &[Draft],
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Published>, PublishError> {
+        let _turn = self.turn.lock().await;
+        let mut published = Vec::with_capacity(drafts.len());
+        for batch in drafts.chunks(BATCH) {
+            let mut signed = Vec::with_capacity(batch.len());
+            for draft in batch {
+                let (record, line) = self.sign(signer, draft, false)?;
+                published.push(record);
+                signed.extend(line.map(|line| (draft.local().clone(), line)));
+            }
+            let (locals, lines): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
+            let receipts = self.ingest.records(lines, None).await?;
+            for (local, receipt) in locals.into_iter().zip(receipts) {
+                receipt.map_err(|error| PublishError::Refused { local, error })?;
+            }
+            progress(published.len());
+        }
+        Ok(published)
+    }
+
+    /// Signs every published record of an author anew, tombstones included: after its record key has
+    /// changed, nothing that the old key signed counts.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub async fn sign_anew(&self, signer: &Signer, held: &[HeldRow], jump: u64) -> Result<usize, PublishError> {
+        let _turn = self.turn.lock().await;
+        let now = self.clock.now();
+        let mut lines = Vec::with_capacity(held.len());
+        for row in held {
+            let (header, draft) = self.draft_of(row)?;
+            let envelope = draft
+                .sign(&signer.did, header.seq + jump, now, &signer.key)
+                .map_err(|error| PublishError::Draft { local: header.local.clone(), error })?;
+            lines.push(envelope.canonical().to_vec());
+        }
+        let count = lines.len();
+        for (receipt, row) in self.ingest.records(lines, None).await?.into_iter().zip(held) {
+            let (header, _) = self.draft_of(row)?;
+            receipt.map_err(|error| PublishError::Refused { local: header.local, error })?;
+        }
+        Ok(count)
+    }
+
+    /// Withdraws a record: a tombstone takes its place, for good.
+    ///
+    /// # Errors
+    /// [`PublishError::NotPublished`], or as [`Publisher::publish`].
+    pub async fn withdraw(&self, signer: &Signer, local: &LocalId) -> Result<Published, PublishError> {
+        let id = RecordId { author: *signer.did.scid(), local: local.clone() };
+        let missing = || PublishError::NotPublished { id: id.clone() };
+        let row = self.store.counting(&id)?.filter(|row| row.status == Status::Active).ok_or_else(missing)?;
+        let (header, _) = self.draft_of(&row)?;
+        let tombstone = Draft::withdrawal(&header.kind, local.clone(), &header.licence);
+        let published = self.publish(signer, &[tombstone], |_| {}).await?;
+        published.into_iter().next().ok_or_else(missing)
+    }
+
+    fn sign(
+        &self,
+        signer: &Signer,
+        draft: &Draft,
+        even_if_said: bool,
+    ) -> Result<(Published, Option<Vec<u8>>), PublishError> {
+        let id = RecordId { author: *signer.did.scid(), local: draft.local().clone() };
+        let counting = self.store.counting(&id)?;
+        if let (Some(row), false) = (&counting, even_if_said) {
+            let tree = tree_of(row)?;
+            if draft.is_said_by(&tree) {
+                let published = describe(&id, row.rank.seq, row.rank.hash, Outcome::Unchanged);
+                return Ok((published, None));
+            }
+        }
+        let seq = self.store.highest_seq(&id)? + 1;
+        let envelope = draft
+            .sign(&signer.did, seq, self.clock.now(), &signer.key)
+            .map_err(|error| PublishError::Draft { local: draft.local().clone(), error })?;
+        let outcome = if counting.is_some() { Outcome::Changed } else { Outcome::New };
+        let published = describe(&id, seq, envelope.hash(), outcome);
+        Ok((published, Some(envelope.canonical().to_vec())))
+    }
+
+    fn draft_of(&self, row: &HeldRow) -> Result<(Header, Draft), PublishError> {
+        let tree = tree_of(row)?;
+        let damaged = || StoreError::Corrupt { detail: "a record of ours that does not read".to_owned() };
+        let header = Header::read(&tree).map_err(|_| damaged())?;
+        let draft = Draft::unchecked(&tree).map_err(|_| damaged())?;
+        Ok((header, draft))
+    }
+}
+
+fn describe(id: &RecordId, seq: u64, hash: VersionHash, outcome: Outcome) -> Published {
+    Published { id: id.to_string(), seq, version: hash.to_string(), outcome }
+}
+
+fn tree_of(row: &HeldRow) -> Result<Map<String, Value>, StoreError> {
+    match serde_json::from_slice(&row.canonical()?) {
+        Ok(Value::Object(tree)) => Ok(tree),
+        _ => Err(StoreError::Corrupt { detail: "a record that is no object".to_owned() }),
+    }
+}

@@ -1,0 +1,483 @@
+//! What a node keeps, and the one way to change it.
+//!
+//! [`Store`] is the contract that the rest of the node sees; an [`engine::Engine`] below it keeps
+//! ordered bytes. Records and the change log are written in one transaction, so whoever tails the log
+//! misses nothing. The rules of what is held are asked of `protocol`, never decided here.
+
+pub mod embedded;
+pub mod engine;
+mod keys;
+mod logs;
+mod records;
+mod rows;
+mod transaction;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::acceptance::Rules;
+use protocol::id::{RecordId, Scid, VersionHash};
+use protocol::identity::{LogEntry, LogState, VersionId, WitnessProofs};
+use protocol::time::Timestamp;
+use protocol::verified::Proven;
+use tokio::sync::watch;
+
+use engine::Engine;
+pub use logs::{LogReceipt, LogRefusal};
+pub use records::{Receipt, Refusal, Sender};
+pub use rows::HeldRow;
+use rows::{AuthorRow, ChangeRow, corrupt};
+use transaction::{Reader, Writer};
+
+/// The form of what is on disk. A newer one is refused, an older one migrated.
+const SCHEMA: u64 = 1;
+
+/// A fault of the disk or of what is on it. Never a reason to think that something is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the store open.
+    #[error("{} is in use by another process: stop that one, or choose another folder", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder cannot be read or written.
+    #[error("{} cannot be used: {reason}", folder.display())]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The store was written by a later release.
+    #[error("the store has form {found}, this program knows up to {SCHEMA}: install the newer release; nothing was changed")]
+    Newer {
+        /// The form found.
+        found: u64,
+    },
+    /// What is on disk is damaged.
+    #[error("damaged data: {detail}")]
+    Corrupt {
+        /// What, and where.
+        detail: String,
+    },
+    /// The disk failed.
+    #[error("the disk: {0}")]
+    Io(#[from] std::io::Error),
+    /// A write failed, and nothing more is written until the node is started again.
+    #[error("the store takes no writes since one failed: {reason}")]
+    NotWritten {
+        /// Why the first one failed.
+        reason: String,
+    },
+    /// The node is stopping.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// One row of the change log.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Its number: rows are read in this order, and numbers have gaps.
+    pub number: u64,
+    /// What changed.
+    pub what: What,
+}
+
+/// What changed.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A version came to be held, and still is.
+    Held {
+        /// Of which record.
+        id: RecordId,
+        /// The version.
+        row: HeldRow,
+    },
+    /// An entry of an author's log came to be held.
+    Entry {
+        /// The author.
+        scid: Scid,
+        /// The canonical bytes of the entry.
+        entry: Vec<u8>,
+    },
+    /// What counts of a record may have changed although no version came.
+    Judged {
+        /// The record.
+        id: RecordId,
+    },
+}
+
+/// What is known of an author.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// What its log says.
+    pub state: LogState,
+    /// The log is forked: somebody else holds an update key.
+    pub is_disputed: bool,
+    /// The operator chose the line that this node goes by.
+    pub is_pinned: bool,
+    /// One key signed two versions with one number.
+    pub has_twins: bool,
+    /// Records were refused because too many waited for the log.
+    pub is_incomplete: bool,
+}
+
+/// What a node keeps. Cheap to clone through its `Arc`s; one writer thread behind it.
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    writer: Writer,
+    ticks: watch::Receiver<u64>,
+    epoch: String,
+    rules: Rules,
+}
+
+impl Store {
+    /// Opens the store on disk in `folder`, or makes it. `epoch` names the new one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn open(folder: &Path, epoch: String) -> Result<Self, StoreError> {
+        Self::on(Arc::new(embedded::Embedded::open(folder)?), epoch, Rules::decided())
+    }
+
+    /// A store on an engine, under rules.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], or a fault of the engine.
+    pub fn on(engine: Arc<dyn Engine>, epoch: String, rules: Rules) -> Result<Self, StoreError> {
+        let schema = match engine.get(&keys::meta("schema"))? {
+            None => None,
+            Some(row) => {
+                let row = row.try_into().map_err(|_| corrupt("a schema version that does not read"))?;
+                Some(u64::from_be_bytes(row))
+            }
+        };
+        let epoch = match schema {
+            Some(found) if found > SCHEMA => return Err(StoreError::Newer { found }),
+            Some(_) => {
+                let epoch = engine.get(&keys::meta("epoch"))?.ok_or_else(|| corrupt("no epoch"))?;
+                String::from_utf8(epoch).map_err(|_| corrupt("an epoch that does not read"))?
+            }
+            None => {
+                let first = [
+                    (keys::meta("schema"), Some(SCHEMA.to_be_bytes().to_vec())),
+                    (keys::meta("epoch"), Some(epoch.clone().into_bytes())),
+                ];
+                engine.commit(&first.into_iter().collect())?;
+                epoch
+            }
+        };
+        let (tick, ticks) = watch::channel(0);
+        let writer = Writer::start(Arc::clone(&engine), tick)?;
+        Ok(Self { engine, writer, ticks, epoch, rules })
+    }
+
+    /// The name of this change log: random, and new after a restore. Cursors are bound to it.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Ticks after every commit.
+    pub fn ticks(&self) -> watch::Receiver<u64> {
+        self.ticks.clone()
+    }
+
+    /// Takes a proven record in. The receipt comes when it is durable.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn admit(&self, proven: Proven, now: Timestamp, sender: Sender) -> Result<Receipt, Refusal> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| records::admit(tx, &rules, proven, now, &sender));
+        answer.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+
+    /// Takes many proven records in, as one transaction: all their receipts come when all are durable.
+    ///
+    /// # Errors
+    /// A disk fault; refusals of single records stand in the list, in the order given.
+    pub async fn admit_all(
+        &self,
+        proven: Vec<Proven>,
+        now: Timestamp,
+        sender: Sender,
+    ) -> Result<Vec<Result<Receipt, Refusal>>, StoreError> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| {
+            proven
+                .into_iter()
+                .map(|proven| match records::admit(tx, &rules, proven, now, &sender) {
+                    Err(Refusal::Store(error)) => Err(error),
+                    receipt => Ok(receipt),
+                })
+                .collect::<Result<Vec<_>, StoreError>>()
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Takes a log entry in, with the witness proofs that came with it.
+    ///
+    /// # Errors
+    /// See [`LogRefusal`].
+    pub async fn learn(
+        &self,
+        entry: LogEntry,
+        proofs: WitnessProofs,
+        now: Timestamp,
+    ) -> Result<LogReceipt, LogRefusal> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| logs::learn(tx, &rules, &entry, &proofs, now));
+        answer.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+
+    /// Goes by another line of a forked log from now on. `false` if that entry is not held.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn pin(&self, scid: Scid, version: VersionId, now: Timestamp) -> Result<bool, StoreError> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| logs::pin(tx, &rules, &scid, &version, now));
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Takes in what was dated ahead and is due now; gives how many.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn admit_due(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| records::admit_due(tx, &rules, now));
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What is known of an author; `None` if no log is held.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn author(&self, scid: &Scid) -> Result<Option<Author>, StoreError> {
+        self.author_of(&AuthorRow::read(&*self.engine, scid)?)
+    }
+
+    fn author_of(&self, row: &AuthorRow) -> Result<Option<Author>, StoreError> {
+        Ok(row.state()?.map(|state| Author {
+            state,
+            is_disputed: row.is_disputed,
+            is_pinned: row.is_pinned,
+            has_twins: row.has_twins,
+            is_incomplete: row.is_incomplete,
+        }))
+    }
+
+    /// Every author whose log is held, by SCID.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn authors(&self) -> Result<Vec<Author>, StoreError> {
+        let prefix = keys::authors();
+        let mut authors = Vec::new();
+        for row in self.engine.range(&prefix, &transaction::after(&prefix)) {
+            let row: AuthorRow = serde_json::from_slice(&row?.1)
+                .map_err(|_| corrupt("an author that does not read"))?;
+            authors.extend(self.author_of(&row)?);
+        }
+        Ok(authors)
+    }
+
+    /// All lines of an author's log, first entry first, those of forks among them.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = Reader::rows(&*self.engine, &keys::entries(scid))?;
+        rows.iter().map(|(_, row)| rows::unpack(logs::split_entry(row)?.1)).collect()
+    }
+
+    /// The witness proofs of an author's log, as `did-witness.json`; `None` if it uses none.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn witness_of(&self, scid: &Scid) -> Result<Option<Vec<u8>>, StoreError> {
+        self.engine.get(&keys::witness(scid))
+    }
+
+    /// The version of a record that counts.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn counting(&self, id: &RecordId) -> Result<Option<HeldRow>, StoreError> {
+        let rows = Reader::rows(&*self.engine, &keys::held_of(id))?;
+        let held = rows.iter().map(|(_, row)| HeldRow::read(row)).collect::<Result<_, _>>()?;
+        Ok(records::counting(&self.rules, held))
+    }
+
+    /// The highest number that any version of a record has here, held or past: the next own version
+    /// must be above it.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn highest_seq(&self, id: &RecordId) -> Result<u64, StoreError> {
+        let mut highest = 0;
+        for prefix in [keys::held_of(id), keys::past_of(id)] {
+            for (_, row) in Reader::rows(&*self.engine, &prefix)? {
+                highest = highest.max(HeldRow::read(&row)?.rank.seq);
+            }
+        }
+        Ok(highest)
+    }
+
+    /// The version with this hash, if it may be handed out: held and not beaten by a tombstone.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn by_hash(&self, hash: &VersionHash) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
+        let Some(key) = self.engine.get(&keys::version(hash))? else {
+            return Ok(None);
+        };
+        if !key.starts_with(&keys::all_held()) {
+            return Ok(None);
+        }
+        self.relayed(&key)
+    }
+
+    /// A held row by its key, unless a tombstone beats it.
+    fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
+        let Some(row) = self.engine.get(key)? else {
+            return Ok(None);
+        };
+        let row = HeldRow::read(&row)?;
+        let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
+        let is_hidden = self.counting(&id)?.is_some_and(|counting| records::is_hidden(&row, &counting));
+        Ok((!is_hidden).then_some((id, row)))
+    }
+
+    /// Every version that may be handed out of the records of one author, or of all, in order of
+    /// record id; a disk fault ends the iteration as an error.
+    pub fn held(
+        &self,
+        author: Option<&Scid>,
+    ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
+        let prefix = author.map_or_else(keys::all_held, keys::held_by);
+        let rows = self.engine.range(&prefix, &transaction::after(&prefix));
+        rows.filter_map(|row| row.and_then(|(key, _)| self.relayed(&key)).transpose())
+    }
+
+    /// The rows of the change log after `after`, at most `limit` of them, and the number up to which
+    /// it was read. Versions beaten by a tombstone are left out.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn changes(&self, after: u64, limit: usize) -> Result<(Vec<Change>, u64), StoreError> {
+        let mut read_to = after;
+        let mut changes = Vec::new();
+        let from = keys::change(after.saturating_add(1));
+        for row in self.engine.range(&from, &keys::change(u64::MAX)).take(limit) {
+            let (key, row) = row?;
+            let number = keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
+            let what = match ChangeRow::read(&row)? {
+                ChangeRow::Held(key) => {
+                    // Between reading the log and the row a newer version may have come.
+                    self.relayed(&key)?.filter(|(_, row)| row.change == number).map(|(id, row)| What::Held { id, row })
+                }
+                ChangeRow::Entry(key) => match self.engine.get(&key)? {
+                    None => None,
+                    Some(row) => {
+                        let entry = rows::unpack(logs::split_entry(&row)?.1)?;
+                        let scid = key.get(1..33).and_then(|scid| scid.try_into().ok());
+                        let scid = Scid::from_digest(scid.ok_or_else(|| corrupt("an entry without an author"))?);
+                        Some(What::Entry { scid, entry })
+                    }
+                },
+                ChangeRow::Judged(key) => {
+                    let id = keys::id_of_held(&[key.as_slice(), &[0; 32]].concat());
+                    Some(What::Judged { id: id.ok_or_else(|| corrupt("a change without a record id"))? })
+                }
+            };
+            changes.extend(what.map(|what| Change { number, what }));
+            read_to = number;
+        }
+        Ok((changes, read_to))
+    }
+
+    /// The number of the last change.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn last_change(&self) -> Result<u64, StoreError> {
+        match self.engine.get(&keys::meta("changes"))? {
+            None => Ok(0),
+            Some(row) => row
+                .try_into()
+                .map(u64::from_be_bytes)
+                .map_err(|_| corrupt("a counter that does not read")),
+        }
+    }
+
+    /// Records that wait for a key log or for their date.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn parked(&self) -> Result<usize, StoreError> {
+        let mut parked = 0;
+        for prefix in [keys::all_parked(), keys::all_ahead()] {
+            for row in self.engine.range(&prefix, &transaction::after(&prefix)) {
+                row?;
+                parked += 1;
+            }
+        }
+        Ok(parked)
+    }
+
+    /// A value that another module keeps under a name in a table of its own.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn named(&self, table: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.engine.get(&keys::named(table, name.as_bytes()))
+    }
+
+    /// All values of such a table, by name.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn all_named(&self, table: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let prefix = keys::named(table, &[]);
+        let name = |key: &[u8]| String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
+        let rows = Reader::rows(&*self.engine, &prefix)?;
+        Ok(rows.into_iter().map(|(key, value)| (name(&key), value)).collect())
+    }
+
+    /// Puts such a value, or removes it with `None`. Durable on return.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn put_named(&self, table: &str, name: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let key = keys::named(table, name.as_bytes());
+        let answer = self.writer.submit(move |tx| {
+            match value {
+                Some(value) => tx.put(key, value),
+                None => tx.remove(key),
+            }
+            Ok(())
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn size_on_disk(&self) -> Result<u64, StoreError> {
+        self.engine.size_on_disk()
+    }
+
+    /// Finishes what is queued and takes no more.
+    pub fn close(&self) {
+        self.writer.stop();
+    }
+}
