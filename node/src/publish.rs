@@ -102,7 +102,7 @@ impl Publisher {
         for batch in drafts.chunks(BATCH) {
             let mut signed = Vec::with_capacity(batch.len());
             for draft in batch {
-                let (record, line) = self.sign(signer, draft, false)?;
+                let (record, line) = self.sign(signer, draft)?;
                 published.push(record);
                 signed.extend(line.map(|line| (draft.local().clone(), line)));
             }
@@ -158,11 +158,10 @@ impl Publisher {
         &self,
         signer: &Signer,
         draft: &Draft,
-        even_if_said: bool,
     ) -> Result<(Published, Option<Vec<u8>>), PublishError> {
         let id = RecordId { author: *signer.did.scid(), local: draft.local().clone() };
         let counting = self.store.counting(&id)?;
-        if let (Some(row), false) = (&counting, even_if_said) {
+        if let Some(row) = &counting {
             let tree = tree_of(row)?;
             if draft.is_said_by(&tree) {
                 let published = describe(&id, row.rank.seq, row.rank.hash, Outcome::Unchanged);
@@ -182,7 +181,7 @@ impl Publisher {
         let tree = tree_of(row)?;
         let damaged = || StoreError::Corrupt { detail: "a record of ours that does not read".to_owned() };
         let header = Header::read(&tree).map_err(|_| damaged())?;
-        let draft = Draft::unchecked(&tree).map_err(|_| damaged())?;
+        let draft = Draft::unchecked(&tree, &header.licence).map_err(|_| damaged())?;
         Ok((header, draft))
     }
 }

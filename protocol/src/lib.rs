@@ -12,12 +12,15 @@
 //! [`record::Body`] reads what it says.
 #![warn(missing_docs)]
 
+pub mod acceptance;
 pub mod canonical;
 pub mod codes;
 pub mod envelope;
 pub mod id;
+pub mod identity;
 pub mod key;
 pub mod limits;
 pub mod proof;
 pub mod record;
 pub mod time;
+pub mod verified;

@@ -40,6 +40,27 @@ pub const LOG_BRANCHES_MAX: usize = 8;
 /// Most record keys that one log entry lists.
 pub const RECORD_KEYS_MAX: usize = 16;
 
+/// Most different record keys that one log lists in its life: each stays remembered once dropped.
+pub const RECORD_KEYS_EVER_MAX: usize = 1_000;
+
+/// Most update keys that one log entry reveals.
+pub const UPDATE_KEYS_MAX: usize = 16;
+
+/// Most commitments to next keys in one log entry: a working key and recovery keys, with room.
+pub const NEXT_KEY_HASHES_MAX: usize = 64;
+
+/// Most witnesses that one log names at a time.
+pub const WITNESSES_MAX: usize = 16;
+
+/// Most different witness lists that a log may leave waiting for their proofs at a time.
+pub const WITNESS_DEBTS_MAX: usize = 16;
+
+/// Most proofs over one log entry: one for each update key.
+pub const LOG_PROOFS_MAX: usize = 16;
+
+/// Most names in one identity's `alsoKnownAs`, and most watchers.
+pub const ALSO_KNOWN_AS_MAX: usize = 64;
+
 /// How far ahead of our clock a record or log entry may be dated before it is parked until due, in seconds.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 600;
 

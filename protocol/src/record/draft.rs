@@ -40,6 +40,20 @@ impl Draft {
     /// The body does not have the form of its type, or has a type that this version does not know how
     /// to check. Faults of the envelope come out when it is signed.
     pub fn new(tree: &Map<String, Value>, licence: &str) -> Result<Self, DraftError> {
+        const KIND: &str = "a type that this node can check: Offering, Organization or Solution";
+        let unknown = EnvelopeError::Field { field: "type", expected: KIND };
+        let kind = tree.get("type").and_then(Value::as_str).ok_or(unknown.clone())?;
+        if let Some(Value::Object(body)) = tree.get("body") {
+            Body::read(kind, body).map_err(DraftError::Body)?.ok_or(unknown)?;
+        }
+        Ok(Self::unchecked(tree, licence)?)
+    }
+
+    /// Takes a draft whose body was checked before, such as a record that its author signs anew.
+    ///
+    /// # Errors
+    /// There is no valid `localId`.
+    pub fn unchecked(tree: &Map<String, Value>, licence: &str) -> Result<Self, EnvelopeError> {
         let mut members: Map<String, Value> = tree
             .iter()
             .filter(|(name, value)| MEMBERS.contains(&name.as_str()) && !value.is_null())
@@ -56,12 +70,6 @@ impl Draft {
             .and_then(Value::as_str)
             .and_then(|text| LocalId::parse(text).ok())
             .ok_or(EnvelopeError::Field { field: "localId", expected: LOCAL })?;
-        const KIND: &str = "a type that this node can check: Offering, Organization or Solution";
-        let unknown = EnvelopeError::Field { field: "type", expected: KIND };
-        let kind = tree.get("type").and_then(Value::as_str).ok_or(unknown.clone())?;
-        if let Some(Value::Object(body)) = members.get("body") {
-            Body::read(kind, body).map_err(DraftError::Body)?.ok_or(unknown)?;
-        }
         Ok(Self { local, members })
     }
 
