@@ -16,6 +16,7 @@ pub mod acceptance;
 pub mod canonical;
 pub mod codes;
 pub mod envelope;
+pub mod httpsig;
 pub mod id;
 pub mod identity;
 pub mod key;

@@ -79,3 +79,35 @@ pub const SEQ_JUMP: u64 = 1_000;
 
 /// How long the bodies of withdrawn versions are kept before they are erased, in days.
 pub const WITHDRAWN_BODY_DAYS: i64 = 30;
+
+/// How old an HTTP signature by RFC 9421 may be, in seconds.
+pub const SIGNATURE_AGE_SECONDS_MAX: i64 = 300;
+
+/// How far ahead of our clock an HTTP signature by RFC 9421 may be dated, in seconds.
+pub const SIGNATURE_AHEAD_SECONDS_MAX: i64 = 60;
+
+/// How far the date of an HTTP signature by draft-cavage-12 may be from our clock, either way, in
+/// seconds: its senders date to the second but keep looser clocks.
+pub const CAVAGE_DATE_SECONDS_MAX: i64 = 3_600;
+
+/// Longest time between an HTTP signature's `created` and `expires`, in seconds.
+pub const SIGNATURE_LIFETIME_SECONDS_MAX: i64 = 86_400;
+
+/// Longest `Signature-Input`, `Signature` or digest field of a request, all its lines together, in
+/// bytes.
+pub const SIGNATURE_FIELD_BYTES_MAX: usize = 8 * 1024;
+
+/// Most signatures that one request carries: each may cost a look-up of its key.
+pub const SIGNATURES_MAX: usize = 4;
+
+/// Most components that one HTTP signature covers.
+pub const SIGNATURE_COMPONENTS_MAX: usize = 32;
+
+/// Most parameters of one HTTP signature or of one of its components.
+pub const SIGNATURE_PARAMETERS_MAX: usize = 16;
+
+/// Longest key id of an HTTP signature, in bytes.
+pub const KEY_ID_BYTES_MAX: usize = 2_048;
+
+/// Longest signature value, in bytes: RSA of 4096 bits.
+pub const SIGNATURE_BYTES_MAX: usize = 512;
