@@ -394,6 +394,17 @@ mod tests {
     }
 
     #[test]
+    fn decimals_of_activities_are_read_as_the_nearest_double() {
+        for (text, written) in [
+            ("333333333.33333329", "333333333.3333333"),
+            ("-3.3333333333333335e-7", "-3.3333333333333335e-7"),
+        ] {
+            let value = parse(text.as_bytes(), 100, Numbers::Any).unwrap();
+            assert_eq!(to_canonical(&value), written.as_bytes());
+        }
+    }
+
+    #[test]
     fn j04_j08_j10_j11_j12_what_is_not_json_is_refused() {
         for text in [
             "1e400", "NaN", "Infinity", "01", "+1", ".5", r#""\ud800""#, "\u{feff}{}", "{} {}", "{}x", "", "{",
