@@ -586,7 +586,6 @@ fn read_one(
 ) -> Result<ParsedSignature, HttpSigError> {
     let given = &list.parameters;
     let (components, base) = signature_base(request, list)?;
-    let query_matters = request.target.query.is_some();
     Ok(ParsedSignature {
         dialect: Dialect::Rfc9421,
         label,
@@ -600,7 +599,7 @@ fn read_one(
         base,
         signature: checked_signature(signature)?,
         request: RequestFacts {
-            has_query: query_matters,
+            has_query: request.target.query.is_some(),
             digest: request.short_field("content-digest")?,
             date: None,
             host_fits: true,
@@ -1110,3 +1109,6 @@ pub fn sign_ed25519(
     let signature = key.sign(unsigned.base());
     Ok(unsigned.finish(&signature))
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,17 +154,17 @@ pub(super) fn read(
 /// The names of the covered headers, and the text that is signed (draft-cavage-12, 2.3).
 fn signing_string<'h>(
     request: &RequestParts<'_>,
-    headers: impl Iterator<Item = &'h str>,
+    headers: impl Iterator<Item = &'h str> + Clone,
     parameter: impl Fn(&str) -> Option<String>,
 ) -> Result<(Vec<String>, String), HttpSigError> {
+    if headers.clone().count() > SIGNATURE_COMPONENTS_MAX {
+        return Err(malformed("too many headers are covered"));
+    }
     let mut names: Vec<String> = Vec::new();
     let mut base = String::with_capacity(256);
     for name in headers.filter(|name| !name.is_empty()) {
         if names.iter().any(|given| given == name) {
             return Err(malformed("a header is covered twice"));
-        }
-        if names.len() == SIGNATURE_COMPONENTS_MAX {
-            return Err(malformed("too many headers are covered"));
         }
         let absent = || HttpSigError::AbsentComponent {
             component: shortened(name),
