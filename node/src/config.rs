@@ -12,7 +12,10 @@ use url::Url;
 pub const FILE: &str = "baraza.toml";
 
 /// Where a command finds its node if it is not told.
-#[expect(clippy::disallowed_methods, reason = "this is the environment's one reader")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the environment's one reader"
+)]
 pub fn default_folder() -> PathBuf {
     std::env::var("BARAZA_DIR").map_or_else(|_| PathBuf::from("baraza-data"), PathBuf::from)
 }
@@ -88,7 +91,9 @@ pub struct Publishing {
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { licence: default_licence() }
+        Self {
+            licence: default_licence(),
+        }
     }
 }
 
@@ -134,12 +139,16 @@ impl Config {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ConfigError::Missing { folder: folder.to_owned() });
+                return Err(ConfigError::Missing {
+                    folder: folder.to_owned(),
+                });
             }
             Err(source) => return Err(ConfigError::File { path, source }),
         };
-        let settings = toml::from_str(&text)
-            .map_err(|error| ConfigError::Form { path, reason: error.to_string() })?;
+        let settings = toml::from_str(&text).map_err(|error| ConfigError::Form {
+            path,
+            reason: error.to_string(),
+        })?;
         Self::check(folder, settings)
     }
 
@@ -148,7 +157,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Setting`].
     pub fn check(folder: &Path, settings: Settings) -> Result<Self, ConfigError> {
-        let wrong = |setting, problem: &str| ConfigError::Setting { setting, problem: problem.to_owned() };
+        let wrong = |setting, problem: &str| ConfigError::Setting {
+            setting,
+            problem: problem.to_owned(),
+        };
         if settings.name.trim().is_empty() || settings.name.len() > 200 {
             return Err(wrong("name", "must be a text of 1 to 200 bytes"));
         }
@@ -162,17 +174,33 @@ impl Config {
                     && url.username().is_empty()
                     && url.password().is_none()
             })
-            .ok_or_else(|| wrong("url", "must be an address without a path, such as https://hub.example"))?;
+            .ok_or_else(|| {
+                wrong(
+                    "url",
+                    "must be an address without a path, such as https://hub.example",
+                )
+            })?;
         let host = url.host().ok_or_else(|| wrong("url", "must name a host"))?;
-        let port = url.port_or_known_default().ok_or_else(|| wrong("url", "must name a port"))?;
+        let port = url
+            .port_or_known_default()
+            .ok_or_else(|| wrong("url", "must name a port"))?;
         if url.scheme() == "http" && !is_loopback(&host) {
-            return Err(wrong("url", "may be plain http only on loopback, for trials: use https"));
+            return Err(wrong(
+                "url",
+                "may be plain http only on loopback, for trials: use https",
+            ));
         }
         if matches!(&host, url::Host::Domain(name) if !name.contains('.') && *name != "localhost") {
-            return Err(wrong("url", "must have a dotted host name, such as hub.example"));
+            return Err(wrong(
+                "url",
+                "must have a dotted host name, such as hub.example",
+            ));
         }
         if protocol::codes::language_tag(&settings.language).is_none() {
-            return Err(wrong("language", "must be a BCP 47 language tag such as fr"));
+            return Err(wrong(
+                "language",
+                "must be a BCP 47 language tag such as fr",
+            ));
         }
         if let Some(country) = &settings.country
             && protocol::codes::geography::country(country).is_none()
@@ -180,13 +208,18 @@ impl Config {
             return Err(wrong("country", "must be a country of ISO 3166 such as KE"));
         }
         let listen = match &settings.listen {
-            Some(listen) => listen
-                .parse()
-                .map_err(|_| wrong("listen", "must be an address and a port, such as 0.0.0.0:443"))?,
+            Some(listen) => listen.parse().map_err(|_| {
+                wrong(
+                    "listen",
+                    "must be an address and a port, such as 0.0.0.0:443",
+                )
+            })?,
             None => match &host {
                 url::Host::Ipv4(address) => SocketAddr::from((*address, port)),
                 url::Host::Ipv6(address) => SocketAddr::from((*address, port)),
-                url::Host::Domain(name) if is_localhost(name) => SocketAddr::from(([127, 0, 0, 1], port)),
+                url::Host::Domain(name) if is_localhost(name) => {
+                    SocketAddr::from(([127, 0, 0, 1], port))
+                }
                 url::Host::Domain(_) => SocketAddr::from(([0, 0, 0, 0], port)),
             },
         };
@@ -196,11 +229,25 @@ impl Config {
             .iter()
             .map(|peer| {
                 let (host, port) = peer.rsplit_once(':')?;
-                Some((host.trim_matches(['[', ']']).to_ascii_lowercase(), port.parse().ok()?))
+                Some((
+                    host.trim_matches(['[', ']']).to_ascii_lowercase(),
+                    port.parse().ok()?,
+                ))
             })
             .collect::<Option<_>>()
-            .ok_or_else(|| wrong("federation.insecure_peers", "must list hosts with ports, such as \"127.0.0.1:8101\""))?;
-        Ok(Self { folder: folder.to_owned(), settings, url, listen, insecure_peers })
+            .ok_or_else(|| {
+                wrong(
+                    "federation.insecure_peers",
+                    "must list hosts with ports, such as \"127.0.0.1:8101\"",
+                )
+            })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings,
+            url,
+            listen,
+            insecure_peers,
+        })
     }
 
     /// Writes the settings into the node's folder.
@@ -209,8 +256,10 @@ impl Config {
     /// The file cannot be written.
     pub fn save(&self) -> Result<(), ConfigError> {
         let path = self.folder.join(FILE);
-        let text = toml::to_string_pretty(&self.settings)
-            .map_err(|error| ConfigError::Form { path: path.clone(), reason: error.to_string() })?;
+        let text = toml::to_string_pretty(&self.settings).map_err(|error| ConfigError::Form {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         fs::write(&path, text).map_err(|source| ConfigError::File { path, source })
     }
 

@@ -100,27 +100,42 @@ impl Ingest {
         for result in checked {
             refusals.push(result.map(|good| proven.push(good)));
         }
-        let mut receipts = self.store.admit_all(proven, self.clock.now(), sender).await?.into_iter();
-        let receipt = |()| receipts.next().map_or(Err(IngestError::Store(StoreError::Closed)), |receipt| Ok(receipt?));
-        Ok(refusals.into_iter().map(|refusal| refusal.and_then({
-            let mut receipt = receipt;
-            move |()| receipt(())
-        })).collect())
+        let mut receipts = self
+            .store
+            .admit_all(proven, self.clock.now(), sender)
+            .await?
+            .into_iter();
+        let mut next = || match receipts.next() {
+            Some(receipt) => Ok(receipt?),
+            None => Err(IngestError::Store(StoreError::Closed)),
+        };
+        Ok(refusals
+            .into_iter()
+            .map(|refusal| refusal.and_then(|()| next()))
+            .collect())
     }
 
     /// Takes one log entry in, with the witness proofs that came along.
     ///
     /// # Errors
     /// See [`IngestError`].
-    pub async fn log_entry(&self, line: &[u8], proofs: &WitnessProofs) -> Result<LogReceipt, IngestError> {
+    pub async fn log_entry(
+        &self,
+        line: &[u8],
+        proofs: &WitnessProofs,
+    ) -> Result<LogReceipt, IngestError> {
         let entry = LogEntry::parse(line)?;
-        Ok(self.store.learn(entry, proofs.clone(), self.clock.now()).await?)
+        Ok(self
+            .store
+            .learn(entry, proofs.clone(), self.clock.now())
+            .await?)
     }
 }
 
 /// Reads and proves records on as many threads as there are cores.
 fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Proven, IngestError>> {
-    let prove = |line: &Vec<u8>| -> Result<Proven, IngestError> { Ok(Envelope::parse(line)?.prove()?) };
+    let prove =
+        |line: &Vec<u8>| -> Result<Proven, IngestError> { Ok(Envelope::parse(line)?.prove()?) };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = lines.len().div_ceil(threads).max(1);
     if threads == 1 || lines.len() < 32 {
@@ -129,14 +144,21 @@ fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Proven, IngestError>> {
     std::thread::scope(|scope| {
         let shares: Vec<_> = lines
             .chunks(share)
-            .map(|share| (share.len(), scope.spawn(move || share.iter().map(prove).collect::<Vec<_>>())))
+            .map(|share| {
+                (
+                    share.len(),
+                    scope.spawn(move || share.iter().map(prove).collect::<Vec<_>>()),
+                )
+            })
             .collect();
         let mut proven = Vec::with_capacity(lines.len());
         for (length, share) in shares {
             match share.join() {
                 Ok(share) => proven.extend(share),
                 // A panic in the checks is a defect of ours: these records are not taken, the rest is.
-                Err(_) => proven.extend((0..length).map(|_| Err(IngestError::Store(StoreError::Closed)))),
+                Err(_) => {
+                    proven.extend((0..length).map(|_| Err(IngestError::Store(StoreError::Closed))))
+                }
             }
         }
         proven

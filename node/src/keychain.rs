@@ -9,7 +9,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use protocol::id::Did;
-use protocol::identity::{Change, LogEntry, LogError, LogState, Place, create, key_hash, update};
+use protocol::identity::write::{Change, Place, create, update};
+use protocol::identity::{LogEntry, LogError, LogState, key_hash};
 use protocol::key::SecretKey;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,9 @@ pub enum KeychainError {
         path: PathBuf,
     },
     /// There is no such identity here.
-    #[error("there is no organisation “{handle}” here: `baraza org list` shows those that there are")]
+    #[error(
+        "there is no organisation “{handle}” here: `baraza org list` shows those that there are"
+    )]
     Unknown {
         /// The handle.
         handle: String,
@@ -105,14 +108,22 @@ impl Keychain {
     /// # Errors
     /// [`KeychainError::File`]; [`KeychainError::Exposed`] if others may read any of the files.
     pub fn open(folder: &Path) -> Result<Self, KeychainError> {
-        let chain = Self { folder: folder.to_owned() };
-        let fault = |source| KeychainError::File { path: folder.to_owned(), source };
+        let chain = Self {
+            folder: folder.to_owned(),
+        };
+        let fault = |source| KeychainError::File {
+            path: folder.to_owned(),
+            source,
+        };
         fs::create_dir_all(folder).map_err(fault)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(fault)?;
         for entry in fs::read_dir(folder).map_err(fault)? {
             let path = entry.map_err(fault)?.path();
             let mode = fs::metadata(&path)
-                .map_err(|source| KeychainError::File { path: path.clone(), source })?
+                .map_err(|source| KeychainError::File {
+                    path: path.clone(),
+                    source,
+                })?
                 .permissions()
                 .mode();
             if mode & 0o077 != 0 {
@@ -126,19 +137,32 @@ impl Keychain {
     ///
     /// # Errors
     /// See [`KeychainError`]; nothing is left behind then.
-    pub fn found(&self, handle: &str, place: Place, now: Timestamp) -> Result<Founded, KeychainError> {
-        let wrong = |problem| KeychainError::Handle { handle: handle.to_owned(), problem };
+    pub fn found(
+        &self,
+        handle: &str,
+        place: Place,
+        now: Timestamp,
+    ) -> Result<Founded, KeychainError> {
+        let wrong = |problem| KeychainError::Handle {
+            handle: handle.to_owned(),
+            problem,
+        };
         if !is_handle(handle) {
-            return Err(wrong("is no handle: use 1 to 63 of a-z 0-9 and -, beginning with a letter or digit"));
+            return Err(wrong(
+                "is no handle: use 1 to 63 of a-z 0-9 and -, beginning with a letter or digit",
+            ));
         }
         if self.file(handle, "key").exists() {
             return Err(wrong("is taken on this node: choose another handle"));
         }
-        let [first, next, printed, escrow, record] = [new_key()?, new_key()?, new_key()?, new_key()?, new_key()?];
+        let [first, next, printed, escrow, record] =
+            [new_key()?, new_key()?, new_key()?, new_key()?, new_key()?];
         let change = Change {
             place,
             record_keys: [record.public()].into(),
-            next_key_hashes: [&next, &printed, &escrow].map(|key| key_hash(&key.public())).into(),
+            next_key_hashes: [&next, &printed, &escrow]
+                .map(|key| key_hash(&key.public()))
+                .into(),
             also_known_as: Vec::new(),
             services: Vec::new(),
         };
@@ -148,7 +172,12 @@ impl Keychain {
         self.write(&escrow_file, &escrow.to_secret_multikey())?;
         self.write(&self.file(handle, "update"), &next.to_secret_multikey())?;
         self.write_record_key(handle, &did, &record)?;
-        Ok(Founded { entry, did, recovery_code: printed.to_secret_multikey(), escrow_file })
+        Ok(Founded {
+            entry,
+            did,
+            recovery_code: printed.to_secret_multikey(),
+            escrow_file,
+        })
     }
 
     /// Makes the next entry of a log: the update key that was committed to signs it, and a new one is
@@ -165,14 +194,19 @@ impl Keychain {
         now: Timestamp,
     ) -> Result<LogEntry, KeychainError> {
         let path = self.file(handle, "update");
-        let signing = SecretKey::parse(self.read(&path)?.trim()).map_err(|_| KeychainError::Form { path: path.clone() })?;
+        let signing = SecretKey::parse(self.read(&path)?.trim())
+            .map_err(|_| KeychainError::Form { path: path.clone() })?;
         let next = new_key()?;
         let mut change = Change::of(state);
         change.place = place;
         change.next_key_hashes = state.next_key_hashes().clone();
         change.next_key_hashes.remove(&key_hash(&signing.public()));
         change.next_key_hashes.insert(key_hash(&next.public()));
-        let record = if new_record_key { Some(new_key()?) } else { None };
+        let record = if new_record_key {
+            Some(new_key()?)
+        } else {
+            None
+        };
         if let Some(record) = &record {
             change.record_keys = [record.public()].into();
         }
@@ -192,7 +226,9 @@ impl Keychain {
     pub fn signer(&self, handle: &str) -> Result<Signer, KeychainError> {
         let path = self.file(handle, "key");
         if !is_handle(handle) || !path.exists() {
-            return Err(KeychainError::Unknown { handle: handle.to_owned() });
+            return Err(KeychainError::Unknown {
+                handle: handle.to_owned(),
+            });
         }
         let form = || KeychainError::Form { path: path.clone() };
         let file: KeyFile = serde_json::from_str(&self.read(&path)?).map_err(|_| form())?;
@@ -208,11 +244,18 @@ impl Keychain {
     /// # Errors
     /// A file that is damaged.
     pub fn signers(&self) -> Result<Vec<Signer>, KeychainError> {
-        let fault = |source| KeychainError::File { path: self.folder.clone(), source };
+        let fault = |source| KeychainError::File {
+            path: self.folder.clone(),
+            source,
+        };
         let mut handles = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(fault)? {
             let name = entry.map_err(fault)?.file_name();
-            handles.extend(name.to_str().and_then(|name| name.strip_suffix(".key")).map(ToOwned::to_owned));
+            handles.extend(
+                name.to_str()
+                    .and_then(|name| name.strip_suffix(".key"))
+                    .map(ToOwned::to_owned),
+            );
         }
         handles.sort();
         handles.iter().map(|handle| self.signer(handle)).collect()
@@ -232,10 +275,19 @@ impl Keychain {
         Ok(())
     }
 
-    fn write_record_key(&self, handle: &str, did: &Did, key: &SecretKey) -> Result<(), KeychainError> {
+    fn write_record_key(
+        &self,
+        handle: &str,
+        did: &Did,
+        key: &SecretKey,
+    ) -> Result<(), KeychainError> {
         let path = self.file(handle, "key");
-        let file = KeyFile { did: did.to_string(), record_key: key.to_secret_multikey() };
-        let text = serde_json::to_string(&file).map_err(|_| KeychainError::Form { path: path.clone() })?;
+        let file = KeyFile {
+            did: did.to_string(),
+            record_key: key.to_secret_multikey(),
+        };
+        let text =
+            serde_json::to_string(&file).map_err(|_| KeychainError::Form { path: path.clone() })?;
         self.write(&path, &text)
     }
 
@@ -244,12 +296,18 @@ impl Keychain {
     }
 
     fn read(&self, path: &Path) -> Result<String, KeychainError> {
-        fs::read_to_string(path).map_err(|source| KeychainError::File { path: path.to_owned(), source })
+        fs::read_to_string(path).map_err(|source| KeychainError::File {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Writes a file whole or not at all, so that a crash leaves the old key or the new one.
     fn write(&self, path: &Path, text: &str) -> Result<(), KeychainError> {
-        let fault = |source| KeychainError::File { path: path.to_owned(), source };
+        let fault = |source| KeychainError::File {
+            path: path.to_owned(),
+            source,
+        };
         let draft = path.with_extension("new");
         let mut file = OpenOptions::new()
             .write(true)
@@ -258,9 +316,13 @@ impl Keychain {
             .mode(0o600)
             .open(&draft)
             .map_err(fault)?;
-        writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(fault)?;
+        writeln!(file, "{text}")
+            .and_then(|()| file.sync_all())
+            .map_err(fault)?;
         fs::rename(&draft, path).map_err(fault)?;
-        fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(fault)
+        fs::File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(fault)
     }
 }
 
@@ -268,7 +330,9 @@ impl Keychain {
 pub fn is_handle(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && !text.starts_with('-')
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A new key from the machine's random numbers.

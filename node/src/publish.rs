@@ -83,7 +83,12 @@ pub struct Publisher {
 impl Publisher {
     /// A publisher into a store.
     pub fn new(store: Arc<Store>, ingest: Ingest, clock: SharedClock) -> Self {
-        Self { store, ingest, clock, turn: Mutex::new(()) }
+        Self {
+            store,
+            ingest,
+            clock,
+            turn: Mutex::new(()),
+        }
     }
 
     /// Publishes drafts of one author; `progress` hears how many are done. What is already said is
@@ -121,7 +126,12 @@ impl Publisher {
     ///
     /// # Errors
     /// As [`Publisher::publish`].
-    pub async fn sign_anew(&self, signer: &Signer, held: &[HeldRow], jump: u64) -> Result<usize, PublishError> {
+    pub async fn sign_anew(
+        &self,
+        signer: &Signer,
+        held: &[HeldRow],
+        jump: u64,
+    ) -> Result<usize, PublishError> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
         let mut lines = Vec::with_capacity(held.len());
@@ -129,13 +139,25 @@ impl Publisher {
             let (header, draft) = self.draft_of(row)?;
             let envelope = draft
                 .sign(&signer.did, header.seq + jump, now, &signer.key)
-                .map_err(|error| PublishError::Draft { local: header.local.clone(), error })?;
+                .map_err(|error| PublishError::Draft {
+                    local: header.local.clone(),
+                    error,
+                })?;
             lines.push(envelope.canonical().to_vec());
         }
         let count = lines.len();
-        for (receipt, row) in self.ingest.records(lines, None).await?.into_iter().zip(held) {
+        for (receipt, row) in self
+            .ingest
+            .records(lines, None)
+            .await?
+            .into_iter()
+            .zip(held)
+        {
             let (header, _) = self.draft_of(row)?;
-            receipt.map_err(|error| PublishError::Refused { local: header.local, error })?;
+            receipt.map_err(|error| PublishError::Refused {
+                local: header.local,
+                error,
+            })?;
         }
         Ok(count)
     }
@@ -144,10 +166,21 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::NotPublished`], or as [`Publisher::publish`].
-    pub async fn withdraw(&self, signer: &Signer, local: &LocalId) -> Result<Published, PublishError> {
-        let id = RecordId { author: *signer.did.scid(), local: local.clone() };
+    pub async fn withdraw(
+        &self,
+        signer: &Signer,
+        local: &LocalId,
+    ) -> Result<Published, PublishError> {
+        let id = RecordId {
+            author: *signer.did.scid(),
+            local: local.clone(),
+        };
         let missing = || PublishError::NotPublished { id: id.clone() };
-        let row = self.store.counting(&id)?.filter(|row| row.status == Status::Active).ok_or_else(missing)?;
+        let row = self
+            .store
+            .counting(&id)?
+            .filter(|row| row.status == Status::Active)
+            .ok_or_else(missing)?;
         let (header, _) = self.draft_of(&row)?;
         let tombstone = Draft::withdrawal(&header.kind, local.clone(), &header.licence);
         let published = self.publish(signer, &[tombstone], |_| {}).await?;
@@ -159,7 +192,10 @@ impl Publisher {
         signer: &Signer,
         draft: &Draft,
     ) -> Result<(Published, Option<Vec<u8>>), PublishError> {
-        let id = RecordId { author: *signer.did.scid(), local: draft.local().clone() };
+        let id = RecordId {
+            author: *signer.did.scid(),
+            local: draft.local().clone(),
+        };
         let counting = self.store.counting(&id)?;
         if let Some(row) = &counting {
             let tree = tree_of(row)?;
@@ -171,15 +207,24 @@ impl Publisher {
         let seq = self.store.highest_seq(&id)? + 1;
         let envelope = draft
             .sign(&signer.did, seq, self.clock.now(), &signer.key)
-            .map_err(|error| PublishError::Draft { local: draft.local().clone(), error })?;
-        let outcome = if counting.is_some() { Outcome::Changed } else { Outcome::New };
+            .map_err(|error| PublishError::Draft {
+                local: draft.local().clone(),
+                error,
+            })?;
+        let outcome = if counting.is_some() {
+            Outcome::Changed
+        } else {
+            Outcome::New
+        };
         let published = describe(&id, seq, envelope.hash(), outcome);
         Ok((published, Some(envelope.canonical().to_vec())))
     }
 
     fn draft_of(&self, row: &HeldRow) -> Result<(Header, Draft), PublishError> {
         let tree = tree_of(row)?;
-        let damaged = || StoreError::Corrupt { detail: "a record of ours that does not read".to_owned() };
+        let damaged = || StoreError::Corrupt {
+            detail: "a record of ours that does not read".to_owned(),
+        };
         let header = Header::read(&tree).map_err(|_| damaged())?;
         let draft = Draft::unchecked(&tree, &header.licence).map_err(|_| damaged())?;
         Ok((header, draft))
@@ -187,12 +232,19 @@ impl Publisher {
 }
 
 fn describe(id: &RecordId, seq: u64, hash: VersionHash, outcome: Outcome) -> Published {
-    Published { id: id.to_string(), seq, version: hash.to_string(), outcome }
+    Published {
+        id: id.to_string(),
+        seq,
+        version: hash.to_string(),
+        outcome,
+    }
 }
 
 fn tree_of(row: &HeldRow) -> Result<Map<String, Value>, StoreError> {
     match serde_json::from_slice(&row.canonical()?) {
         Ok(Value::Object(tree)) => Ok(tree),
-        _ => Err(StoreError::Corrupt { detail: "a record that is no object".to_owned() }),
+        _ => Err(StoreError::Corrupt {
+            detail: "a record that is no object".to_owned(),
+        }),
     }
 }

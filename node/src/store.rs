@@ -50,7 +50,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The store was written by a later release.
-    #[error("the store has form {found}, this program knows up to {SCHEMA}: install the newer release; nothing was changed")]
+    #[error(
+        "the store has form {found}, this program knows up to {SCHEMA}: install the newer release; nothing was changed"
+    )]
     Newer {
         /// The form found.
         found: u64,
@@ -138,7 +140,11 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(folder: &Path, epoch: String) -> Result<Self, StoreError> {
-        Self::on(Arc::new(embedded::Embedded::open(folder)?), epoch, Rules::decided())
+        Self::on(
+            Arc::new(embedded::Embedded::open(folder)?),
+            epoch,
+            Rules::decided(),
+        )
     }
 
     /// A store on an engine, under rules.
@@ -149,14 +155,18 @@ impl Store {
         let schema = match engine.get(&keys::meta("schema"))? {
             None => None,
             Some(row) => {
-                let row = row.try_into().map_err(|_| corrupt("a schema version that does not read"))?;
+                let row = row
+                    .try_into()
+                    .map_err(|_| corrupt("a schema version that does not read"))?;
                 Some(u64::from_be_bytes(row))
             }
         };
         let epoch = match schema {
             Some(found) if found > SCHEMA => return Err(StoreError::Newer { found }),
             Some(_) => {
-                let epoch = engine.get(&keys::meta("epoch"))?.ok_or_else(|| corrupt("no epoch"))?;
+                let epoch = engine
+                    .get(&keys::meta("epoch"))?
+                    .ok_or_else(|| corrupt("no epoch"))?;
                 String::from_utf8(epoch).map_err(|_| corrupt("an epoch that does not read"))?
             }
             None => {
@@ -170,7 +180,13 @@ impl Store {
         };
         let (tick, ticks) = watch::channel(0);
         let writer = Writer::start(Arc::clone(&engine), tick)?;
-        Ok(Self { engine, writer, ticks, epoch, rules })
+        Ok(Self {
+            engine,
+            writer,
+            ticks,
+            epoch,
+            rules,
+        })
     }
 
     /// The name of this change log: random, and new after a restore. Cursors are bound to it.
@@ -192,9 +208,16 @@ impl Store {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub async fn admit(&self, proven: Proven, now: Timestamp, sender: Sender) -> Result<Receipt, Refusal> {
+    pub async fn admit(
+        &self,
+        proven: Proven,
+        now: Timestamp,
+        sender: Sender,
+    ) -> Result<Receipt, Refusal> {
         let rules = self.rules;
-        let answer = self.writer.submit(move |tx| records::admit(tx, &rules, proven, now, &sender));
+        let answer = self
+            .writer
+            .submit(move |tx| records::admit(tx, &rules, proven, now, &sender));
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
     }
 
@@ -212,10 +235,12 @@ impl Store {
         let answer = self.writer.submit(move |tx| {
             proven
                 .into_iter()
-                .map(|proven| match records::admit(tx, &rules, proven, now, &sender) {
-                    Err(Refusal::Store(error)) => Err(error),
-                    receipt => Ok(receipt),
-                })
+                .map(
+                    |proven| match records::admit(tx, &rules, proven, now, &sender) {
+                        Err(Refusal::Store(error)) => Err(error),
+                        receipt => Ok(receipt),
+                    },
+                )
                 .collect::<Result<Vec<_>, StoreError>>()
         });
         answer.await.unwrap_or(Err(StoreError::Closed))
@@ -232,7 +257,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<LogReceipt, LogRefusal> {
         let rules = self.rules;
-        let answer = self.writer.submit(move |tx| logs::learn(tx, &rules, &entry, &proofs, now));
+        let answer = self
+            .writer
+            .submit(move |tx| logs::learn(tx, &rules, &entry, &proofs, now));
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
     }
 
@@ -240,9 +267,16 @@ impl Store {
     ///
     /// # Errors
     /// A disk fault.
-    pub async fn pin(&self, scid: Scid, version: VersionId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn pin(
+        &self,
+        scid: Scid,
+        version: VersionId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let rules = self.rules;
-        let answer = self.writer.submit(move |tx| logs::pin(tx, &rules, &scid, &version, now));
+        let answer = self
+            .writer
+            .submit(move |tx| logs::pin(tx, &rules, &scid, &version, now));
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -252,7 +286,9 @@ impl Store {
     /// A disk fault.
     pub async fn admit_due(&self, now: Timestamp) -> Result<usize, StoreError> {
         let rules = self.rules;
-        let answer = self.writer.submit(move |tx| records::admit_due(tx, &rules, now));
+        let answer = self
+            .writer
+            .submit(move |tx| records::admit_due(tx, &rules, now));
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -295,7 +331,9 @@ impl Store {
     /// A disk fault.
     pub fn log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
         let rows = Reader::rows(&*self.engine, &keys::entries(scid))?;
-        rows.iter().map(|(_, row)| rows::unpack(logs::split_entry(row)?.1)).collect()
+        rows.iter()
+            .map(|(_, row)| rows::unpack(logs::split_entry(row)?.1))
+            .collect()
     }
 
     /// The witness proofs of an author's log, as `did-witness.json`; `None` if it uses none.
@@ -312,7 +350,10 @@ impl Store {
     /// A disk fault.
     pub fn counting(&self, id: &RecordId) -> Result<Option<HeldRow>, StoreError> {
         let rows = Reader::rows(&*self.engine, &keys::held_of(id))?;
-        let held = rows.iter().map(|(_, row)| HeldRow::read(row)).collect::<Result<_, _>>()?;
+        let held = rows
+            .iter()
+            .map(|(_, row)| HeldRow::read(row))
+            .collect::<Result<_, _>>()?;
         Ok(records::counting(&self.rules, held))
     }
 
@@ -352,7 +393,9 @@ impl Store {
         };
         let row = HeldRow::read(&row)?;
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
-        let is_hidden = self.counting(&id)?.is_some_and(|counting| records::is_hidden(&row, &counting));
+        let is_hidden = self
+            .counting(&id)?
+            .is_some_and(|counting| records::is_hidden(&row, &counting));
         Ok((!is_hidden).then_some((id, row)))
     }
 
@@ -376,26 +419,37 @@ impl Store {
         let mut read_to = after;
         let mut changes = Vec::new();
         let from = keys::change(after.saturating_add(1));
-        for row in self.engine.range(&from, &keys::change(u64::MAX)).take(limit) {
+        for row in self
+            .engine
+            .range(&from, &keys::change(u64::MAX))
+            .take(limit)
+        {
             let (key, row) = row?;
-            let number = keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
+            let number =
+                keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
             let what = match ChangeRow::read(&row)? {
                 ChangeRow::Held(key) => {
                     // Between reading the log and the row a newer version may have come.
-                    self.relayed(&key)?.filter(|(_, row)| row.change == number).map(|(id, row)| What::Held { id, row })
+                    self.relayed(&key)?
+                        .filter(|(_, row)| row.change == number)
+                        .map(|(id, row)| What::Held { id, row })
                 }
                 ChangeRow::Entry(key) => match self.engine.get(&key)? {
                     None => None,
                     Some(row) => {
                         let entry = rows::unpack(logs::split_entry(&row)?.1)?;
                         let scid = key.get(1..33).and_then(|scid| scid.try_into().ok());
-                        let scid = Scid::from_digest(scid.ok_or_else(|| corrupt("an entry without an author"))?);
+                        let scid = Scid::from_digest(
+                            scid.ok_or_else(|| corrupt("an entry without an author"))?,
+                        );
                         Some(What::Entry { scid, entry })
                     }
                 },
                 ChangeRow::Judged(key) => {
                     let id = keys::id_of_held(&[key.as_slice(), &[0; 32]].concat());
-                    Some(What::Judged { id: id.ok_or_else(|| corrupt("a change without a record id"))? })
+                    Some(What::Judged {
+                        id: id.ok_or_else(|| corrupt("a change without a record id"))?,
+                    })
                 }
             };
             changes.extend(what.map(|what| Change { number, what }));
@@ -447,16 +501,26 @@ impl Store {
     /// A disk fault.
     pub fn all_named(&self, table: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let prefix = keys::named(table, &[]);
-        let name = |key: &[u8]| String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
+        let name = |key: &[u8]| {
+            String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned()
+        };
         let rows = Reader::rows(&*self.engine, &prefix)?;
-        Ok(rows.into_iter().map(|(key, value)| (name(&key), value)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(key, value)| (name(&key), value))
+            .collect())
     }
 
     /// Puts such a value, or removes it with `None`. Durable on return.
     ///
     /// # Errors
     /// A disk fault.
-    pub async fn put_named(&self, table: &str, name: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+    pub async fn put_named(
+        &self,
+        table: &str,
+        name: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
         let key = keys::named(table, name.as_bytes());
         let answer = self.writer.submit(move |tx| {
             match value {

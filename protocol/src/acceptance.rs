@@ -75,7 +75,11 @@ impl Rules {
     /// What `key` may do for `author`, by the newest log known.
     pub fn standing(&self, author: &Scid, ring: Option<&KeyRing>, key: &PublicKey) -> Standing {
         let Some(ring) = ring.filter(|ring| ring.scid() == author) else {
-            return if self.park { Standing::Unknown } else { Standing::Retired };
+            return if self.park {
+                Standing::Unknown
+            } else {
+                Standing::Retired
+            };
         };
         if ring.is_closed() && self.deactivated {
             return Standing::Closed;
@@ -110,7 +114,11 @@ impl Rules {
 
     /// The slot in which a version under `key` is held.
     pub fn slot(&self, key: &PublicKey) -> [u8; 32] {
-        if self.per_key { *key.as_bytes() } else { [0; 32] }
+        if self.per_key {
+            *key.as_bytes()
+        } else {
+            [0; 32]
+        }
     }
 
     /// Which of the versions held of one record counts: its position in `held`.
@@ -128,32 +136,50 @@ impl Rules {
 impl Rules {
     /// A dropped key counts again when it is listed again.
     pub const fn without_never_again() -> Self {
-        Self { never_again: false, ..Self::decided() }
+        Self {
+            never_again: false,
+            ..Self::decided()
+        }
     }
 
     /// One slot a record for all keys, so that a thief's version displaces the owner's.
     pub const fn without_per_key() -> Self {
-        Self { per_key: false, ..Self::decided() }
+        Self {
+            per_key: false,
+            ..Self::decided()
+        }
     }
 
     /// What comes before its key is known is forgotten.
     pub const fn without_park() -> Self {
-        Self { park: false, ..Self::decided() }
+        Self {
+            park: false,
+            ..Self::decided()
+        }
     }
 
     /// At equal `seq` the first to arrive stays.
     pub const fn without_tie() -> Self {
-        Self { tie: false, ..Self::decided() }
+        Self {
+            tie: false,
+            ..Self::decided()
+        }
     }
 
     /// A tombstone under one key leaves earlier versions under another in view.
     pub const fn without_tombstone_hides() -> Self {
-        Self { tombstone_hides: false, ..Self::decided() }
+        Self {
+            tombstone_hides: false,
+            ..Self::decided()
+        }
     }
 
     /// A deactivated log is read like any other.
     pub const fn without_deactivated() -> Self {
-        Self { deactivated: false, ..Self::decided() }
+        Self {
+            deactivated: false,
+            ..Self::decided()
+        }
     }
 }
 
@@ -172,7 +198,10 @@ mod tests {
     use crate::time::Timestamp;
 
     fn rank(seq: u64, hash: u8) -> Rank {
-        Rank { seq, hash: VersionHash::from_digest([hash; 32]) }
+        Rank {
+            seq,
+            hash: VersionHash::from_digest([hash; 32]),
+        }
     }
 
     #[test]
@@ -180,10 +209,22 @@ mod tests {
         let rules = Rules::decided();
         assert_eq!(rules.judge(rank(1, 5), None), Decision::Hold);
         assert_eq!(rules.judge(rank(2, 5), Some(rank(1, 1))), Decision::Hold);
-        assert_eq!(rules.judge(rank(1, 1), Some(rank(2, 5))), Decision::Superseded);
-        assert_eq!(rules.judge(rank(2, 5), Some(rank(2, 5))), Decision::AlreadyHeld);
-        assert_eq!(rules.judge(rank(2, 1), Some(rank(2, 5))), Decision::HoldOverTwin);
-        assert_eq!(rules.judge(rank(2, 5), Some(rank(2, 1))), Decision::BesideTwin);
+        assert_eq!(
+            rules.judge(rank(1, 1), Some(rank(2, 5))),
+            Decision::Superseded
+        );
+        assert_eq!(
+            rules.judge(rank(2, 5), Some(rank(2, 5))),
+            Decision::AlreadyHeld
+        );
+        assert_eq!(
+            rules.judge(rank(2, 1), Some(rank(2, 5))),
+            Decision::HoldOverTwin
+        );
+        assert_eq!(
+            rules.judge(rank(2, 5), Some(rank(2, 1))),
+            Decision::BesideTwin
+        );
     }
 
     #[test]

@@ -205,7 +205,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         match (self.0.numbers, number) {
             (Numbers::Any, Some(number)) => Ok(Value::Number(number)),
             // serde_json hands integers beyond 64 bits over as doubles.
-            (Numbers::SafeIntegers, _) if value.fract() == 0.0 && value.abs() > INTEGER_MAX as f64 => {
+            (Numbers::SafeIntegers, _)
+                if value.fract() == 0.0 && value.abs() > INTEGER_MAX as f64 =>
+            {
                 let number = value.to_string();
                 Err(self.0.stop(JsonError::UnsafeInteger { number }))
             }
@@ -378,19 +380,35 @@ mod tests {
             r#"{"a":{"b":[{"id":1,"id":1}]}}"#,
             r#"{"id":"a","\u0069d":"b"}"#,
         ] {
-            assert_eq!(read(text), Err(JsonError::DuplicateName { name: "id".into() }));
+            assert_eq!(
+                read(text),
+                Err(JsonError::DuplicateName { name: "id".into() })
+            );
         }
     }
 
     #[test]
     fn j03_j05_numbers_that_two_readers_could_round_differently_are_refused() {
-        for text in ["9007199254740993", "-9007199254740992", "18446744073709551616"] {
-            assert!(matches!(read(text), Err(JsonError::UnsafeInteger { .. })), "{text}");
+        for text in [
+            "9007199254740993",
+            "-9007199254740992",
+            "18446744073709551616",
+        ] {
+            assert!(
+                matches!(read(text), Err(JsonError::UnsafeInteger { .. })),
+                "{text}"
+            );
         }
         for text in ["1.5", "1.0", "1e3", "-0"] {
-            assert!(matches!(read(text), Err(JsonError::NotAnInteger { .. })), "{text}");
+            assert!(
+                matches!(read(text), Err(JsonError::NotAnInteger { .. })),
+                "{text}"
+            );
         }
-        assert_eq!(read("[9007199254740991,-9007199254740991]").unwrap(), "[9007199254740991,-9007199254740991]");
+        assert_eq!(
+            read("[9007199254740991,-9007199254740991]").unwrap(),
+            "[9007199254740991,-9007199254740991]"
+        );
     }
 
     #[test]
@@ -407,13 +425,35 @@ mod tests {
     #[test]
     fn j04_j08_j10_j11_j12_what_is_not_json_is_refused() {
         for text in [
-            "1e400", "NaN", "Infinity", "01", "+1", ".5", r#""\ud800""#, "\u{feff}{}", "{} {}", "{}x", "", "{",
+            "1e400",
+            "NaN",
+            "Infinity",
+            "01",
+            "+1",
+            ".5",
+            r#""\ud800""#,
+            "\u{feff}{}",
+            "{} {}",
+            "{}x",
+            "",
+            "{",
         ] {
-            assert!(matches!(read(text), Err(JsonError::Syntax { .. })), "{text}");
+            assert!(
+                matches!(read(text), Err(JsonError::Syntax { .. })),
+                "{text}"
+            );
         }
-        for bytes in [&b"\"\xff\""[..], b"\"\xc0\xaf\"", b"\"\xed\xa0\x80\"", b"{\0}\0"] {
+        for bytes in [
+            &b"\"\xff\""[..],
+            b"\"\xc0\xaf\"",
+            b"\"\xed\xa0\x80\"",
+            b"{\0}\0",
+        ] {
             let refused = parse(bytes, RECORD_BYTES_MAX, Numbers::SafeIntegers);
-            assert!(matches!(refused, Err(JsonError::Syntax { .. })), "{bytes:x?}");
+            assert!(
+                matches!(refused, Err(JsonError::Syntax { .. })),
+                "{bytes:x?}"
+            );
         }
     }
 
@@ -432,7 +472,10 @@ mod tests {
         let zeros = |count: usize| format!("[{}]", vec!["0"; count].join(","));
         assert!(read(&zeros(JSON_MEMBERS_MAX - 1)).is_ok());
         assert!(read(&zeros(JSON_MEMBERS_MAX)).is_ok());
-        assert_eq!(read(&zeros(JSON_MEMBERS_MAX + 1)), Err(JsonError::TooManyMembers));
+        assert_eq!(
+            read(&zeros(JSON_MEMBERS_MAX + 1)),
+            Err(JsonError::TooManyMembers)
+        );
         let million = parse(zeros(1_000_000).as_bytes(), 4 << 20, Numbers::Any);
         assert_eq!(million, Err(JsonError::TooManyMembers));
     }
@@ -442,7 +485,12 @@ mod tests {
         let text = |bytes: usize| format!("\"{}\"", "a".repeat(bytes));
         assert!(read(&text(JSON_STRING_BYTES_MAX - 1)).is_ok());
         assert!(read(&text(JSON_STRING_BYTES_MAX)).is_ok());
-        assert_eq!(read(&text(JSON_STRING_BYTES_MAX + 1)), Err(JsonError::StringTooLong { bytes: JSON_STRING_BYTES_MAX + 1 }));
+        assert_eq!(
+            read(&text(JSON_STRING_BYTES_MAX + 1)),
+            Err(JsonError::StringTooLong {
+                bytes: JSON_STRING_BYTES_MAX + 1
+            })
+        );
     }
 
     #[test]
@@ -465,7 +513,10 @@ mod tests {
 
     #[test]
     fn j22_names_that_mean_something_to_javascript_are_plain_data() {
-        assert_eq!(read(r#"{"constructor":1,"__proto__":{}}"#).unwrap(), r#"{"__proto__":{},"constructor":1}"#);
+        assert_eq!(
+            read(r#"{"constructor":1,"__proto__":{}}"#).unwrap(),
+            r#"{"__proto__":{},"constructor":1}"#
+        );
     }
 
     proptest! {

@@ -118,12 +118,17 @@ impl Header {
             return Err(EnvelopeError::PrivateType { kind: kind.into() });
         }
         if !is_type_name(kind) {
-            return Err(field("type", "a name such as Offering: a capital, then letters, 64 at most"));
+            return Err(field(
+                "type",
+                "a name such as Offering: a capital, then letters, 64 at most",
+            ));
         }
         const AUTHOR: &str = "the author's did:webvh identifier with a dotted host name";
-        let author = Did::parse(text(tree, "author", AUTHOR)?).map_err(|_| field("author", AUTHOR))?;
+        let author =
+            Did::parse(text(tree, "author", AUTHOR)?).map_err(|_| field("author", AUTHOR))?;
         const LOCAL: &str = "1 to 96 of a-z 0-9 . _ - beginning with a letter or digit";
-        let local = LocalId::parse(text(tree, "localId", LOCAL)?).map_err(|_| field("localId", LOCAL))?;
+        let local =
+            LocalId::parse(text(tree, "localId", LOCAL)?).map_err(|_| field("localId", LOCAL))?;
         let seq = tree
             .get("seq")
             .and_then(Value::as_u64)
@@ -137,7 +142,9 @@ impl Header {
         match (status, tree.get("body")) {
             (Status::Active, Some(Value::Object(_))) | (Status::Withdrawn, None) => {}
             (Status::Active, _) => return Err(field("body", "an object")),
-            (Status::Withdrawn, Some(_)) => return Err(field("body", "absent from a withdrawn record")),
+            (Status::Withdrawn, Some(_)) => {
+                return Err(field("body", "absent from a withdrawn record"));
+            }
         }
         let language = match tree.get("language") {
             None => None,
@@ -186,7 +193,9 @@ fn text<'t>(
     name: &'static str,
     expected: &'static str,
 ) -> Result<&'t str, EnvelopeError> {
-    tree.get(name).and_then(Value::as_str).ok_or(field(name, expected))
+    tree.get(name)
+        .and_then(Value::as_str)
+        .ok_or(field(name, expected))
 }
 
 fn date(tree: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, EnvelopeError> {
@@ -254,7 +263,9 @@ impl Envelope {
         let header = Header::read(&tree)?;
         let tree = Value::Object(tree);
         if let Some(name) = linked_data_keyword(&tree) {
-            return Err(EnvelopeError::LinkedData { name: name.to_owned() });
+            return Err(EnvelopeError::LinkedData {
+                name: name.to_owned(),
+            });
         }
         let canonical = to_canonical(&tree).into_boxed_slice();
         if canonical.len() > RECORD_BYTES_MAX {

@@ -131,9 +131,8 @@ impl LocalId {
     /// length outside 1 to 96.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let first = text.bytes().next().unwrap_or(b'-');
-        let allowed = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
-        };
+        let allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
         if text.len() <= LOCAL_ID_CHARS_MAX
             && (first.is_ascii_lowercase() || first.is_ascii_digit())
             && text.bytes().all(allowed)
@@ -221,7 +220,10 @@ impl Did {
         if text.len() > DID_BYTES_MAX {
             return Err(refused());
         }
-        let mut parts = text.strip_prefix("did:webvh:").ok_or_else(refused)?.split(':');
+        let mut parts = text
+            .strip_prefix("did:webvh:")
+            .ok_or_else(refused)?
+            .split(':');
         let scid = Scid::parse(parts.next().unwrap_or_default())?;
         let place = parts.next().unwrap_or_default();
         // Percent-encoding is the same in both cases (RFC 3986, 2.1).
@@ -316,7 +318,10 @@ impl FromStr for Did {
 
 fn parse_port(digits: &str) -> Option<u16> {
     let port = digits.parse().ok().filter(|port| *port > 0)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(port)
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(port)
 }
 
 fn is_dotted_name(host: &str) -> bool {
@@ -324,13 +329,16 @@ fn is_dotted_name(host: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     // A last label that begins with a digit is how every spelling of an IPv4 address ends.
-    let last_is_name = host
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()));
+    let last_is_name = host.rsplit('.').next().is_some_and(|last| {
+        last.bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphabetic())
+    });
     host.len() <= 253 && host.contains('.') && host.split('.').all(label) && last_is_name
 }
 
@@ -371,8 +379,14 @@ mod tests {
     #[test]
     fn a_did_gives_its_parts_and_the_address_of_its_log() {
         let did = Did::parse(&format!("did:webvh:{SCID}:Hub.example%3a8443:orgs:itu")).unwrap();
-        assert_eq!((did.host(), did.port(), did.handle()), ("hub.example", Some(8443), Some("itu")));
-        assert_eq!(did.to_string(), format!("did:webvh:{SCID}:hub.example%3A8443:orgs:itu"));
+        assert_eq!(
+            (did.host(), did.port(), did.handle()),
+            ("hub.example", Some(8443), Some("itu"))
+        );
+        assert_eq!(
+            did.to_string(),
+            format!("did:webvh:{SCID}:hub.example%3A8443:orgs:itu")
+        );
         assert_eq!(did.log_url(), "https://hub.example:8443/orgs/itu/did.jsonl");
         let own = Did::parse(&format!("did:webvh:{SCID}:hub.example")).unwrap();
         assert_eq!(own.log_url(), "https://hub.example/.well-known/did.jsonl");
@@ -381,13 +395,36 @@ mod tests {
     #[test]
     fn a_did_never_names_an_address_or_leaves_its_path() {
         for place in [
-            "", "localhost", "127.0.0.1", "127.0.0.1%3a8080", "127%2E0%2E0%2E1", "127%2e0%2e0%2e1",
-            "169%2E254%2E169%2E254", "0x7f.1", "127.1", "[::1]", "127.0.0.1#x", "example.com#x",
-            "example.com?x=1", "example.com/x", "example.com:..:..:admin", "example.com:%2E%2E:admin",
-            "example.com:%2e%2e:admin", "example.com:a%2Fb", "example.com::a", "example.com%3A0",
-            "example.com%3A99999", "example.com%3A", "user@example.com", "-a.example", "exa mple.com",
+            "",
+            "localhost",
+            "127.0.0.1",
+            "127.0.0.1%3a8080",
+            "127%2E0%2E0%2E1",
+            "127%2e0%2e0%2e1",
+            "169%2E254%2E169%2E254",
+            "0x7f.1",
+            "127.1",
+            "[::1]",
+            "127.0.0.1#x",
+            "example.com#x",
+            "example.com?x=1",
+            "example.com/x",
+            "example.com:..:..:admin",
+            "example.com:%2E%2E:admin",
+            "example.com:%2e%2e:admin",
+            "example.com:a%2Fb",
+            "example.com::a",
+            "example.com%3A0",
+            "example.com%3A99999",
+            "example.com%3A",
+            "user@example.com",
+            "-a.example",
+            "exa mple.com",
         ] {
-            assert!(Did::parse(&format!("did:webvh:{SCID}:{place}")).is_err(), "{place}");
+            assert!(
+                Did::parse(&format!("did:webvh:{SCID}:{place}")).is_err(),
+                "{place}"
+            );
         }
     }
 }

@@ -177,7 +177,9 @@ pub enum LogError {
     #[error("the proof's purpose must be assertionMethod")]
     WrongPurpose,
     /// A signer that is not written `did:key:`, the Multikey, `#` and the same Multikey.
-    #[error("the proof's verificationMethod must be did:key:, a Multikey, # and that Multikey again")]
+    #[error(
+        "the proof's verificationMethod must be did:key:, a Multikey, # and that Multikey again"
+    )]
     SignerForm,
     /// Signed by a key that may not extend this log.
     #[error("the key {key} may not sign this entry")]

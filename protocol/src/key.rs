@@ -85,7 +85,9 @@ impl PublicKey {
     /// Whether `signature` was made over `message` by this key's secret: the strict check, which
     /// all peers must use alike.
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+        self.0
+            .verify_strict(message, &Signature::from_bytes(signature))
+            .is_ok()
     }
 
     /// This key as a `did:key` URL with its fragment, as key logs name their signers.
@@ -170,7 +172,9 @@ impl RsaPublicKey {
     /// [`KeyError::NotRsa`] and [`KeyError::RsaSize`].
     pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
         let (modulus, exponent) = read_rsa_der(der).ok_or(KeyError::NotRsa)?;
-        let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+        let leading = modulus
+            .first()
+            .map_or(0, |byte| byte.leading_zeros() as usize);
         let bits = modulus.len() * 8 - leading;
         if !(2_048..=4_096).contains(&bits) {
             return Err(KeyError::RsaSize { bits });
@@ -236,10 +240,16 @@ fn read_der(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match rest {
         [length @ 0..=0x7f, rest @ ..] => (usize::from(*length), rest),
         [0x81, length @ 0x80..=0xff, rest @ ..] => (usize::from(*length), rest),
-        [0x82, high @ 1..=0xff, low, rest @ ..] => (usize::from(*high) << 8 | usize::from(*low), rest),
+        [0x82, high @ 1..=0xff, low, rest @ ..] => {
+            (usize::from(*high) << 8 | usize::from(*low), rest)
+        }
         _ => return None,
     };
-    if tag == wanted { rest.split_at_checked(length) } else { None }
+    if tag == wanted {
+        rest.split_at_checked(length)
+    } else {
+        None
+    }
 }
 
 /// An RSA-4096 Multikey has some 720 characters; decoding takes the square of the length.
@@ -267,10 +277,13 @@ fn write_multikey(key: &[u8; 32], prefix: [u8; 2]) -> String {
 
 fn read_multikey(text: &str, prefix: [u8; 2]) -> Result<[u8; 32], KeyError> {
     let bytes = read_multibase(text, MULTIKEY_CHARS_MAX).ok_or(KeyError::NotMultibase)?;
-    let key = bytes.strip_prefix(&prefix).ok_or_else(|| KeyError::WrongKind {
-        prefix: bytes.iter().copied().take(2).collect(),
-    })?;
-    key.try_into().map_err(|_| KeyError::WrongLength { bytes: key.len() })
+    let key = bytes
+        .strip_prefix(&prefix)
+        .ok_or_else(|| KeyError::WrongKind {
+            prefix: bytes.iter().copied().take(2).collect(),
+        })?;
+    key.try_into()
+        .map_err(|_| KeyError::WrongLength { bytes: key.len() })
 }
 
 #[cfg(test)]
@@ -288,7 +301,10 @@ mod tests {
             let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
             [&[tag, 0x82, high, low], content].concat()
         };
-        value(0x30, &[value(0x02, &modulus), vec![0x02, 3, 1, 0, 1]].concat())
+        value(
+            0x30,
+            &[value(0x02, &modulus), vec![0x02, 3, 1, 0, 1]].concat(),
+        )
     }
 
     #[test]
@@ -311,7 +327,12 @@ mod tests {
         };
         assert_eq!(key([0xed, 1], 31), Err(KeyError::WrongLength { bytes: 31 }));
         assert_eq!(key([0xed, 1], 33), Err(KeyError::WrongLength { bytes: 33 }));
-        assert_eq!(key([0xec, 1], 32), Err(KeyError::WrongKind { prefix: vec![0xec, 1] }));
+        assert_eq!(
+            key([0xec, 1], 32),
+            Err(KeyError::WrongKind {
+                prefix: vec![0xec, 1]
+            })
+        );
         assert_eq!(PublicKey::parse("6Mk"), Err(KeyError::NotMultibase));
         assert_eq!(PublicKey::parse("u6Mk"), Err(KeyError::NotMultibase));
         assert_eq!(PublicKey::parse("z0OIl"), Err(KeyError::NotMultibase));
@@ -334,7 +355,10 @@ mod tests {
         for bits in [2_048, 3_072, 4_096] {
             let key = RsaPublicKey::from_pkcs1_der(&rsa_der(bits)).unwrap();
             assert_eq!(RsaPublicKey::parse(&key.to_string()), Ok(key.clone()));
-            assert!(matches!(PublicKey::parse(&key.to_string()), Err(KeyError::WrongKind { .. })));
+            assert!(matches!(
+                PublicKey::parse(&key.to_string()),
+                Err(KeyError::WrongKind { .. })
+            ));
         }
         let ed25519 = SecretKey::from_seed(&[7; 32]).public().to_string();
         assert_eq!(RsaPublicKey::parse(&ed25519), Err(KeyError::NotRsa));

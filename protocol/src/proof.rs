@@ -35,7 +35,9 @@ pub enum ProofError {
         expected: &'static str,
     },
     /// Another type or suite.
-    #[error("the proof is of kind “{found}”: only DataIntegrityProof with {CRYPTOSUITE} is read here")]
+    #[error(
+        "the proof is of kind “{found}”: only DataIntegrityProof with {CRYPTOSUITE} is read here"
+    )]
     Unsupported {
         /// What it says it is.
         found: String,
@@ -87,15 +89,22 @@ impl Proof {
     pub fn read(proof: &Map<String, Value>, context: Option<&Value>) -> Result<Self, ProofError> {
         let text = |member: &'static str| match proof.get(member) {
             Some(Value::String(text)) => Ok(text.as_str()),
-            _ => Err(ProofError::Member { member, expected: "a text" }),
+            _ => Err(ProofError::Member {
+                member,
+                expected: "a text",
+            }),
         };
         let kind = text("type")?;
         if kind != "DataIntegrityProof" {
-            return Err(ProofError::Unsupported { found: shortened(kind) });
+            return Err(ProofError::Unsupported {
+                found: shortened(kind),
+            });
         }
         let suite = text("cryptosuite")?;
         if suite != CRYPTOSUITE {
-            return Err(ProofError::Unsupported { found: shortened(suite) });
+            return Err(ProofError::Unsupported {
+                found: shortened(suite),
+            });
         }
         let date = |member: &'static str| -> Result<Option<Timestamp>, ProofError> {
             match proof.get(member) {
@@ -172,9 +181,15 @@ fn shortened(text: &str) -> String {
 }
 
 /// The 64 bytes that are signed: hash of the proof's options, then hash of the document.
-pub fn signing_input(configuration: &Map<String, Value>, document: &Map<String, Value>) -> [u8; 64] {
+pub fn signing_input(
+    configuration: &Map<String, Value>,
+    document: &Map<String, Value>,
+) -> [u8; 64] {
     let mut input = [0; 64];
-    input[..32].copy_from_slice(&Sha256::digest(to_canonical_without(configuration, "proofValue")));
+    input[..32].copy_from_slice(&Sha256::digest(to_canonical_without(
+        configuration,
+        "proofValue",
+    )));
     input[32..].copy_from_slice(&Sha256::digest(to_canonical_without(document, "proof")));
     input
 }
@@ -227,20 +242,33 @@ mod tests {
 
     #[test]
     fn what_was_signed_verifies_and_every_change_is_noticed() {
-        let (document, key) = signed(json!({"a": [1, {"b": "c"}], "@context": "https://x.example"}));
+        let (document, key) =
+            signed(json!({"a": [1, {"b": "c"}], "@context": "https://x.example"}));
         let proof = Proof::of(&document).unwrap();
         assert_eq!(proof.claimed_key().unwrap(), key.public());
         assert_eq!(proof.check(&document, &key.public()), Ok(()));
-        for (pointer, value) in [("/a/0", json!(2)), ("/a/1/b", json!("d")), ("/proof/created", json!("1970-01-01T00:00:01Z")), ("/proof/proofPurpose", json!("authentication"))] {
+        for (pointer, value) in [
+            ("/a/0", json!(2)),
+            ("/a/1/b", json!("d")),
+            ("/proof/created", json!("1970-01-01T00:00:01Z")),
+            ("/proof/proofPurpose", json!("authentication")),
+        ] {
             let mut changed = Value::Object(document.clone());
             *changed.pointer_mut(pointer).unwrap() = value;
             let changed = object(changed);
             let proof = Proof::of(&changed).unwrap();
-            assert_eq!(proof.check(&changed, &key.public()), Err(ProofError::BadSignature), "{pointer}");
+            assert_eq!(
+                proof.check(&changed, &key.public()),
+                Err(ProofError::BadSignature),
+                "{pointer}"
+            );
         }
         let mut extra = document.clone();
         extra.insert("z".into(), 1.into());
-        assert_eq!(proof.check(&extra, &key.public()), Err(ProofError::BadSignature));
+        assert_eq!(
+            proof.check(&extra, &key.public()),
+            Err(ProofError::BadSignature)
+        );
     }
 
     #[test]
@@ -251,16 +279,43 @@ mod tests {
             changed["proof"][name] = value;
             Proof::of(&object(changed)).unwrap_err()
         };
-        assert!(matches!(with("cryptosuite", json!("eddsa-rdfc-2022")), ProofError::Unsupported { .. }));
-        assert!(matches!(with("type", json!("Ed25519Signature2020")), ProofError::Unsupported { .. }));
-        assert!(matches!(with("created", json!("tomorrow")), ProofError::Date(_)));
-        assert!(matches!(with("expires", json!("1969-01-01T00:00:00Z")), ProofError::ExpiresBeforeCreated));
-        assert!(matches!(with("@context", json!("https://m.example")), ProofError::Context));
+        assert!(matches!(
+            with("cryptosuite", json!("eddsa-rdfc-2022")),
+            ProofError::Unsupported { .. }
+        ));
+        assert!(matches!(
+            with("type", json!("Ed25519Signature2020")),
+            ProofError::Unsupported { .. }
+        ));
+        assert!(matches!(
+            with("created", json!("tomorrow")),
+            ProofError::Date(_)
+        ));
+        assert!(matches!(
+            with("expires", json!("1969-01-01T00:00:00Z")),
+            ProofError::ExpiresBeforeCreated
+        ));
+        assert!(matches!(
+            with("@context", json!("https://m.example")),
+            ProofError::Context
+        ));
         for value in ["ff00", "zff", "u3vYz", "", "z"] {
-            assert!(matches!(with("proofValue", json!(value)), ProofError::Member { member: "proofValue", .. }), "{value}");
+            assert!(
+                matches!(
+                    with("proofValue", json!(value)),
+                    ProofError::Member {
+                        member: "proofValue",
+                        ..
+                    }
+                ),
+                "{value}"
+            );
         }
         let two = object(json!({"proof": [document["proof"], document["proof"]]}));
         assert!(matches!(Proof::of(&two), Err(ProofError::NotOne)));
-        assert!(matches!(Proof::of(&object(json!({}))), Err(ProofError::Missing)));
+        assert!(matches!(
+            Proof::of(&object(json!({}))),
+            Err(ProofError::Missing)
+        ));
     }
 }

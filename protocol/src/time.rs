@@ -34,7 +34,9 @@ impl Timestamp {
             && bytes[13] == b':'
             && bytes[16] == b':'
             && &bytes[17..19] != b"60"
-            && bytes.iter().all(|b| b.is_ascii_digit() || b"-:TZ.+".contains(b));
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_digit() || b"-:TZ.+".contains(b));
         if !shaped {
             return Err(refused());
         }
@@ -43,7 +45,11 @@ impl Timestamp {
 
     /// The moment `seconds` after 1970-01-01T00:00:00Z; beyond years -9999 to 9999, the nearest end.
     pub fn from_unix_seconds(seconds: i64) -> Self {
-        let nearest = if seconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        let nearest = if seconds < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        };
         Self(jiff::Timestamp::from_second(seconds).unwrap_or(nearest))
     }
 
@@ -59,7 +65,9 @@ impl Timestamp {
 
     /// How far `self` lies after `other`, in whole seconds; 0 if it does not.
     pub fn seconds_after(self, other: Self) -> i64 {
-        self.unix_seconds().saturating_sub(other.unix_seconds()).max(0)
+        self.unix_seconds()
+            .saturating_sub(other.unix_seconds())
+            .max(0)
     }
 
     /// The moment `seconds` later, or earlier if negative.
@@ -84,14 +92,34 @@ mod tests {
         let moment = Timestamp::parse("2026-11-22T04:00:00Z").unwrap();
         assert_eq!(moment.to_string(), "2026-11-22T04:00:00Z");
         assert_eq!(Timestamp::from_unix_seconds(moment.unix_seconds()), moment);
-        assert_eq!(Timestamp::parse("2026-11-22T05:00:00.25+01:00").unwrap().unix_seconds(), moment.unix_seconds());
-        assert_eq!(Timestamp::parse("1970-01-01T00:00:00Z").unwrap().unix_seconds(), 0);
+        assert_eq!(
+            Timestamp::parse("2026-11-22T05:00:00.25+01:00")
+                .unwrap()
+                .unix_seconds(),
+            moment.unix_seconds()
+        );
+        assert_eq!(
+            Timestamp::parse("1970-01-01T00:00:00Z")
+                .unwrap()
+                .unix_seconds(),
+            0
+        );
     }
 
     #[test]
     fn what_is_no_rfc_3339_date_is_refused_without_panic() {
         let long = "2".repeat(10_000);
-        for text in ["", "2026-11-22", "2026-11-22 04:00:00Z", "2026-13-22T04:00:00Z", "2026-11-22T23:59:60Z", "2026-11-22T04:00:00", "yesterday", "+002026-11-22T04:00:00Z", long.as_str()] {
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22 04:00:00Z",
+            "2026-13-22T04:00:00Z",
+            "2026-11-22T23:59:60Z",
+            "2026-11-22T04:00:00",
+            "yesterday",
+            "+002026-11-22T04:00:00Z",
+            long.as_str(),
+        ] {
             assert!(Timestamp::parse(text).is_err(), "{text}");
         }
     }

@@ -40,26 +40,36 @@ impl Embedded {
         fs::create_dir_all(folder).map_err(unusable)?;
         // sled says of a read-only folder only that it could not lock it.
         let probe = folder.join(".writable");
-        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(unusable)?;
+        File::create(&probe)
+            .and_then(|_| fs::remove_file(&probe))
+            .map_err(unusable)?;
         let rows = sled::Config::new()
             .path(folder)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .open()
             .map_err(|error| match error {
-                sled::Error::Io(error) if is_lock(&error) => {
-                    StoreError::Locked { folder: folder.to_owned() }
-                }
+                sled::Error::Io(error) if is_lock(&error) => StoreError::Locked {
+                    folder: folder.to_owned(),
+                },
                 sled::Error::Io(error) => unusable(error),
                 error => StoreError::from(error),
             })?;
         let file = File::open(folder.join("db")).map_err(unusable)?;
-        Ok(Self { rows, file, folder: folder.to_owned(), synced_blobs: Mutex::default() })
+        Ok(Self {
+            rows,
+            file,
+            folder: folder.to_owned(),
+            synced_blobs: Mutex::default(),
+        })
     }
 
     fn sync_blobs(&self) -> Result<(), StoreError> {
         let folder = self.folder.join("blobs");
-        let mut synced = self.synced_blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut synced = self
+            .synced_blobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut present = BTreeSet::new();
         let mut is_new = false;
         for entry in fs::read_dir(&folder)? {
@@ -85,14 +95,17 @@ impl Embedded {
 }
 
 fn is_lock(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.to_string().contains("could not acquire lock")
 }
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
         match error {
             sled::Error::Io(error) => Self::Io(error),
-            error => Self::Corrupt { detail: error.to_string() },
+            error => Self::Corrupt {
+                detail: error.to_string(),
+            },
         }
     }
 }

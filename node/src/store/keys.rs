@@ -49,7 +49,10 @@ pub(super) fn entries(scid: &Scid) -> Vec<u8> {
 }
 
 pub(super) fn entry(scid: &Scid, number: u32, hash: &EntryHash) -> Vec<u8> {
-    key(ENTRY, &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()])
+    key(
+        ENTRY,
+        &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()],
+    )
 }
 
 pub(super) fn orphans(scid: &Scid) -> Vec<u8> {
@@ -57,7 +60,10 @@ pub(super) fn orphans(scid: &Scid) -> Vec<u8> {
 }
 
 pub(super) fn orphan(scid: &Scid, number: u32, hash: &EntryHash) -> Vec<u8> {
-    key(ORPHAN, &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()])
+    key(
+        ORPHAN,
+        &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()],
+    )
 }
 
 pub(super) fn witness(scid: &Scid) -> Vec<u8> {
@@ -75,7 +81,10 @@ pub(super) fn held_by(scid: &Scid) -> Vec<u8> {
 
 pub(super) fn held_of(id: &RecordId) -> Vec<u8> {
     // No local id contains a zero byte, so no id's rows stand among another's.
-    key(HELD, &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]])
+    key(
+        HELD,
+        &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]],
+    )
 }
 
 pub(super) fn held(id: &RecordId, slot: &[u8; 32]) -> Vec<u8> {
@@ -103,16 +112,23 @@ pub(super) fn version(hash: &VersionHash) -> Vec<u8> {
     key(VERSION, &[hash.as_digest()])
 }
 
-pub(super) fn twins_of(scid: &Scid) -> Vec<u8> {
-    key(TWIN, &[scid.as_digest()])
-}
-
 pub(super) fn twin(id: &RecordId, hash: &VersionHash) -> Vec<u8> {
-    key(TWIN, &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0], hash.as_digest()])
+    key(
+        TWIN,
+        &[
+            id.author.as_digest(),
+            id.local.as_str().as_bytes(),
+            &[0],
+            hash.as_digest(),
+        ],
+    )
 }
 
 pub(super) fn past_of(id: &RecordId) -> Vec<u8> {
-    key(PAST, &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]])
+    key(
+        PAST,
+        &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]],
+    )
 }
 
 pub(super) fn past(id: &RecordId, slot: &[u8; 32], day: i64) -> Vec<u8> {
@@ -185,7 +201,10 @@ mod tests {
         let id = RecordId::parse(&format!("{}/cert-101", Scid::of(b"x"))).unwrap();
         let row = held(&id, &[7; 32]);
         assert!(row.starts_with(&held_of(&id)));
-        assert_eq!((id_of_held(&row), slot_of_held(&row)), (Some(id), Some([7; 32])));
+        assert_eq!(
+            (id_of_held(&row), slot_of_held(&row)),
+            (Some(id), Some([7; 32]))
+        );
         assert_eq!(id_of_held(&row[..20]), None);
     }
 

@@ -7,7 +7,7 @@ use protocol::limits::CLOCK_SKEW_SECONDS_MAX;
 use protocol::time::Timestamp;
 
 use super::rows::{ChangeRow, corrupt, pack, unpack};
-use super::transaction::Transaction;
+use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, keys, records};
 
 /// Entries of one author that fit nothing yet: a log that arrives backwards, not a store for strangers.
@@ -33,7 +33,9 @@ pub enum LogRefusal {
     #[error(transparent)]
     Log(#[from] LogError),
     /// Too many entries wait for earlier ones.
-    #[error("too many entries of this log wait for earlier ones: send the log from its first entry")]
+    #[error(
+        "too many entries of this log wait for earlier ones: send the log from its first entry"
+    )]
     OrphansFull,
     /// The disk.
     #[error(transparent)]
@@ -98,13 +100,21 @@ pub(super) fn learn_due(
     }
 }
 
-fn write_taken(tx: &mut Transaction<'_>, entry: &LogEntry, taken: &Taken) -> Result<(), StoreError> {
+fn write_taken(
+    tx: &mut Transaction<'_>,
+    entry: &LogEntry,
+    taken: &Taken,
+) -> Result<(), StoreError> {
     let scid = entry.scid();
     if !matches!(taken, Taken::Held | Taken::Orphan) {
         let version = entry.version_id();
         let key = keys::entry(scid, version.number, &version.hash);
         let change = tx.append(&ChangeRow::Entry(key.clone()))?;
-        let row = [&change.to_be_bytes(), pack(&entry.to_canonical_bytes())?.as_slice()].concat();
+        let row = [
+            &change.to_be_bytes(),
+            pack(&entry.to_canonical_bytes())?.as_slice(),
+        ]
+        .concat();
         tx.put(key, row);
     }
     if let Taken::Forked { let_go } | Taken::Unwitnessed { let_go } = taken {
@@ -189,7 +199,9 @@ fn write_head(
     let before = tx.ring_of(scid)?;
     tx.change_author(scid, |author| {
         author.is_disputed = branches.is_disputed();
-        author.head = branches.head().map(|head| String::from_utf8_lossy(&head.to_stored()).into_owned());
+        author.head = branches
+            .head()
+            .map(|head| String::from_utf8_lossy(&head.to_stored()).into_owned());
     })?;
     if before.as_deref() != branches.head().map(LogState::keys) {
         records::judge_anew(tx, rules, scid, now)?;
@@ -222,15 +234,20 @@ fn read_branches(tx: &Transaction<'_>, scid: &Scid) -> Result<Branches, StoreErr
         .collect::<Result<Vec<_>, _>>()?;
     let tip = tx.author(scid)?.state()?.map(|head| head.version_id());
     let proofs = match tx.get(&keys::witness(scid))? {
-        Some(row) => WitnessProofs::parse(&row).map_err(|_| corrupt("witness proofs that do not read"))?,
+        Some(row) => {
+            WitnessProofs::parse(&row).map_err(|_| corrupt("witness proofs that do not read"))?
+        }
         None => WitnessProofs::empty(),
     };
-    Branches::from_rows(*scid, entries, tip, proofs).map_err(|_| corrupt("a key log that does not fit"))
+    Branches::from_rows(*scid, entries, tip, proofs)
+        .map_err(|_| corrupt("a key log that does not fit"))
 }
 
 /// The number of an entry's change, and its packed bytes.
 pub(super) fn split_entry(row: &[u8]) -> Result<(u64, &[u8]), StoreError> {
-    let (change, packed) = row.split_first_chunk().ok_or_else(|| corrupt("a log entry without a change"))?;
+    let (change, packed) = row
+        .split_first_chunk()
+        .ok_or_else(|| corrupt("a log entry without a change"))?;
     Ok((u64::from_be_bytes(*change), packed))
 }
 

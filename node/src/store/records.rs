@@ -2,13 +2,13 @@
 
 use protocol::acceptance::{Decision, Rank, Rules, due};
 use protocol::envelope::{Envelope, Status};
-use protocol::id::{RecordId, Scid, VersionHash};
+use protocol::id::{RecordId, Scid};
 use protocol::key::PublicKey;
 use protocol::time::Timestamp;
 use protocol::verified::{Judged, Proven, Record, Verified, VerifyError};
 
 use super::rows::{ChangeRow, HeldRow, corrupt, pack, unpack};
-use super::transaction::Transaction;
+use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, keys};
 
 /// Records of one author that wait for their key. The log of an author who moves or rotates may come
@@ -66,7 +66,10 @@ pub(super) fn admit(
     sender: &Sender,
 ) -> Result<Receipt, Refusal> {
     let (author, hash) = (*proven.record().header.author.scid(), proven.record().hash);
-    if tx.get(&keys::version(&hash))?.is_some_and(|place| is_held(&place)) {
+    if tx
+        .get(&keys::version(&hash))?
+        .is_some_and(|place| is_held(&place))
+    {
         return Ok(Receipt::AlreadyHeld);
     }
     if let Some(due) = due(proven.record().header.issued, now) {
@@ -94,7 +97,10 @@ fn hold(
     let slot = rules.slot(&record.key);
     let key = keys::held(&id, &slot);
     let held = tx.get(&key)?.map(|row| HeldRow::read(&row)).transpose()?;
-    let rank = Rank { seq: record.header.seq, hash: record.hash };
+    let rank = Rank {
+        seq: record.header.seq,
+        hash: record.hash,
+    };
     let row = HeldRow {
         rank,
         status: record.header.status,
@@ -175,7 +181,9 @@ pub(super) fn judge_anew(
         let id = keys::id_of_held(&key).ok_or_else(|| corrupt("a row without a record id"))?;
         let slot = keys::slot_of_held(&key).ok_or_else(|| corrupt("a row without a slot"))?;
         let signer = signer_of(&slot, &held)?;
-        if rules.standing(author, ring.as_deref(), &signer) == protocol::acceptance::Standing::Counts {
+        if rules.standing(author, ring.as_deref(), &signer)
+            == protocol::acceptance::Standing::Counts
+        {
             continue;
         }
         tx.remove(keys::change(held.change));
@@ -206,8 +214,12 @@ fn signer_of(slot: &[u8; 32], held: &HeldRow) -> Result<PublicKey, StoreError> {
     if let Ok(key) = PublicKey::from_bytes(slot) {
         return Ok(key);
     }
-    let envelope = Envelope::parse(&held.canonical()?).map_err(|_| corrupt("a record that does not read"))?;
-    envelope.proof().claimed_key().map_err(|_| corrupt("a record without a key"))
+    let envelope =
+        Envelope::parse(&held.canonical()?).map_err(|_| corrupt("a record that does not read"))?;
+    envelope
+        .proof()
+        .claimed_key()
+        .map_err(|_| corrupt("a record without a key"))
 }
 
 fn park(
@@ -268,21 +280,29 @@ fn count_parked(
     by: i64,
 ) -> Result<(), StoreError> {
     tx.count(&sender_counter(sender), by)?;
-    tx.change_author(author, |author| author.parked = author.parked.saturating_add_signed(by))
+    tx.change_author(author, |author| {
+        author.parked = author.parked.saturating_add_signed(by)
+    })
 }
 
 fn write_parked(record: &Record, sender: &Sender) -> Result<Vec<u8>, StoreError> {
     let sender = sender.as_deref().unwrap_or_default().as_bytes();
     let length = u16::try_from(sender.len()).unwrap_or_default();
     let sender = sender.get(..usize::from(length)).unwrap_or_default();
-    Ok([&length.to_be_bytes(), sender, &pack(&record.canonical)?].concat())
+    Ok([
+        length.to_be_bytes().as_slice(),
+        sender,
+        &pack(&record.canonical)?,
+    ]
+    .concat())
 }
 
 fn read_parked(row: &[u8]) -> Result<(Sender, Proven), StoreError> {
     let damaged = || corrupt("a parked record that does not read");
     let (length, rest) = row.split_first_chunk::<2>().ok_or_else(damaged)?;
-    let (sender, packed) =
-        rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(damaged)?;
+    let (sender, packed) = rest
+        .split_at_checked(usize::from(u16::from_be_bytes(*length)))
+        .ok_or_else(damaged)?;
     let sender = std::str::from_utf8(sender).map_err(|_| damaged())?;
     let proven = Envelope::parse(&unpack(packed)?)
         .map_err(|_| damaged())?
@@ -332,9 +352,4 @@ pub(super) fn counting(rules: &Rules, rows: Vec<HeldRow>) -> Option<HeldRow> {
 /// Whether a held version is beaten by a tombstone that counts: then it is neither shown nor relayed.
 pub(super) fn is_hidden(row: &HeldRow, counting: &HeldRow) -> bool {
     counting.status == Status::Withdrawn && counting.rank.hash != row.rank.hash
-}
-
-/// The digest of a version, for look-ups.
-pub(super) fn place_of(hash: &VersionHash) -> Vec<u8> {
-    keys::version(hash)
 }

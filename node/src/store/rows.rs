@@ -63,12 +63,20 @@ impl HeldRow {
 
     fn read_checked(row: &[u8]) -> Option<Self> {
         let (head, packed) = row.split_at_checked(ROW_HEAD_BYTES)?;
-        let number = |from: usize| Some(u64::from_be_bytes(head.get(from..from + 8)?.try_into().ok()?));
+        let number = |from: usize| {
+            Some(u64::from_be_bytes(
+                head.get(from..from + 8)?.try_into().ok()?,
+            ))
+        };
         if head.first() != Some(&ROW_FORM) {
             return None;
         }
         Some(Self {
-            status: if head.get(1) == Some(&1) { Status::Withdrawn } else { Status::Active },
+            status: if head.get(1) == Some(&1) {
+                Status::Withdrawn
+            } else {
+                Status::Active
+            },
             rank: Rank {
                 seq: number(2)?,
                 hash: VersionHash::from_digest(head.get(26..58)?.try_into().ok()?),
@@ -102,7 +110,9 @@ impl AuthorRow {
     pub(super) fn read(rows: &(impl Reader + ?Sized), scid: &Scid) -> Result<Self, StoreError> {
         match rows.get(&keys::author(scid))? {
             None => Ok(Self::default()),
-            Some(row) => serde_json::from_slice(&row).map_err(|_| corrupt("an author that does not read")),
+            Some(row) => {
+                serde_json::from_slice(&row).map_err(|_| corrupt("an author that does not read"))
+            }
         }
     }
 
@@ -114,7 +124,10 @@ impl AuthorRow {
     pub(super) fn state(&self) -> Result<Option<LogState>, StoreError> {
         self.head
             .as_deref()
-            .map(|head| LogState::from_stored(head.as_bytes()).map_err(|_| corrupt("a log state that does not read")))
+            .map(|head| {
+                LogState::from_stored(head.as_bytes())
+                    .map_err(|_| corrupt("a log state that does not read"))
+            })
             .transpose()
     }
 }
@@ -151,7 +164,9 @@ impl ChangeRow {
 }
 
 pub(super) fn corrupt(what: &str) -> StoreError {
-    StoreError::Corrupt { detail: format!("the store holds {what}") }
+    StoreError::Corrupt {
+        detail: format!("the store holds {what}"),
+    }
 }
 
 pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
@@ -160,7 +175,13 @@ pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
 
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
     let damaged = || corrupt("a row that does not unpack");
-    let bytes = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().ok_or_else(damaged)?;
-    let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= UNPACKED_BYTES_MAX).ok_or_else(damaged)?;
+    let bytes = zstd::zstd_safe::get_frame_content_size(packed)
+        .ok()
+        .flatten()
+        .ok_or_else(damaged)?;
+    let bytes = usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes <= UNPACKED_BYTES_MAX)
+        .ok_or_else(damaged)?;
     zstd::bulk::decompress(packed, bytes).map_err(|_| damaged())
 }

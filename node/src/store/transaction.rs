@@ -49,7 +49,7 @@ type Rings = BTreeMap<Scid, Option<Arc<KeyRing>>>;
 const RINGS_MAX: usize = 20_000;
 
 /// One atomic step: sees the store as of now, and its own writes.
-pub struct Transaction<'s> {
+pub(super) struct Transaction<'s> {
     engine: &'s dyn Engine,
     group: &'s Batch,
     own: Batch,
@@ -98,7 +98,10 @@ impl Transaction<'_> {
         if let Some(ring) = self.rings.get(author) {
             return Ok(ring.clone());
         }
-        let ring = self.author(author)?.state()?.map(|state| Arc::new(state.keys().clone()));
+        let ring = self
+            .author(author)?
+            .state()?
+            .map(|state| Arc::new(state.keys().clone()));
         if self.rings.len() >= RINGS_MAX {
             self.rings.clear();
         }
@@ -176,12 +179,18 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. After each group it sends a tick to `ticks`, so that readers look again.
-    pub(super) fn start(engine: Arc<dyn Engine>, ticks: watch::Sender<u64>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        engine: Arc<dyn Engine>,
+        ticks: watch::Sender<u64>,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = sync_channel::<Job>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(&*engine, &queue, &ticks))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Queues a job; its result comes when it is durable.
@@ -201,7 +210,11 @@ impl Writer {
             });
             (keep, give)
         });
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let jobs = self
+            .jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(jobs) = jobs {
             // A writer that has stopped drops the job, and the answer with it.
             let _ = jobs.send(job);
@@ -211,8 +224,18 @@ impl Writer {
 
     /// Lets the queue run empty and ends the thread.
     pub(super) fn stop(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        drop(
+            self.jobs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        if let Some(thread) = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             let _ = thread.join();
         }
     }
@@ -234,10 +257,19 @@ fn run(engine: &dyn Engine, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
         let mut answers = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            let mut transaction =
-                Transaction { engine, group: &group, own: Batch::new(), bytes: 0, rings: &mut rings };
+            let mut transaction = Transaction {
+                engine,
+                group: &group,
+                own: Batch::new(),
+                bytes: 0,
+                rings: &mut rings,
+            };
             let (keep, answer) = job(&mut transaction);
-            let Transaction { own, bytes: written, .. } = transaction;
+            let Transaction {
+                own,
+                bytes: written,
+                ..
+            } = transaction;
             if keep {
                 group.extend(own);
                 bytes += written;
@@ -250,7 +282,8 @@ fn run(engine: &dyn Engine, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
                 next = queue.try_recv().ok();
             }
         }
-        if failed.is_none() && !group.is_empty()
+        if failed.is_none()
+            && !group.is_empty()
             && let Err(error) = engine.commit(&group)
         {
             tracing::error!(%error, "the store could not write; it takes no more until the node is started again");
@@ -259,7 +292,9 @@ fn run(engine: &dyn Engine, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
         for answer in answers {
             answer(match &failed {
                 None => Ok(()),
-                Some(reason) => Err(StoreError::NotWritten { reason: reason.clone() }),
+                Some(reason) => Err(StoreError::NotWritten {
+                    reason: reason.clone(),
+                }),
             });
         }
         if !group.is_empty() {

@@ -29,7 +29,15 @@ pub enum DraftError {
 
 /// The members that a draft may have; the rest is added by signing.
 const MEMBERS: [&str; 9] = [
-    "type", "localId", "status", "confirmed", "validUntil", "language", "licence", "sources", "body",
+    "type",
+    "localId",
+    "status",
+    "confirmed",
+    "validUntil",
+    "language",
+    "licence",
+    "sources",
+    "body",
 ];
 
 impl Draft {
@@ -41,10 +49,18 @@ impl Draft {
     /// to check. Faults of the envelope come out when it is signed.
     pub fn new(tree: &Map<String, Value>, licence: &str) -> Result<Self, DraftError> {
         const KIND: &str = "a type that this node can check: Offering, Organization or Solution";
-        let unknown = EnvelopeError::Field { field: "type", expected: KIND };
-        let kind = tree.get("type").and_then(Value::as_str).ok_or(unknown.clone())?;
+        let unknown = EnvelopeError::Field {
+            field: "type",
+            expected: KIND,
+        };
+        let kind = tree
+            .get("type")
+            .and_then(Value::as_str)
+            .ok_or(unknown.clone())?;
         if let Some(Value::Object(body)) = tree.get("body") {
-            Body::read(kind, body).map_err(DraftError::Body)?.ok_or(unknown)?;
+            Body::read(kind, body)
+                .map_err(DraftError::Body)?
+                .ok_or(unknown)?;
         }
         Ok(Self::unchecked(tree, licence)?)
     }
@@ -69,7 +85,10 @@ impl Draft {
             .get("localId")
             .and_then(Value::as_str)
             .and_then(|text| LocalId::parse(text).ok())
-            .ok_or(EnvelopeError::Field { field: "localId", expected: LOCAL })?;
+            .ok_or(EnvelopeError::Field {
+                field: "localId",
+                expected: LOCAL,
+            })?;
         Ok(Self { local, members })
     }
 

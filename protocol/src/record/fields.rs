@@ -59,21 +59,36 @@ pub(super) struct Fields<'b> {
 
 impl<'b> Fields<'b> {
     pub(super) fn of(object: &'b Map<String, Value>) -> Self {
-        Self { object, path: String::new(), faults: RefCell::default() }
+        Self {
+            object,
+            path: String::new(),
+            faults: RefCell::default(),
+        }
     }
 
     /// The faults, if there were any.
     pub(super) fn finish(self) -> Result<(), FieldErrors> {
         let faults = self.faults.into_inner();
-        if faults.is_empty() { Ok(()) } else { Err(FieldErrors(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(FieldErrors(faults))
+        }
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     fn fault(&self, path: String, problem: impl Into<String>) {
-        self.faults.borrow_mut().push(FieldError { path, problem: problem.into() });
+        self.faults.borrow_mut().push(FieldError {
+            path,
+            problem: problem.into(),
+        });
     }
 
     /// An absent member reads as `None`; so does `null`, which many exporters write for absent.
@@ -97,7 +112,10 @@ impl<'b> Fields<'b> {
             return Vec::new();
         };
         let Some(list) = value.as_array().filter(|list| list.len() <= LIST_MAX) else {
-            self.fault(self.path_of(name), format!("must be a list of at most {LIST_MAX} elements"));
+            self.fault(
+                self.path_of(name),
+                format!("must be a list of at most {LIST_MAX} elements"),
+            );
             return Vec::new();
         };
         let mut values = Vec::with_capacity(list.len());
@@ -110,14 +128,25 @@ impl<'b> Fields<'b> {
         values
     }
 
-    fn nested<T>(&self, path: String, value: &'b Value, read: impl Fn(&Fields<'b>) -> T) -> Option<T> {
+    fn nested<T>(
+        &self,
+        path: String,
+        value: &'b Value,
+        read: impl Fn(&Fields<'b>) -> T,
+    ) -> Option<T> {
         let Some(object) = value.as_object() else {
             self.fault(path, "must be an object");
             return None;
         };
-        let inner = Fields { object, path, faults: RefCell::default() };
+        let inner = Fields {
+            object,
+            path,
+            faults: RefCell::default(),
+        };
         let value = read(&inner);
-        self.faults.borrow_mut().append(&mut inner.faults.into_inner());
+        self.faults
+            .borrow_mut()
+            .append(&mut inner.faults.into_inner());
         Some(value)
     }
 
@@ -150,13 +179,20 @@ impl<'b> Fields<'b> {
     pub(super) fn text_map(&self, name: &str) -> TextMap {
         let expected = || "must be a text by language, such as {\"en\": \"…\"}".to_owned();
         self.value(name, |value| {
-            let object = value.as_object().filter(|object| !object.is_empty()).ok_or_else(expected)?;
+            let object = value
+                .as_object()
+                .filter(|object| !object.is_empty())
+                .ok_or_else(expected)?;
             object
                 .iter()
                 .map(|(language, text)| {
-                    let tag = language_tag(language)
-                        .ok_or_else(|| format!("has “{language}” where a language tag such as fr must stand"))?;
-                    let text = text.as_str().filter(|text| !text.trim().is_empty()).ok_or_else(expected)?;
+                    let tag = language_tag(language).ok_or_else(|| {
+                        format!("has “{language}” where a language tag such as fr must stand")
+                    })?;
+                    let text = text
+                        .as_str()
+                        .filter(|text| !text.trim().is_empty())
+                        .ok_or_else(expected)?;
                     Ok((tag.into(), text.into()))
                 })
                 .collect::<Result<TextMap, String>>()
@@ -173,11 +209,19 @@ impl<'b> Fields<'b> {
     }
 
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
-        self.value(name, |value| value.as_bool().ok_or_else(|| "must be true or false".to_owned()))
+        self.value(name, |value| {
+            value
+                .as_bool()
+                .ok_or_else(|| "must be true or false".to_owned())
+        })
     }
 
     pub(super) fn count(&self, name: &str) -> Option<u64> {
-        self.value(name, |value| value.as_u64().ok_or_else(|| "must be a number of 0 or more".to_owned()))
+        self.value(name, |value| {
+            value
+                .as_u64()
+                .ok_or_else(|| "must be a number of 0 or more".to_owned())
+        })
     }
 
     /// A decimal number, which travels as text: `12.50`.
@@ -217,7 +261,12 @@ impl<'b> Fields<'b> {
                 .as_str()
                 .filter(|text| is_duration(text))
                 .map(Into::into)
-                .ok_or_else(|| format!("must be an ISO 8601 duration such as P6W or PT12H, not {}", shown(value)))
+                .ok_or_else(|| {
+                    format!(
+                        "must be an ISO 8601 duration such as P6W or PT12H, not {}",
+                        shown(value)
+                    )
+                })
         })
     }
 
@@ -226,9 +275,16 @@ impl<'b> Fields<'b> {
         self.value(name, |value| {
             value
                 .as_str()
-                .filter(|text| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()))
+                .filter(|text| {
+                    text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+                })
                 .map(Into::into)
-                .ok_or_else(|| format!("must be a currency of ISO 4217 such as KES, not {}", shown(value)))
+                .ok_or_else(|| {
+                    format!(
+                        "must be a currency of ISO 4217 such as KES, not {}",
+                        shown(value)
+                    )
+                })
         })
     }
 
@@ -258,23 +314,25 @@ impl<'b> Fields<'b> {
 
     /// A code of the shipped list, or of a scheme that it names.
     pub(super) fn code(&self, name: &str, scheme: &Scheme) -> Option<Code> {
-        self.value(name, |value| read_code(value, |code| check_in(scheme, value, code)))
+        self.value(name, |value| {
+            read_code(value, |code| check_in(scheme, value, code))
+        })
     }
 
     /// Codes of the shipped list, or of schemes that they name.
     pub(super) fn codes(&self, name: &str, scheme: &Scheme) -> Vec<Code> {
-        self.list(name, |value| read_code(value, |code| check_in(scheme, value, code)))
+        self.list(name, |value| {
+            read_code(value, |code| check_in(scheme, value, code))
+        })
     }
 
     /// Codes of schemes that each names: `{"scheme": "ESCO", "code": "…"}`.
     pub(super) fn foreign_codes(&self, name: &str) -> Vec<Code> {
         self.list(name, |value| {
-            read_code(value, |_| Err("must name its scheme: {\"scheme\": \"…\", \"code\": \"…\"}".to_owned()))
+            read_code(value, |_| {
+                Err("must name its scheme: {\"scheme\": \"…\", \"code\": \"…\"}".to_owned())
+            })
         })
-    }
-
-    pub(super) fn language(&self, name: &str) -> Option<Box<str>> {
-        self.value(name, read_language)
     }
 
     pub(super) fn languages(&self, name: &str) -> Vec<Box<str>> {
@@ -297,7 +355,12 @@ impl<'b> Fields<'b> {
                 .as_str()
                 .filter(|code| geography::is_region(code))
                 .map(Into::into)
-                .ok_or_else(|| format!("must be a UN M49 region such as \"011\" for Western Africa, not {}", shown(value)))
+                .ok_or_else(|| {
+                    format!(
+                        "must be a UN M49 region such as \"011\" for Western Africa, not {}",
+                        shown(value)
+                    )
+                })
         })
     }
 }
@@ -305,7 +368,11 @@ impl<'b> Fields<'b> {
 /// A value as an error shows it: short.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
-    if text.chars().count() <= 60 { text } else { text.chars().take(59).chain(['…']).collect() }
+    if text.chars().count() <= 60 {
+        text
+    } else {
+        text.chars().take(59).chain(['…']).collect()
+    }
 }
 
 fn read_text(value: &Value) -> Result<Box<str>, String> {
@@ -321,7 +388,12 @@ fn read_url(value: &Value) -> Result<Box<str>, String> {
         .as_str()
         .filter(|text| is_web_address(text))
         .map(Into::into)
-        .ok_or_else(|| format!("must be a web address that begins with https:// or http://, not {}", shown(value)))
+        .ok_or_else(|| {
+            format!(
+                "must be a web address that begins with https:// or http://, not {}",
+                shown(value)
+            )
+        })
 }
 
 fn read_record_id(value: &Value) -> Result<RecordId, String> {
@@ -336,22 +408,37 @@ fn read_language(value: &Value) -> Result<Box<str>, String> {
         .as_str()
         .and_then(language_tag)
         .map(Into::into)
-        .ok_or_else(|| format!("must be a BCP 47 language tag such as fr or pt-BR, not {}", shown(value)))
+        .ok_or_else(|| {
+            format!(
+                "must be a BCP 47 language tag such as fr or pt-BR, not {}",
+                shown(value)
+            )
+        })
 }
 
 fn read_country(value: &Value) -> Result<Box<str>, String> {
     value
         .as_str()
-        .filter(|code| geography::country(code).is_some() || geography::country_of_subdivision(code).is_some())
+        .filter(|code| {
+            geography::country(code).is_some() || geography::country_of_subdivision(code).is_some()
+        })
         .map(Into::into)
-        .ok_or_else(|| format!("must be a country of ISO 3166 such as KE, or a part of one such as KE-30, not {}", shown(value)))
+        .ok_or_else(|| {
+            format!(
+                "must be a country of ISO 3166 such as KE, or a part of one such as KE-30, not {}",
+                shown(value)
+            )
+        })
 }
 
 fn read_code(value: &Value, own: impl Fn(&str) -> Result<(), String>) -> Result<Code, String> {
     match value {
         Value::String(code) => {
             own(code)?;
-            Ok(Code { scheme: None, code: code.as_str().into() })
+            Ok(Code {
+                scheme: None,
+                code: code.as_str().into(),
+            })
         }
         Value::Object(object) => {
             let member = |name: &str| {
@@ -361,25 +448,40 @@ fn read_code(value: &Value, own: impl Fn(&str) -> Result<(), String>) -> Result<
                     .filter(|text| !text.is_empty())
                     .ok_or_else(|| "must be {\"scheme\": \"…\", \"code\": \"…\"}".to_owned())
             };
-            Ok(Code { scheme: Some(member("scheme")?.into()), code: member("code")?.into() })
+            Ok(Code {
+                scheme: Some(member("scheme")?.into()),
+                code: member("code")?.into(),
+            })
         }
         _ => Err("must be a code, or {\"scheme\": \"…\", \"code\": \"…\"}".to_owned()),
     }
 }
 
 fn check_in(scheme: &Scheme, value: &Value, code: &str) -> Result<(), String> {
-    if scheme.contains(code) { Ok(()) } else { Err(unknown_code(value, scheme)) }
+    if scheme.contains(code) {
+        Ok(())
+    } else {
+        Err(unknown_code(value, scheme))
+    }
 }
 
 fn unknown_code(value: &Value, scheme: &Scheme) -> String {
     let code = value.as_str().unwrap_or_default();
     match scheme.nearest(code) {
-        Some(nearest) => format!("has the unknown {} {}: did you mean “{nearest}”?", scheme.name(), shown(value)),
+        Some(nearest) => format!(
+            "has the unknown {} {}: did you mean “{nearest}”?",
+            scheme.name(),
+            shown(value)
+        ),
         None => {
             let known = scheme.codes();
             let some = known.iter().take(6).copied().collect::<Vec<_>>().join(", ");
             let more = if known.len() > 6 { " …" } else { "" };
-            format!("has the unknown {} {}: known are {some}{more}", scheme.name(), shown(value))
+            format!(
+                "has the unknown {} {}: known are {some}{more}",
+                scheme.name(),
+                shown(value)
+            )
         }
     }
 }
@@ -387,7 +489,9 @@ fn unknown_code(value: &Value, scheme: &Scheme) -> String {
 fn is_decimal(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-    let digits = |part: &str| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |part: &str| {
+        (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     digits(whole) && digits(fraction)
 }
 
@@ -397,7 +501,10 @@ fn is_date(text: &str) -> bool {
 }
 
 fn is_duration(text: &str) -> bool {
-    let Some(parts) = text.strip_prefix('P').filter(|parts| !parts.is_empty() && text.len() <= 32) else {
+    let Some(parts) = text
+        .strip_prefix('P')
+        .filter(|parts| !parts.is_empty() && text.len() <= 32)
+    else {
         return false;
     };
     let (days, time) = match parts.split_once('T') {
@@ -427,12 +534,16 @@ fn counted_units(text: &str, units: &str) -> bool {
 }
 
 fn is_web_address(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         !rest.is_empty()
             && !rest.starts_with('/')
             && text.len() <= 2_048
-            && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+            && !text
+                .chars()
+                .any(|letter| letter.is_whitespace() || letter.is_control())
     })
 }
 
@@ -442,12 +553,28 @@ mod tests {
 
     #[test]
     fn small_forms_are_told_apart() {
-        assert!(["P6W", "PT12H", "P1Y2M10DT2H30M"].iter().all(|text| is_duration(text)));
-        assert!(!["6W", "P", "PT", "P6", "P1D2Y", "P6X", "P1W "].iter().any(|text| is_duration(text)));
+        assert!(
+            ["P6W", "PT12H", "P1Y2M10DT2H30M"]
+                .iter()
+                .all(|text| is_duration(text))
+        );
+        assert!(
+            !["6W", "P", "PT", "P6", "P1D2Y", "P6X", "P1W "]
+                .iter()
+                .any(|text| is_duration(text))
+        );
         assert!(["0", "12.50", "-3.1"].iter().all(|text| is_decimal(text)));
-        assert!(!["", ".5", "1.", "1e3", "1,5"].iter().any(|text| is_decimal(text)));
+        assert!(
+            !["", ".5", "1.", "1e3", "1,5"]
+                .iter()
+                .any(|text| is_decimal(text))
+        );
         assert!(is_date("2027-01-12") && is_date("2027-01-12T09:00:00Z") && !is_date("12/01/2027"));
         assert!(is_web_address("https://a.example/x") && is_web_address("http://a"));
-        assert!(!is_web_address("javascript:alert(1)") && !is_web_address("https:///x") && !is_web_address("https://a b"));
+        assert!(
+            !is_web_address("javascript:alert(1)")
+                && !is_web_address("https:///x")
+                && !is_web_address("https://a b")
+        );
     }
 }

@@ -280,12 +280,23 @@ mod tests {
 
     #[test]
     fn an_offering_needs_a_kind_and_a_name_and_nothing_else() {
-        let Ok(Some(Body::Offering(offering))) = read(json!({"kind": "course", "name": {"fr": "Soudure"}})) else {
+        let Ok(Some(Body::Offering(offering))) =
+            read(json!({"kind": "course", "name": {"fr": "Soudure"}}))
+        else {
             panic!("refused");
         };
-        assert_eq!((offering.kind, offering.cost, offering.tutor), ("course", None, None));
+        assert_eq!(
+            (offering.kind, offering.cost, offering.tutor),
+            ("course", None, None)
+        );
         let FieldErrors(faults) = read(json!({})).unwrap_err();
-        assert_eq!(faults.iter().map(|fault| fault.path.as_str()).collect::<Vec<_>>(), ["kind", "name"]);
+        assert_eq!(
+            faults
+                .iter()
+                .map(|fault| fault.path.as_str())
+                .collect::<Vec<_>>(),
+            ["kind", "name"]
+        );
     }
 
     #[test]
@@ -300,15 +311,35 @@ mod tests {
         assert_eq!(
             paths,
             [
-                "kind", "name", "url", "areas.0", "areas.1", "tutor", "instances.0.start", "instances.0.seats",
-                "cost.kind", "cost.price", "countries.0", "regions.0", "languages.0",
+                "kind",
+                "name",
+                "url",
+                "areas.0",
+                "areas.1",
+                "tutor",
+                "instances.0.start",
+                "instances.0.seats",
+                "cost.kind",
+                "cost.price",
+                "countries.0",
+                "regions.0",
+                "languages.0",
             ]
         );
-        assert!(faults[0].problem.contains("did you mean “course”?"), "{}", faults[0].problem);
+        assert!(
+            faults[0].problem.contains("did you mean “course”?"),
+            "{}",
+            faults[0].problem
+        );
     }
 
     #[test]
     fn j18_members_that_the_type_does_not_know_are_left_alone() {
-        assert!(read(json!({"kind": "course", "name": {"fr": "x"}, "future": {"a": [1]}, "__proto__": 1})).is_ok());
+        assert!(
+            read(
+                json!({"kind": "course", "name": {"fr": "x"}, "future": {"a": [1]}, "__proto__": 1})
+            )
+            .is_ok()
+        );
     }
 }
