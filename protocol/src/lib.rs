@@ -23,5 +23,6 @@ pub mod key;
 pub mod limits;
 pub mod proof;
 pub mod record;
+pub mod sync;
 pub mod time;
 pub mod verified;

@@ -1,0 +1,192 @@
+//! The one place that knows which error is which status. Answers are `application/problem+json`
+//! (RFC 9457) with a stable `code` for programs and a `detail` for people.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use protocol::canonical::JsonError;
+use protocol::envelope::EnvelopeError;
+use protocol::identity::LogError;
+use protocol::proof::ProofError;
+use protocol::verified::VerifyError;
+use serde_json::json;
+
+use crate::ingest::IngestError;
+use crate::search::SearchError;
+use crate::store::StoreError;
+
+/// An error as the one who asked sees it. Never holds keys, paths or private text.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    field: Option<String>,
+    retry_after_seconds: Option<u32>,
+}
+
+impl Problem {
+    /// A problem with a code that programs may rely on, and a sentence that says what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), field: None, retry_after_seconds: None }
+    }
+
+    /// 400: what was sent cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// 404: there is no such thing, or not for whoever asks.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// 422 or 400, naming a member.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// 503: not now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_seconds: Some(10),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What is wrong and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let (Some(field), Some(members)) = (self.field, body.as_object_mut()) {
+            members.insert("field".to_owned(), field.into());
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+fn unacceptable(code: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+}
+
+impl From<JsonError> for Problem {
+    fn from(error: JsonError) -> Self {
+        let detail = error.to_string();
+        match error {
+            JsonError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
+            JsonError::DuplicateName { .. } => Self::new(StatusCode::BAD_REQUEST, "duplicate-name", detail),
+            error if error.is_well_formed() => unacceptable("unsafe-value", detail),
+            _ => Self::malformed(detail),
+        }
+    }
+}
+
+impl From<ProofError> for Problem {
+    fn from(error: ProofError) -> Self {
+        let code = match &error {
+            ProofError::Missing => "proof-required",
+            ProofError::Unsupported { .. } => "unsupported-proof",
+            ProofError::Key(_) => "bad-key",
+            ProofError::BadSignature => "bad-signature",
+            _ => "bad-proof",
+        };
+        unacceptable(code, error.to_string())
+    }
+}
+
+impl From<EnvelopeError> for Problem {
+    fn from(error: EnvelopeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EnvelopeError::Json(error) => error.into(),
+            EnvelopeError::Proof(error) => error.into(),
+            EnvelopeError::NotAnObject => Self::malformed(detail),
+            EnvelopeError::UnsupportedVersion { .. } => unacceptable("unsupported-version", detail).at("spec"),
+            EnvelopeError::PrivateType { .. } => unacceptable("private-type", detail).at("type"),
+            EnvelopeError::Field { field, .. } => unacceptable("bad-field", detail).at(field),
+            EnvelopeError::LinkedData { name } => unacceptable("linked-data", detail).at(name),
+        }
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            VerifyError::Proof(error) => error.into(),
+            VerifyError::ForeignSigner { .. } => unacceptable("foreign-signer", detail),
+            VerifyError::Purpose { .. } => unacceptable("bad-proof", detail),
+            VerifyError::KeyRetired { .. } => unacceptable("key-retired", detail),
+            VerifyError::AuthorClosed => unacceptable("author-closed", detail),
+        }
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Json(error) => error.into(),
+            error => unacceptable("bad-log", error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request met a fault of the store");
+        Self::unavailable("the node cannot read or write its data just now")
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        tracing::error!(%error, "a request met a fault of the search index");
+        Self::unavailable("the node cannot search just now")
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Malformed(error) => error.into(),
+            IngestError::Log(error) => error.into(),
+            IngestError::Unverified(error) => error.into(),
+            IngestError::Full(detail) => Self {
+                retry_after_seconds: Some(60),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "parked-full", detail)
+            },
+            IngestError::Store(error) => error.into(),
+        }
+    }
+}
