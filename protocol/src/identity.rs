@@ -7,6 +7,34 @@
 //!
 //! This module fetches nothing and knows nothing of records. Read [`LogState`] next, then
 //! [`Branches`] for logs that were forked, and [`write`](mod@write) for making entries.
+//!
+//! ```
+//! use baraza_protocol::identity::write::{Change, Place, create, update};
+//! use baraza_protocol::identity::{LogState, WitnessProofs, key_hash, verify_log};
+//! use baraza_protocol::key::SecretKey;
+//! use baraza_protocol::time::Timestamp;
+//!
+//! let [first, next, card, record] = [1, 2, 3, 4].map(|seed| SecretKey::from_seed(&[seed; 32]));
+//! let now = Timestamp::parse("2026-11-22T04:00:00Z")?;
+//! let mut change = Change {
+//!     place: Place::new("hub.example", None, &["orgs", "itu-academy"])?,
+//!     record_keys: [record.public()].into(),
+//!     next_key_hashes: [key_hash(&next.public()), key_hash(&card.public())].into(),
+//!     also_known_as: vec![],
+//!     services: vec![],
+//! };
+//! let begun = create(&change, &first, now)?;
+//! let state = LogState::begin(&begun, now, &WitnessProofs::empty())?;
+//!
+//! change.place = Place::new("itu.example", None, &[])?;
+//! let moved = update(&state, &change, &next, now)?;
+//!
+//! let log = [begun.to_canonical_bytes(), moved.to_canonical_bytes()].join(&b'\n');
+//! let state = verify_log(&log, &WitnessProofs::empty(), now)?;
+//! assert_eq!(state.did().log_url(), "https://itu.example/.well-known/did.jsonl");
+//! assert!(state.keys().counts(&record.public()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::str::FromStr;
@@ -185,7 +213,7 @@ pub enum LogError {
     #[error("the key {key} may not sign this entry")]
     NotAuthorized {
         /// The signer.
-        key: PublicKey,
+        key: Box<PublicKey>,
     },
     /// Pre-rotation is on, and the entry leaves out what it must carry.
     #[error("the entry before commits to its next keys: this one must carry “{name}”")]
@@ -197,7 +225,7 @@ pub enum LogError {
     #[error("the key {key} was not committed to by the entry before")]
     NotCommitted {
         /// The key.
-        key: PublicKey,
+        key: Box<PublicKey>,
     },
     /// The DID changed though the log did not begin as portable, or no longer is.
     #[error("this log is not portable: its DID cannot change")]

@@ -2,6 +2,11 @@
 //!
 //! The vectors lie outside the repository, in the folder `shared` beside the workspace or where
 //! `BARAZA_SHARED` says. Without them the tests say so and pass.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at a fault"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +33,18 @@ const POSITIVE: [&str; 13] = [
     "services",
     "witness-threshold",
     "witness-update",
+];
+
+/// Logs of the suite that its own method forbids: their second entry replaces two witnesses by one
+/// and has the approval of that one alone. The list that is replaced must approve its replacement
+/// (did:webvh 1.0, Witness Lists); the method's editor says so of the one by ts in
+/// <https://github.com/decentralized-identity/didwebvh-ts/issues/117>, and the resolution results of
+/// python and java-eecc refuse their own. `witness-update/rust` is right.
+const UNWITNESSED: [&str; 4] = [
+    "witness-update/java",
+    "witness-update/java-eecc",
+    "witness-update/python",
+    "witness-update/ts",
 ];
 
 fn vectors() -> Option<PathBuf> {
@@ -98,9 +115,10 @@ fn positive() -> Vec<Vector> {
     let Some(vectors) = vectors() else {
         return Vec::new();
     };
-    POSITIVE
+    let all = POSITIVE
         .iter()
-        .flat_map(|scenario| made_by_all(&vectors.join(scenario)))
+        .flat_map(|scenario| made_by_all(&vectors.join(scenario)));
+    all.filter(|vector| !UNWITNESSED.iter().any(|name| vector.name.ends_with(name)))
         .collect()
 }
 
@@ -168,9 +186,14 @@ fn every_log_of_the_suite_verifies_and_resolves_as_its_maker_says() {
             assert_resolves_to(vector, &state, &expected);
             compared += 1;
         }
-        let entries = vector.entries();
+        let (name, entries) = (&vector.name, vector.entries());
         for number in 1..=entries.len() {
-            let Some(expected) = vector.expected(&format!("resolutionResult.{number}.json")) else {
+            let file = format!("resolutionResult.{number}.json");
+            // Python's results for single versions are all copies of the last.
+            let Some(expected) = vector
+                .expected(&file)
+                .filter(|_| !name.ends_with("/python"))
+            else {
                 continue;
             };
             let mut part = LogState::begin(&entries[0], now(), &vector.witness).unwrap();
@@ -185,7 +208,7 @@ fn every_log_of_the_suite_verifies_and_resolves_as_its_maker_says() {
         "{} logs verified, {compared} resolution results compared",
         vectors.len()
     );
-    assert!(vectors.is_empty() || vectors.len() >= 64);
+    assert!(vectors.is_empty() || vectors.len() == 60);
 }
 
 #[test]
@@ -263,6 +286,31 @@ fn a_log_of_the_suite_with_its_witness_proofs_withheld_is_refused() {
         witnessed += 1;
     }
     println!("{witnessed} witnessed logs");
+}
+
+#[test]
+fn logs_of_the_suite_without_enough_approvals_fail_by_that_alone() {
+    let Some(vectors) = vectors() else {
+        return;
+    };
+    for name in UNWITNESSED {
+        let vector = Vector::read(vectors.join(name));
+        assert_eq!(
+            vector.verify(),
+            Err(LogError::NotWitnessed { number: 2 }),
+            "{name}"
+        );
+        let entries = vector.entries();
+        let state = LogState::begin(&entries[0], now(), &vector.witness).unwrap();
+        assert!(state.is_witnessed(), "{name}");
+        let state = state.next(&entries[1], now(), &vector.witness).unwrap();
+        assert!(!state.is_witnessed(), "{name}");
+        let expected = vector.expected("resolutionResult.json").unwrap();
+        println!(
+            "{name}: its maker says {}",
+            expected["didResolutionMetadata"]
+        );
+    }
 }
 
 /// The DIDs of a script that must not be resolved.
@@ -364,9 +412,11 @@ fn each_log_of_the_negative_scenarios_is_refused_for_its_own_reason() {
         println!("{scenario}: {error}");
         assert!(is_reason(&error), "{scenario}: {error}");
     }
-    // Even once it is due, the entry from the future is followed by an earlier one.
+    // Even once the entry from the future is due, the log goes on as if it were another.
     let vector = negative("negative-versiontime-future").unwrap();
-    let end = Timestamp::parse("9999-12-31T00:00:00Z").unwrap();
-    let late = verify_log(&vector.log, &vector.witness, end);
-    assert!(matches!(late, Err(LogError::NotLater { .. })));
+    let due = Timestamp::parse("9999-07-01T00:00:00Z").unwrap();
+    assert_eq!(
+        verify_log(&vector.log, &vector.witness, due),
+        Err(LogError::WrongHash)
+    );
 }

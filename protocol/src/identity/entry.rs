@@ -165,7 +165,7 @@ impl LogEntry {
             let proof = Proof::read(proof, self.tree.get("@context"))?;
             let key = did_key_signer(&proof)?;
             if !may_sign(&key) {
-                return Err(LogError::NotAuthorized { key });
+                return Err(LogError::NotAuthorized { key: Box::new(key) });
             }
             proof.check(&self.tree, &key)?;
         }

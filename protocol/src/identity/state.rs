@@ -443,7 +443,9 @@ fn check_commitment(committed: &Commitment, set: &Parameters) -> Result<(), LogE
     let revealed = set.update_keys.as_ref().filter(|keys| !keys.is_empty());
     for key in revealed.ok_or(omitted("updateKeys"))? {
         if !committed.hashes.contains(&key_hash(key)) {
-            return Err(LogError::NotCommitted { key: *key });
+            return Err(LogError::NotCommitted {
+                key: Box::new(*key),
+            });
         }
     }
     set.next_keys

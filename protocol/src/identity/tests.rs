@@ -228,7 +228,12 @@ fn writing_refuses_what_could_not_be_verified() {
     ));
     let state = begun(&first());
     let stranger = update(&state, &change(&[101], &[3]), &key(7), at(10));
-    assert_eq!(stranger, Err(LogError::NotCommitted { key: public(7) }));
+    assert_eq!(
+        stranger,
+        Err(LogError::NotCommitted {
+            key: Box::new(public(7))
+        })
+    );
     assert_eq!(
         deactivate(&state, &key(2), at(10)),
         Err(LogError::PreRotationOn)
@@ -236,7 +241,12 @@ fn writing_refuses_what_could_not_be_verified() {
     let ended = update(&state, &change(&[101], &[]), &key(2), at(10)).unwrap();
     let ended = followed(&state, &ended);
     let stranger = deactivate(&ended, &key(9), at(20));
-    assert_eq!(stranger, Err(LogError::NotAuthorized { key: public(9) }));
+    assert_eq!(
+        stranger,
+        Err(LogError::NotAuthorized {
+            key: Box::new(public(9))
+        })
+    );
     for (host, path) in [
         ("localhost", "a"),
         ("127.0.0.1", "a"),
@@ -433,7 +443,9 @@ fn only_an_authorised_update_key_in_its_one_spelling_signs_an_entry() {
     );
     assert_eq!(
         begin(&by_other.unwrap()),
-        LogError::NotAuthorized { key: other }
+        LogError::NotAuthorized {
+            key: Box::new(other)
+        }
     );
     for missing in [json!([]), json!(null), json!("x")] {
         let none = with_member(&entry, "/proof", missing);
@@ -465,7 +477,9 @@ fn each_proof_of_an_entry_must_hold() {
     assert!(begin(by(5)).is_ok(), "one proof may stand by itself");
     assert_eq!(
         begin(json!([by(1), by(6)])),
-        Err(LogError::NotAuthorized { key: public(6) })
+        Err(LogError::NotAuthorized {
+            key: Box::new(public(6))
+        })
     );
     let mut broken = by(5);
     broken["created"] = "2026-01-01T00:00:06Z".into();
@@ -483,12 +497,16 @@ fn without_pre_rotation_the_keys_of_the_entry_before_sign() {
     let rotate = |tree: &mut Value| tree["parameters"]["updateKeys"] = strings(&[2]).into();
     assert_eq!(
         refused(&state, rotate, 2),
-        LogError::NotAuthorized { key: public(2) }
+        LogError::NotAuthorized {
+            key: Box::new(public(2))
+        }
     );
     let rotated = followed(&state, &next_with(&state, rotate, &key(1)));
     assert_eq!(
         refused(&rotated, |_| (), 1),
-        LogError::NotAuthorized { key: public(1) }
+        LogError::NotAuthorized {
+            key: Box::new(public(1))
+        }
     );
     let kept = followed(&rotated, &next_with(&rotated, |_| (), &key(2)));
     assert_eq!(*kept.update_keys(), BTreeSet::from([public(2)]));
@@ -524,12 +542,16 @@ fn under_pre_rotation_an_entry_reveals_committed_keys_and_is_signed_by_one() {
     let edit = set(json!({"updateKeys": strings(&[2]), "nextKeyHashes": next}));
     assert_eq!(
         refused(&state, edit, 1),
-        LogError::NotAuthorized { key: public(1) }
+        LogError::NotAuthorized {
+            key: Box::new(public(1))
+        }
     );
     let edit = set(json!({"updateKeys": strings(&[2]), "nextKeyHashes": next}));
     assert_eq!(
         refused(&state, edit, 9),
-        LogError::NotAuthorized { key: public(9) }
+        LogError::NotAuthorized {
+            key: Box::new(public(9))
+        }
     );
 }
 
@@ -541,7 +563,9 @@ fn pre_rotation_ends_after_the_entry_that_says_so() {
     };
     assert_eq!(
         refused(&state, end, 1),
-        LogError::NotAuthorized { key: public(1) }
+        LogError::NotAuthorized {
+            key: Box::new(public(1))
+        }
     );
     let ended = followed(&state, &next_with(&state, end, &key(2)));
     assert!(!ended.is_pre_rotating());
@@ -562,7 +586,9 @@ fn a_commitment_to_nothing_that_can_be_revealed_still_commits() {
     };
     assert_eq!(
         refused(&again, keep, 1),
-        LogError::NotCommitted { key: public(1) }
+        LogError::NotCommitted {
+            key: Box::new(public(1))
+        }
     );
 }
 
@@ -1084,6 +1110,54 @@ proptest! {
     }
 
     #[test]
+    fn nodes_on_one_line_keep_the_same_evidence_in_whatever_order_it_came(
+        parents in proptest::collection::vec(any::<prop::sample::Index>(), 30),
+        order in Just((0..30).collect::<Vec<usize>>()).prop_shuffle(),
+    ) {
+        let root = plain(|_| ());
+        let first = first_with(|tree| tree["parameters"]["nextKeyHashes"] = json!([]), &key(1));
+        let ours = siblings(&root, 1, 1).remove(0);
+        // A thief's entries, each after some earlier one of his or after the shared first.
+        let mut states = vec![root.clone()];
+        let mut forged = Vec::new();
+        for (note, parent) in parents.iter().enumerate() {
+            let parent = parent.get(states.as_slice()).clone();
+            let entry = next_with(&parent, |tree| tree["state"]["note"] = (100 + note).into(), &key(1));
+            states.push(followed(&parent, &entry));
+            forged.push(entry);
+        }
+        let mut tree = Branches::empty(*root.scid());
+        offer(&mut tree, &first);
+        offer(&mut tree, &ours);
+        let mut waiting: Vec<&LogEntry> = order.iter().map(|place| &forged[*place]).collect();
+        loop {
+            let before = waiting.len();
+            waiting.retain(|entry| offer(&mut tree, entry) == Taken::Orphan);
+            if waiting.len() == before {
+                break;
+            }
+        }
+
+        let line = |end: &LogState| {
+            let mut line = Vec::new();
+            let mut at = end;
+            while let Some(previous) = at.previous() {
+                line.push(at.version_id());
+                at = states.iter().find(|state| state.version_id() == previous).unwrap();
+            }
+            line.reverse();
+            line
+        };
+        let is_end = |end: &&LogState| states.iter().all(|s| s.previous() != Some(end.version_id()));
+        let mut lines: Vec<Vec<VersionId>> = states[1..].iter().filter(is_end).map(line).collect();
+        lines.sort();
+        let kept: BTreeSet<VersionId> =
+            lines.into_iter().take(LOG_BRANCHES_MAX - 1).flatten().collect();
+        prop_assert_eq!(tree.evidence(), kept.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(tree.head().unwrap().version_id(), ours.version_id());
+    }
+
+    #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = verify_log(&bytes, &none(), at(0));
         let _ = WitnessProofs::parse(&bytes);
@@ -1383,6 +1457,33 @@ fn an_entry_without_its_witnesses_changes_nothing_and_disputes_nothing() {
     let again = Branches::from_rows(*one.scid(), rows, tip, tree.witness_proofs().clone()).unwrap();
     assert!(again.is_disputed());
     assert_eq!(again.head(), tree.head());
+}
+
+#[test]
+fn what_no_witness_approved_is_let_go_first_and_takes_no_evidence_with_it() {
+    let one = witnessed_first(1, &[200]);
+    let all = siblings(&LogState::begin(&one, at(100), &none()).unwrap(), 9, 1);
+    let mut tree = Branches::empty(*one.scid());
+    let approve = |tree: &mut Branches, entry: &LogEntry| {
+        let proofs = approvals(&[(entry.version_id(), &[200])]);
+        tree.take(entry, at(100_000), &proofs).unwrap()
+    };
+    approve(&mut tree, &one);
+    approve(&mut tree, &all[0]);
+    approve(&mut tree, &all[1]);
+    let side = tree.get(&all[1].version_id()).unwrap().clone();
+    let unapproved = next_with(&side, |_| (), &key(1));
+    assert_eq!(
+        offer(&mut tree, &unapproved),
+        Taken::Unwitnessed { let_go: vec![] }
+    );
+    for entry in &all[2..8] {
+        assert_eq!(approve(&mut tree, entry), Taken::Forked { let_go: vec![] });
+    }
+    let let_go = vec![unapproved.version_id(), all[8].version_id()];
+    assert_eq!(approve(&mut tree, &all[8]), Taken::Forked { let_go });
+    let kept: Vec<VersionId> = all[1..8].iter().map(LogEntry::version_id).collect();
+    assert_eq!(tree.evidence(), kept);
 }
 
 #[test]
