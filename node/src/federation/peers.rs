@@ -1,0 +1,186 @@
+//! The nodes that this one knows, and how it stands with each.
+
+use std::sync::Arc;
+
+use protocol::sync::Filter;
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::store::{Store, StoreError};
+
+const TABLE: &str = "peers";
+
+/// Most peers that a node keeps: far above any real network, below what would hurt.
+const PEERS_MAX: usize = 10_000;
+
+/// Another node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address, without a path.
+    pub url: String,
+    /// Whether this node takes in what that one has.
+    pub is_followed: bool,
+    /// The inbox of the peer's actor, if it follows this node.
+    #[serde(default)]
+    pub follower_inbox: Option<String>,
+    /// Which part is wanted; empty for all.
+    #[serde(default)]
+    pub filter: String,
+    /// How far its log was read.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// When it last answered, in seconds since 1970.
+    #[serde(default)]
+    pub last_heard: Option<i64>,
+    /// What went wrong last, in plain words; none if the last attempt went well.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// Records taken in from it.
+    #[serde(default)]
+    pub received: u64,
+    /// Lines of it that were refused.
+    #[serde(default)]
+    pub refused: u64,
+    /// Why the last of them was.
+    #[serde(default)]
+    pub last_refusal: Option<String>,
+}
+
+impl Peer {
+    /// A peer of which nothing is known yet.
+    pub fn new(url: String) -> Self {
+        Self {
+            url,
+            is_followed: false,
+            follower_inbox: None,
+            filter: String::new(),
+            cursor: None,
+            last_heard: None,
+            last_error: None,
+            received: 0,
+            refused: 0,
+            last_refusal: None,
+        }
+    }
+
+    /// When it last answered.
+    pub fn last_heard(&self) -> Option<Timestamp> {
+        self.last_heard.map(Timestamp::from_unix_seconds)
+    }
+
+    /// Which part is wanted.
+    pub fn filter(&self) -> Filter {
+        // Only filters that were read are stored.
+        Filter::parse(&self.filter).unwrap_or_default()
+    }
+}
+
+/// Why a peer cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The address is none.
+    #[error("“{text}” is not a node's address: write it like https://hub.example")]
+    Address {
+        /// What was given.
+        text: String,
+    },
+    /// It is not known.
+    #[error("{url} is not followed: `baraza peers` shows those that are")]
+    Unknown {
+        /// Its address.
+        url: String,
+    },
+    /// There are too many.
+    #[error("this node knows {PEERS_MAX} peers, which is as many as it keeps: unfollow some")]
+    Full,
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The peers, kept in the store.
+#[derive(Clone)]
+pub struct Peers {
+    store: Arc<Store>,
+}
+
+impl Peers {
+    /// The peers of a store.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// Every peer, by address.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn all(&self) -> Result<Vec<Peer>, StoreError> {
+        self.store.all_named(TABLE)?.iter().map(|(_, row)| read(row)).collect()
+    }
+
+    /// The peer with this address.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn get(&self, url: &str) -> Result<Option<Peer>, StoreError> {
+        self.store.named(TABLE, url)?.as_deref().map(read).transpose()
+    }
+
+    /// Changes what is known of a peer, which is made if it is new.
+    ///
+    /// # Errors
+    /// [`PeerError::Full`], or a disk fault.
+    pub async fn change(&self, url: &str, change: impl FnOnce(&mut Peer)) -> Result<Peer, PeerError> {
+        let known = self.get(url)?;
+        if known.is_none() && self.store.all_named(TABLE)?.len() >= PEERS_MAX {
+            return Err(PeerError::Full);
+        }
+        let mut peer = known.unwrap_or_else(|| Peer::new(url.to_owned()));
+        change(&mut peer);
+        let row = serde_json::to_vec(&peer)
+            .map_err(|error| StoreError::Corrupt { detail: error.to_string() })?;
+        self.store.put_named(TABLE, url, Some(row)).await?;
+        Ok(peer)
+    }
+}
+
+fn read(row: &[u8]) -> Result<Peer, StoreError> {
+    serde_json::from_slice(row).map_err(|error| StoreError::Corrupt { detail: format!("a peer: {error}") })
+}
+
+/// The address of a node, from what a person writes: an address with or without `https://` and path.
+///
+/// # Errors
+/// [`PeerError::Address`].
+pub fn node_address(text: &str) -> Result<String, PeerError> {
+    let wrong = || PeerError::Address { text: text.chars().take(80).collect() };
+    let text = text.trim();
+    let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let url = Url::parse(&full).map_err(|_| wrong())?;
+    let is_origin = matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none();
+    if !is_origin || url.host().is_none() {
+        return Err(wrong());
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::node_address;
+
+    #[test]
+    fn an_address_is_what_people_write() {
+        for (text, address) in [
+            ("https://hub.example/", "https://hub.example"),
+            ("hub.example", "https://hub.example"),
+            ("http://127.0.0.1:8101/en/nodes", "http://127.0.0.1:8101"),
+            ("https://HUB.example:443", "https://hub.example"),
+        ] {
+            assert_eq!(node_address(text).unwrap(), address);
+        }
+        for text in ["", "ftp://x", "https://user@hub.example", "hub example"] {
+            assert!(node_address(text).is_err(), "{text}");
+        }
+    }
+}

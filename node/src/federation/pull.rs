@@ -1,0 +1,392 @@
+//! Reading other nodes' logs: what is pushed is a hint, what is pulled is complete.
+//!
+//! One task for each followed peer. A page is verified line by line as it comes; the cursor moves only
+//! with what is durable, so a cut line or a killed process resumes where it stopped. A line that is
+//! refused is counted and passed over: it never blocks what comes after.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::identity::WitnessProofs;
+use protocol::limits::{CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX};
+use protocol::sync::{Cursor, Line};
+use serde::Serialize;
+use tokio::sync::{Mutex as Turn, Notify};
+
+use super::client::{Client, FetchError, StreamRequest};
+use super::peers::{Peer, PeerError, Peers, node_address};
+use crate::clock::SharedClock;
+use crate::ingest::{Ingest, IngestError};
+use crate::store::{Receipt, StoreError};
+
+/// Records taken in as one transaction.
+const BATCH: usize = 512;
+
+/// Bytes that one page may have, unpacked.
+const PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Between attempts after a failure: doubled each time, up to the longest.
+const RETRY_SECONDS_MIN: u64 = 1;
+const RETRY_SECONDS_MAX: u64 = 600;
+
+/// Why a peer's log was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The peer cannot be asked, or does not answer as a node.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The answer ended before it was whole.
+    #[error("the answer was cut off; it goes on from where it stopped")]
+    CutOff,
+    /// About the peer itself.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// Our disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What one reading brought.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Pulled {
+    /// Lines read.
+    pub lines: u64,
+    /// Records that are new here.
+    pub stored: u64,
+    /// Log entries read.
+    pub log_entries: u64,
+    /// Lines that were refused.
+    pub refused: u64,
+}
+
+impl Pulled {
+    fn add(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.stored += other.stored;
+        self.log_entries += other.log_entries;
+        self.refused += other.refused;
+    }
+}
+
+/// The reader of other nodes' logs. Cheap to clone.
+#[derive(Clone)]
+pub struct Puller(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    peers: Peers,
+    ingest: Ingest,
+    clock: SharedClock,
+    tasks: Mutex<BTreeMap<String, Task>>,
+}
+
+/// The task that keeps up with one peer.
+struct Task {
+    handle: tokio::task::JoinHandle<()>,
+    hint: Arc<Notify>,
+    /// One reading of a peer's log at a time.
+    turn: Arc<Turn<()>>,
+}
+
+impl Puller {
+    /// A reader that takes in through `ingest`.
+    pub fn new(client: Client, peers: Peers, ingest: Ingest, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner { client, peers, ingest, clock, tasks: Mutex::default() }))
+    }
+
+    /// Starts keeping up with every followed peer.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn start(&self) -> Result<(), StoreError> {
+        for peer in self.0.peers.all()? {
+            if peer.is_followed {
+                self.keep_up(&peer.url);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all tasks. What they have taken in stays, and so do their cursors.
+    pub fn stop(&self) {
+        for task in std::mem::take(&mut *self.tasks()).into_values() {
+            task.handle.abort();
+        }
+    }
+
+    /// Follows a node from now on.
+    ///
+    /// # Errors
+    /// The address is none, or a disk fault. Whether the node answers shows later, in its `last_error`.
+    pub async fn follow(&self, address: &str, filter: &str) -> Result<Peer, PeerError> {
+        let url = node_address(address)?;
+        let peer = self
+            .0
+            .peers
+            .change(&url, |peer| {
+                if peer.filter != filter {
+                    // Another part of the world: what was passed over may be wanted now.
+                    peer.cursor = None;
+                }
+                peer.filter = filter.to_owned();
+                peer.is_followed = true;
+            })
+            .await?;
+        self.keep_up(&url);
+        Ok(peer)
+    }
+
+    /// Follows a node no longer. What came from it stays.
+    ///
+    /// # Errors
+    /// It was not followed, or a disk fault.
+    pub async fn unfollow(&self, address: &str) -> Result<(), PeerError> {
+        let url = node_address(address)?;
+        let is_followed = self.0.peers.get(&url)?.is_some_and(|peer| peer.is_followed);
+        if !is_followed {
+            return Err(PeerError::Unknown { url });
+        }
+        if let Some(task) = self.tasks().remove(&url) {
+            task.handle.abort();
+        }
+        self.0.peers.change(&url, |peer| peer.is_followed = false).await?;
+        Ok(())
+    }
+
+    /// Asks a peer's task to look now: the peer said that it has news.
+    pub fn hint(&self, url: &str) {
+        if let Some(task) = self.tasks().get(url) {
+            task.hint.notify_one();
+        }
+    }
+
+    /// Reads a followed peer's log to its end, now.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn catch_up(&self, url: &str) -> Result<Pulled, PullError> {
+        let turn = self.tasks().get(url).map(|task| Arc::clone(&task.turn));
+        let turn = turn.ok_or_else(|| PeerError::Unknown { url: url.to_owned() })?;
+        let mut all = Pulled::default();
+        loop {
+            // The task waits for news while it has the turn; it is asked to give way.
+            let pulled = {
+                self.hint(url);
+                let _turn = turn.lock().await;
+                self.0.page(url, 0).await?
+            };
+            all.add(pulled);
+            if pulled.lines == 0 {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Task>> {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_up(&self, url: &str) {
+        let mut tasks = self.tasks();
+        if tasks.contains_key(url) {
+            return;
+        }
+        let (hint, turn) = (Arc::new(Notify::new()), Arc::new(Turn::new(())));
+        let work = keep_up(Arc::clone(&self.0), url.to_owned(), Arc::clone(&hint), Arc::clone(&turn));
+        tasks.insert(url.to_owned(), Task { handle: tokio::spawn(work), hint, turn });
+    }
+}
+
+async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Turn<()>>) {
+    let mut retry_seconds = RETRY_SECONDS_MIN;
+    loop {
+        let attempt = {
+            let _turn = turn.lock().await;
+            tokio::select! {
+                attempt = inner.page(&url, CHANGES_WAIT_SECONDS_MAX) => Some(attempt),
+                // Whoever hints wants the turn, or knows that there is something new.
+                () = hint.notified() => None,
+            }
+        };
+        match attempt {
+            Some(Ok(_)) | None => retry_seconds = RETRY_SECONDS_MIN,
+            Some(Err(error)) => {
+                tracing::debug!(peer = url, %error, "a peer's log was not read");
+                let pause = Duration::from_secs(retry_seconds) + jitter();
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = hint.notified() => {}
+                }
+                retry_seconds = (retry_seconds * 2).min(RETRY_SECONDS_MAX);
+            }
+        }
+    }
+}
+
+/// Up to a second, so that peers of a node that comes back do not all knock at once.
+fn jitter() -> Duration {
+    let mut byte = [0];
+    // Without chance there is no jitter, which is no fault.
+    let _ = getrandom::fill(&mut byte);
+    Duration::from_millis(u64::from(byte[0]) * 4)
+}
+
+impl Inner {
+    /// Reads one page and notes how it went.
+    async fn page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
+        let result = self.read_page(url, wait_seconds).await;
+        let now = self.clock.now().unix_seconds();
+        let noted = match &result {
+            // A quiet peer is not written down every half minute.
+            Ok(pulled) => {
+                let known = self.peers.get(url)?;
+                let is_news = pulled.lines > 0
+                    || known.is_none_or(|peer| {
+                        peer.last_error.is_some() || peer.last_heard.is_none_or(|heard| now - heard > 300)
+                    });
+                is_news.then_some(None)
+            }
+            Err(PullError::Fetch(error)) if error.code() == "cursor-gone" => {
+                self.peers.change(url, |peer| peer.cursor = None).await?;
+                None
+            }
+            Err(error) => Some(Some(error.to_string())),
+        };
+        if let Some(error) = noted {
+            self.peers
+                .change(url, |peer| {
+                    if error.is_none() {
+                        peer.last_heard = Some(now);
+                    }
+                    peer.last_error = error;
+                })
+                .await?;
+        }
+        result
+    }
+
+    async fn read_page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
+        let Some(peer) = self.peers.get(url)? else {
+            return Err(PeerError::Unknown { url: url.to_owned() }.into());
+        };
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(cursor) = &peer.cursor {
+            query.append_pair("since", cursor);
+        }
+        if !peer.filter.is_empty() {
+            query.append_pair("filter", &peer.filter);
+        }
+        query.append_pair("limit", &CHANGES_ROWS_MAX.to_string());
+        query.append_pair("wait", &wait_seconds.to_string());
+        let address = format!("{url}/sync/v1/changes?{}", query.finish());
+        let request = StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
+        let mut lines = self.client.lines(request).await?;
+        let mut page = PageReader { inner: self, url, sender: url.into(), batch: Vec::new(), cursor: None, pulled: Pulled::default() };
+        let mut is_whole = false;
+        while let Some(line) = lines.next().await? {
+            is_whole = page.take(&line).await?;
+        }
+        page.flush().await?;
+        if is_whole { Ok(page.pulled) } else { Err(PullError::CutOff) }
+    }
+}
+
+/// What of a page was read and not yet taken in.
+struct PageReader<'p> {
+    inner: &'p Inner,
+    url: &'p str,
+    sender: Box<str>,
+    batch: Vec<Vec<u8>>,
+    cursor: Option<Cursor>,
+    pulled: Pulled,
+}
+
+impl PageReader<'_> {
+    /// Takes one line; `true` if it is the end of the page.
+    async fn take(&mut self, line: &[u8]) -> Result<bool, PullError> {
+        let (line, cursor) = match Line::read(line) {
+            Ok(read) => read,
+            Err(error) => {
+                self.refuse(&error).await?;
+                return Ok(false);
+            }
+        };
+        let is_end = line == Line::End;
+        match line {
+            Line::End => {}
+            Line::Record { record } => {
+                self.pulled.lines += 1;
+                self.batch.push(record.as_bytes().to_vec());
+            }
+            Line::Log { entry, witness, .. } => {
+                // Records before an entry were signed under what the log said then.
+                self.flush().await?;
+                self.pulled.lines += 1;
+                let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| WitnessProofs::parse(witness.as_bytes()));
+                let taken = match proofs {
+                    Ok(proofs) => self.inner.ingest.log_entry(entry.as_bytes(), &proofs).await,
+                    Err(error) => Err(error.into()),
+                };
+                match taken {
+                    Ok(_) => self.pulled.log_entries += 1,
+                    Err(IngestError::Store(error)) => return Err(error.into()),
+                    Err(error) => self.refuse(&error).await?,
+                }
+            }
+        }
+        self.cursor = cursor.or(self.cursor.take());
+        if self.batch.len() >= BATCH {
+            self.flush().await?;
+        }
+        Ok(is_end)
+    }
+
+    /// Takes in what waits, then moves the cursor.
+    async fn flush(&mut self) -> Result<(), PullError> {
+        let lines = std::mem::take(&mut self.batch);
+        let mut stored = 0;
+        if !lines.is_empty() {
+            for receipt in self.inner.ingest.records(lines, Some(self.sender.clone())).await? {
+                match receipt {
+                    Ok(Receipt::Stored) => stored += 1,
+                    Ok(_) => {}
+                    Err(IngestError::Store(error)) => return Err(error.into()),
+                    Err(error) => self.refuse(&error).await?,
+                }
+            }
+        }
+        self.pulled.stored += stored;
+        let Some(cursor) = self.cursor.take() else {
+            return Ok(());
+        };
+        let cursor = cursor.to_string();
+        // A peer that was unfollowed or given another filter meanwhile has no use for this cursor.
+        let known = self.inner.peers.get(self.url)?;
+        if known.is_some_and(|peer| peer.is_followed && peer.cursor.as_ref() != Some(&cursor)) {
+            self.inner
+                .peers
+                .change(self.url, |peer| {
+                    peer.cursor = Some(cursor);
+                    peer.received += stored;
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Counts a refused line against the peer.
+    async fn refuse(&mut self, error: &(dyn std::fmt::Display + Sync)) -> Result<(), PullError> {
+        self.pulled.refused += 1;
+        let reason = error.to_string();
+        tracing::info!(peer = self.url, reason, "refused a line");
+        self.inner
+            .peers
+            .change(self.url, |peer| {
+                peer.refused += 1;
+                peer.last_refusal = Some(reason);
+            })
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! A running node: the only place that wires its parts together.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::id::{Did, Scid};
+use protocol::identity::write::Place;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::catalogue::Catalogue;
+use crate::clock::SharedClock;
+use crate::config::{Config, ConfigError};
+use crate::control;
+use crate::federation::client::{Client, FetchError};
+use crate::federation::peers::Peers;
+use crate::federation::pull::Puller;
+use crate::follow::{FollowError, SearchFollower};
+use crate::ingest::{Ingest, IngestError};
+use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
+use crate::labels::{Labels, LabelsError};
+use crate::publish::{PublishError, Publisher};
+use crate::search::{Index, SearchError};
+use crate::store::{LogReceipt, Store, StoreError};
+use crate::web;
+
+/// After a change, how long more changes are gathered before the index is committed: what is
+/// published is found within a second.
+const INDEX_GATHER: Duration = Duration::from_millis(200);
+
+/// How often what was dated ahead is looked at.
+const DUE_EVERY: Duration = Duration::from_secs(30);
+
+/// Why a node does not start or cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeychainError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// Filling the index.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The labels.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+    /// The client for other nodes.
+    #[error(transparent)]
+    Client(#[from] FetchError),
+    /// Our own door.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// Publishing.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A socket.
+    #[error("{what}: {source}")]
+    Socket {
+        /// Which.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder holds a node already.
+    #[error("{folder} holds a node already")]
+    Exists {
+        /// The folder.
+        folder: String,
+    },
+    /// Something is not what it should be.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A node and its parts. Made by [`Node::open`]; it serves once [`Node::serve`] was called.
+pub struct Node {
+    /// Its settings.
+    pub config: Config,
+    /// Its clock.
+    pub clock: SharedClock,
+    /// What it keeps.
+    pub store: Arc<Store>,
+    /// The one door.
+    pub ingest: Ingest,
+    /// Its keys.
+    pub keychain: Keychain,
+    /// Signs and publishes.
+    pub publisher: Publisher,
+    /// What is found.
+    pub index: Arc<Index>,
+    /// What codes are called.
+    pub labels: Arc<Labels>,
+    /// Reading for people and programs.
+    pub catalogue: Catalogue,
+    /// Other nodes.
+    pub peers: Peers,
+    /// Reads other nodes' logs.
+    pub puller: Puller,
+    /// Asks other nodes.
+    pub client: Client,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Makes a node in a new folder: its settings, its keys, its own identity.
+    ///
+    /// # Errors
+    /// The folder holds a node, or cannot be written.
+    pub async fn init(config: &Config, clock: SharedClock) -> Result<Founded, NodeError> {
+        let folder = &config.folder;
+        if folder.join(crate::config::FILE).exists() {
+            return Err(NodeError::Exists { folder: folder.display().to_string() });
+        }
+        std::fs::create_dir_all(folder)
+            .map_err(|source| NodeError::Socket { what: folder.display().to_string(), source })?;
+        let keychain = Keychain::open(&config.keys_folder())?;
+        let (host, port) = config.did_host();
+        let place = Place::new(&host, port, &[])
+            .map_err(|error| NodeError::Refused(format!("the address cannot stand in an identifier: {error}")))?;
+        let founded = keychain.found(keychain::NODE, place, clock.now())?;
+        let store = Arc::new(Store::open(&config.store_folder(), keychain::random_name()?)?);
+        let ingest = Ingest::new(Arc::clone(&store), clock);
+        ingest.log_entry(&founded.entry.to_canonical_bytes(), &Default::default()).await?;
+        store.close();
+        // Last, so that a node with settings is a whole one.
+        config.save()?;
+        Ok(founded)
+    }
+
+    /// Opens the node that these settings describe. Nothing is served or fetched yet.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub fn open(config: Config, clock: SharedClock) -> Result<Arc<Self>, NodeError> {
+        let keychain = Keychain::open(&config.keys_folder())?;
+        let store = Arc::new(Store::open(&config.store_folder(), keychain::random_name()?)?);
+        let labels = Arc::new(Labels::shipped()?);
+        let index = Arc::new(open_index(&config.index_folder())?);
+        let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&clock));
+        let publisher = Publisher::new(Arc::clone(&store), ingest.clone(), Arc::clone(&clock));
+        let agent = format!("Baraza/{} (+{})", env!("CARGO_PKG_VERSION"), config.url);
+        let client = Client::new(config.insecure_peers.clone(), &agent)?;
+        let peers = Peers::new(Arc::clone(&store));
+        let puller = Puller::new(client.clone(), peers.clone(), ingest.clone(), Arc::clone(&clock));
+        Ok(Arc::new(Self {
+            catalogue: Catalogue::new(Arc::clone(&store)),
+            config,
+            clock,
+            store,
+            ingest,
+            keychain,
+            publisher,
+            index,
+            labels,
+            peers,
+            puller,
+            client,
+            stop: watch::Sender::new(false),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    /// Serves, keeps up with peers and keeps the index up, until [`Node::stop`].
+    ///
+    /// # Errors
+    /// The address is taken, or a disk fault.
+    pub async fn serve(self: &Arc<Self>) -> Result<(), NodeError> {
+        let socket = |what: String| move |source| NodeError::Socket { what, source };
+        let listener = TcpListener::bind(self.config.listen)
+            .await
+            .map_err(socket(format!("cannot listen on {}", self.config.listen)))?;
+        let control = control::listen(&self.config.control_socket()).map_err(socket("the control socket".to_owned()))?;
+        self.puller.start()?;
+        let mut tasks = self.tasks.lock().await;
+        tasks.push(tokio::spawn(web::serve(Arc::clone(self), listener)));
+        tasks.push(tokio::spawn(control::serve(Arc::clone(self), control)));
+        tasks.push(tokio::spawn(keep_index(Arc::clone(self))));
+        tasks.push(tokio::spawn(admit_due(Arc::clone(self))));
+        Ok(())
+    }
+
+    /// Stops: no new connections, open requests finish, what is acknowledged is on disk.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.puller.stop();
+        for task in self.tasks.lock().await.drain(..) {
+            // A task that panicked has said so already.
+            let _ = task.await;
+        }
+        let _ = std::fs::remove_file(self.config.control_socket());
+        self.store.close();
+    }
+
+    /// Resolves when the node begins to stop.
+    pub async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives as long as the node.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Fills the index up to the end of the change log.
+    ///
+    /// # Errors
+    /// A fault of the store or of the index.
+    pub fn index_now(&self, progress: impl FnMut(u64)) -> Result<(), NodeError> {
+        let follower = SearchFollower::new(Arc::clone(&self.store), Arc::clone(&self.index), Arc::clone(&self.labels));
+        follower.catch_up(progress)?;
+        Ok(())
+    }
+
+    /// Whether a request for this host is for this node. A node on loopback has several names there.
+    pub fn answers_for(&self, host: &str) -> bool {
+        let authority = self.config.authority();
+        let (did_host, did_port) = self.config.did_host();
+        let did_authority = did_port.map_or_else(|| did_host.clone(), |port| format!("{did_host}:{port}"));
+        host.eq_ignore_ascii_case(&authority)
+            || host.eq_ignore_ascii_case(&did_authority)
+            || (self.config.listen.ip().is_loopback() && host.eq_ignore_ascii_case(&format!("localhost:{}", self.config.listen.port())))
+    }
+
+    /// Whether an identifier says that its log is served here.
+    pub fn hosts(&self, did: &Did) -> bool {
+        let (host, port) = self.config.did_host();
+        did.host() == host && did.port() == port
+    }
+
+    /// The author with this handle, if this node hosts it.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn hosted(&self, handle: &str) -> Result<Option<Scid>, StoreError> {
+        let authors = self.store.authors()?;
+        let hosted = authors.iter().map(|author| &author.state).find(|state| {
+            let path: Vec<&str> = state.did().path().collect();
+            self.hosts(state.did()) && path == ["orgs", handle]
+        });
+        Ok(hosted.map(|state| *state.scid()))
+    }
+
+    /// The node's own identity.
+    ///
+    /// # Errors
+    /// Its key file is missing or damaged.
+    pub fn own(&self) -> Result<Signer, NodeError> {
+        Ok(self.keychain.signer(keychain::NODE)?)
+    }
+
+    /// Makes an organisation that this node hosts and holds all keys of.
+    ///
+    /// # Errors
+    /// The handle is none or taken.
+    pub async fn add_organization(&self, handle: &str) -> Result<Founded, NodeError> {
+        let (host, port) = self.config.did_host();
+        let place = Place::new(&host, port, &["orgs", handle])
+            .map_err(|error| NodeError::Refused(error.to_string()))?;
+        let founded = self.keychain.found(handle, place, self.clock.now())?;
+        match self.ingest.log_entry(&founded.entry.to_canonical_bytes(), &Default::default()).await? {
+            LogReceipt::Grown => Ok(founded),
+            other => Err(NodeError::Refused(format!("the new log was not taken: {other:?}"))),
+        }
+    }
+
+    /// What this node has, in numbers.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn census(&self) -> Result<Value, StoreError> {
+        let authors = self.store.authors()?;
+        let mut digests = Vec::new();
+        let (mut records, mut withdrawn, mut held) = (0u64, 0u64, 0u64);
+        let mut last = None;
+        for row in self.store.held(None) {
+            let (id, row) = row?;
+            digests.push(*row.rank.hash.as_digest());
+            held += 1;
+            // Rows of one record stand together: the record is counted once.
+            if last.as_ref() != Some(&id) {
+                match self.store.counting(&id)?.map(|row| row.status) {
+                    Some(protocol::envelope::Status::Active) => records += 1,
+                    Some(protocol::envelope::Status::Withdrawn) => withdrawn += 1,
+                    None => {}
+                }
+                last = Some(id);
+            }
+        }
+        digests.extend(authors.iter().map(|author| *author.state.version_id().hash.as_digest()));
+        digests.sort_unstable();
+        let mut state = Sha256::new();
+        for digest in &digests {
+            state.update(digest);
+        }
+        let state = protocol::id::VersionHash::from_digest(state.finalize().into());
+        let refused: u64 = self.peers.all()?.iter().map(|peer| peer.refused).sum();
+        Ok(json!({
+            "name": self.config.settings.name,
+            "url": self.config.url.as_str(),
+            "software": {"name": "baraza", "version": env!("CARGO_PKG_VERSION")},
+            "authors": authors.len(),
+            "records": records,
+            "withdrawn": withdrawn,
+            "held": held,
+            "parked": self.store.parked()?,
+            "refused": refused,
+            "indexed": self.index.count().unwrap_or_default(),
+            "epoch": self.store.epoch(),
+            "changes": self.store.last_change()?,
+            "stateHash": state.to_string(),
+        }))
+    }
+}
+
+/// Opens the index, or makes it anew where it is missing, damaged or of an older form.
+fn open_index(folder: &Path) -> Result<Index, SearchError> {
+    match Index::open(folder) {
+        Err(SearchError::Unusable { reason, .. }) => {
+            tracing::info!(reason, "the search index is made anew");
+            Index::create_fresh(folder)
+        }
+        opened => opened,
+    }
+}
+
+async fn keep_index(node: Arc<Node>) {
+    let mut ticks = node.store.ticks();
+    loop {
+        ticks.mark_unchanged();
+        let work = Arc::clone(&node);
+        let done = tokio::task::spawn_blocking(move || work.index_now(|_| {})).await;
+        if let Ok(Err(error)) = done {
+            tracing::error!(%error, "the search index does not keep up");
+        }
+        tokio::select! {
+            changed = ticks.changed() => if changed.is_err() { return },
+            () = node.stopping() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(INDEX_GATHER) => {}
+            () = node.stopping() => return,
+        }
+    }
+}
+
+async fn admit_due(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(DUE_EVERY) => {}
+            () = node.stopping() => return,
+        }
+        if let Err(error) = node.store.admit_due(node.clock.now()).await {
+            tracing::error!(%error, "what is due was not taken in");
+        }
+    }
+}

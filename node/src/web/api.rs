@@ -1,0 +1,302 @@
+//! `/api/v1`: JSON for programs. Every record goes out as the bytes that its author signed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::Json;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use protocol::envelope::{Envelope, Status};
+use protocol::id::{RecordId, Scid};
+use protocol::record::TextMap;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::ask::Ask;
+use super::problem::Problem;
+use super::sync::blocking;
+use super::{App, pages};
+use crate::catalogue::{Saying, Shown, choose};
+use crate::search::Facet;
+use crate::store::Receipt;
+
+/// The routes below `/api/v1`.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/search", get(search))
+        .route("/records", axum::routing::post(receive))
+        .route("/records/{scid}/{local}", get(record))
+        .route("/records/{scid}/{local}/history", get(history))
+        .route("/organizations", get(organizations))
+        .route("/organizations/{scid}/did.jsonl", get(log))
+        .route("/organizations/{scid}/did-witness.json", get(witness))
+        .route("/node", get(node))
+}
+
+/// The facets that are counted for a search.
+pub(super) const FACETS: [Facet; 9] = [
+    Facet::Area,
+    Facet::Kind,
+    Facet::Country,
+    Facet::Language,
+    Facet::Audience,
+    Facet::Mode,
+    Facet::Cost,
+    Facet::Level,
+    Facet::Type,
+];
+
+/// One result.
+#[derive(Serialize)]
+struct Item {
+    id: String,
+    #[serde(rename = "type")]
+    record_type: String,
+    kind: Option<String>,
+    name: Option<String>,
+    summary: Option<String>,
+    /// The language that name and summary are in.
+    language: Option<String>,
+    author: ItemAuthor,
+    url: String,
+    score: u32,
+    issued: String,
+    confirmed: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ItemAuthor {
+    id: String,
+    name: String,
+    host: String,
+}
+
+async fn search(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let ask = Ask::read(query.as_deref().unwrap_or_default())?;
+    let languages = pages::accepted_languages(&headers);
+    let query = ask.query(languages.first().map(String::as_str), &FACETS, app.clock.now())?;
+    let work = Arc::clone(&app);
+    let answer = blocking(move || -> Result<Value, Problem> {
+        let found = work.index.search(&query)?;
+        let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
+        let mut items = Vec::with_capacity(found.hits.len());
+        for hit in &found.hits {
+            // Between the index and the store a record may have been withdrawn.
+            let Some(shown) = work.catalogue.record(&hit.id)? else { continue };
+            let Some(author) = work.catalogue.author(&hit.id.author)? else { continue };
+            let name = shown.name(&languages).map(|(language, name)| (language.to_owned(), name.to_owned()));
+            let (kind, summary) = kind_and_summary(&shown);
+            let summary = summary
+                .and_then(|summary| choose(summary, &languages, shown.header.language.as_deref()))
+                .map(|(_, text)| text.to_owned());
+            items.push(Item {
+                id: shown.id.to_string(),
+                record_type: shown.header.kind.to_string(),
+                kind,
+                language: name.as_ref().map(|(language, _)| language.clone()),
+                name: name.map(|(_, name)| name),
+                summary,
+                author: ItemAuthor {
+                    id: author.scid().to_string(),
+                    name: author.name(&languages),
+                    host: author.host(),
+                },
+                url: work.config.address(&format!("/api/v1/records/{}", shown.id)),
+                score: hit.score,
+                issued: shown.header.issued.to_string(),
+                confirmed: shown.header.confirmed.map(|confirmed| confirmed.to_string()),
+            });
+        }
+        let language = languages.first().copied().unwrap_or("en");
+        let facets: serde_json::Map<String, Value> = found
+            .facets
+            .iter()
+            .map(|counts| {
+                let values = counts.values.iter().map(|(code, count)| {
+                    json!({"code": code, "label": pages::label(&work, counts.facet, code, language), "count": count})
+                });
+                (counts.facet.name().to_owned(), values.collect())
+            })
+            .collect();
+        Ok(json!({"total": found.total, "items": items, "facets": facets, "next": found.next}))
+    })
+    .await?;
+    Ok(Json(answer).into_response())
+}
+
+/// The kind of a record, and its summary by language.
+pub(super) fn kind_and_summary(shown: &Shown) -> (Option<String>, Option<&TextMap>) {
+    let Saying::Body(body) = &shown.body else {
+        return (None, None);
+    };
+    use protocol::record::Body;
+    match &**body {
+        Body::Offering(offering) => (Some(offering.kind.to_owned()), Some(&offering.summary)),
+        Body::Organization(organization) => {
+            (organization.kind.as_ref().map(|kind| kind.code.to_string()), Some(&organization.summary))
+        }
+        Body::Solution(solution) => (Some(solution.kind.to_owned()), Some(&solution.summary)),
+        Body::Checkpoint(_) => (None, None),
+    }
+}
+
+pub(super) fn record_id(scid: &str, local: &str) -> Result<RecordId, Problem> {
+    RecordId::parse(&format!("{scid}/{local}")).map_err(|error| Problem::not_found(error.to_string()))
+}
+
+async fn record(
+    State(app): State<App>,
+    Path((scid, local)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = record_id(&scid, &local)?;
+    if prefers_html(&headers) {
+        let target = format!("/{}/o/{id}", pages::page_language(&app, &headers));
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, target)]).into_response());
+    }
+    let work = Arc::clone(&app);
+    let row = blocking(move || work.store.counting(&id)).await?;
+    let row = row.ok_or_else(|| Problem::not_found("no such record is known here"))?;
+    let etag = format!("\"{}\"", row.rank.hash);
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    // A tombstone is told as such, with the proof that its author wanted it.
+    let status = match row.status {
+        Status::Active => StatusCode::OK,
+        Status::Withdrawn => StatusCode::GONE,
+    };
+    Ok((status, [(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, etag)], row.canonical()?)
+        .into_response())
+}
+
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let first = accept.split(',').next().unwrap_or_default();
+    first.trim().starts_with("text/html")
+}
+
+async fn history(
+    State(app): State<App>,
+    Path((scid, local)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let id = record_id(&scid, &local)?;
+    let work = Arc::clone(&app);
+    let versions = blocking(move || work.store.history(&id)).await?;
+    if versions.is_empty() {
+        return Err(Problem::not_found("no such record is known here"));
+    }
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|row| {
+            let status = if row.status == Status::Withdrawn { "withdrawn" } else { "active" };
+            json!({
+                "seq": row.rank.seq, "version": row.rank.hash.to_string(), "status": status,
+                "received": row.received.to_string(),
+            })
+        })
+        .collect();
+    Ok(Json(json!({"versions": versions, "total": versions.len(), "next": null})).into_response())
+}
+
+/// A record that its author signed elsewhere and wants served here.
+async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
+    let envelope = Envelope::parse(&body)?;
+    let (id, hash, author) = (envelope.header().record_id(), envelope.hash(), envelope.header().author.clone());
+    if protocol::acceptance::due(envelope.header().issued, app.clock.now()).is_some() {
+        let detail = "“issued” lies in the future: check the clock of the machine that signed it";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"));
+    }
+    if let (Ok(header), Some(body)) = (Ok::<_, Problem>(envelope.header()), envelope.body())
+        && let Err(faults) = protocol::record::Body::read(&header.kind, body)
+    {
+        let first = faults.0.first().map(|fault| format!("body.{}", fault.path)).unwrap_or_default();
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-field", faults.to_string()).at(first));
+    }
+    let proven = envelope.prove()?;
+    let work = Arc::clone(&app);
+    let held = blocking(move || work.store.author(author.scid())).await?;
+    if !held.is_some_and(|held| app.hosts(held.state.did())) {
+        let detail = "this node serves only records of organisations that it hosts";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
+    }
+    let receipt = app.ingest.proven(proven, Some("api".into())).await?;
+    let status = match receipt {
+        Receipt::Stored | Receipt::Parked => StatusCode::CREATED,
+        Receipt::AlreadyHeld | Receipt::Superseded | Receipt::Twin => StatusCode::OK,
+    };
+    let answer = json!({"id": id.to_string(), "version": hash.to_string()});
+    Ok((status, Json(answer)).into_response())
+}
+
+async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    let languages = pages::accepted_languages(&headers);
+    let work = Arc::clone(&app);
+    let authors = blocking(move || work.catalogue.authors()).await?;
+    let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
+    let items: Vec<Value> = authors
+        .iter()
+        .map(|author| {
+            let state = &author.author.state;
+            json!({
+                "id": author.scid().to_string(),
+                "did": state.did().to_string(),
+                "name": author.name(&languages),
+                "host": author.host(),
+                "keys": state.keys().listed().map(ToString::to_string).collect::<Vec<_>>(),
+                "logVersion": state.version_id().to_string(),
+                "disputed": author.author.is_disputed,
+                "closed": state.is_deactivated(),
+                "hasProfile": author.profile.is_some(),
+            })
+        })
+        .collect();
+    Ok(Json(json!({"total": items.len(), "items": items, "next": null})).into_response())
+}
+
+async fn log(State(app): State<App>, Path(scid): Path<String>) -> Result<Response, Problem> {
+    let scid = Scid::parse(&scid).map_err(|error| Problem::not_found(error.to_string()))?;
+    log_of(&app, scid).await
+}
+
+/// An author's log as JSON lines. Forks are told by the change feed, not here: a resolver reads one
+/// line of history.
+pub(super) async fn log_of(app: &App, scid: Scid) -> Result<Response, Problem> {
+    let work = Arc::clone(app);
+    let lines = blocking(move || work.store.active_log_of(&scid)).await?;
+    if lines.is_empty() {
+        return Err(Problem::not_found("no log of that author is known here"));
+    }
+    let mut text = lines.join(&b'\n');
+    text.push(b'\n');
+    let kind = HeaderValue::from_static("text/jsonl; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+async fn witness(State(app): State<App>, Path(scid): Path<String>) -> Result<Response, Problem> {
+    let scid = Scid::parse(&scid).map_err(|error| Problem::not_found(error.to_string()))?;
+    let work = Arc::clone(&app);
+    let proofs = blocking(move || work.store.witness_of(&scid)).await?;
+    let proofs = proofs.ok_or_else(|| Problem::not_found("that author's log uses no witnesses"))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], proofs).into_response())
+}
+
+/// What this node has, in numbers that anyone can count again.
+async fn node(State(app): State<App>) -> Result<Response, Problem> {
+    let work = Arc::clone(&app);
+    let census = blocking(move || work.census()).await?;
+    Ok(Json(census).into_response())
+}
+
+/// The description of this interface.
+pub(super) async fn openapi() -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, kind)], include_str!("openapi.json")).into_response()
+}
