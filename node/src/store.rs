@@ -336,6 +336,15 @@ impl Store {
             .collect()
     }
 
+    /// The lines of the branch of an author's log that this node goes by, first entry first: what a
+    /// did:webvh resolver reads.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn active_log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+        logs::active_line(&*self.engine, scid)
+    }
+
     /// The witness proofs of an author's log, as `did-witness.json`; `None` if it uses none.
     ///
     /// # Errors
@@ -355,6 +364,23 @@ impl Store {
             .map(|(_, row)| HeldRow::read(row))
             .collect::<Result<_, _>>()?;
         Ok(records::counting(&self.rules, held))
+    }
+
+    /// The versions of a record that this node knows of, highest number first: those held and those
+    /// that were displaced. Bodies of displaced ones are not handed out by this.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn history(&self, id: &RecordId) -> Result<Vec<HeldRow>, StoreError> {
+        let mut versions = Vec::new();
+        for prefix in [keys::held_of(id), keys::past_of(id)] {
+            for (_, row) in Reader::rows(&*self.engine, &prefix)? {
+                versions.push(HeldRow::read(&row)?);
+            }
+        }
+        versions.sort_by_key(|row| (std::cmp::Reverse(row.rank.seq), row.rank.hash));
+        versions.dedup_by_key(|row| row.rank.hash);
+        Ok(versions)
     }
 
     /// The highest number that any version of a record has here, held or past: the next own version

@@ -291,6 +291,11 @@ impl Envelope {
         &self.header
     }
 
+    /// What the author says, if the version is active. Not believed yet.
+    pub fn body(&self) -> Option<&Map<String, Value>> {
+        self.tree.get("body").and_then(Value::as_object)
+    }
+
     /// The digest that names this version.
     pub fn hash(&self) -> VersionHash {
         self.hash

@@ -6,8 +6,8 @@ use protocol::identity::{Branches, LogEntry, LogError, LogState, Taken, VersionI
 use protocol::limits::CLOCK_SKEW_SECONDS_MAX;
 use protocol::time::Timestamp;
 
-use super::rows::{ChangeRow, corrupt, pack, unpack};
-use super::transaction::{Reader as _, Transaction};
+use super::rows::{AuthorRow, ChangeRow, corrupt, pack, unpack};
+use super::transaction::{Reader, Transaction};
 use super::{StoreError, keys, records};
 
 /// Entries of one author that fit nothing yet: a log that arrives backwards, not a store for strangers.
@@ -226,14 +226,29 @@ pub(super) fn pin(
     Ok(true)
 }
 
-fn read_branches(tx: &Transaction<'_>, scid: &Scid) -> Result<Branches, StoreError> {
-    let entries = tx
+/// The canonical entries of the active line, first entry first.
+pub(super) fn active_line(rows: &(impl Reader + ?Sized), scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+    let branches = read_branches(rows, scid)?;
+    let mut lines = branches
+        .active_line()
+        .map(|version| {
+            let row = rows.get(&keys::entry(scid, version.number, &version.hash))?;
+            let row = row.ok_or_else(|| corrupt("a key log with a gap"))?;
+            unpack(split_entry(&row)?.1)
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    lines.reverse();
+    Ok(lines)
+}
+
+fn read_branches(rows: &(impl Reader + ?Sized), scid: &Scid) -> Result<Branches, StoreError> {
+    let entries = rows
         .rows(&keys::entries(scid))?
         .iter()
         .map(|(_, row)| read_entry(split_entry(row)?.1))
         .collect::<Result<Vec<_>, _>>()?;
-    let tip = tx.author(scid)?.state()?.map(|head| head.version_id());
-    let proofs = match tx.get(&keys::witness(scid))? {
+    let tip = AuthorRow::read(rows, scid)?.state()?.map(|head| head.version_id());
+    let proofs = match rows.get(&keys::witness(scid))? {
         Some(row) => {
             WitnessProofs::parse(&row).map_err(|_| corrupt("witness proofs that do not read"))?
         }

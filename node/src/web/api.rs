@@ -214,8 +214,8 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         let detail = "“issued” lies in the future: check the clock of the machine that signed it";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"));
     }
-    if let (Ok(header), Some(body)) = (Ok::<_, Problem>(envelope.header()), envelope.body())
-        && let Err(faults) = protocol::record::Body::read(&header.kind, body)
+    if let Some(body) = envelope.body()
+        && let Err(faults) = protocol::record::Body::read(&envelope.header().kind, body)
     {
         let first = faults.0.first().map(|fault| format!("body.{}", fault.path)).unwrap_or_default();
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-field", faults.to_string()).at(first));

@@ -1,0 +1,458 @@
+//! What operators can ask of a node, however they ask: by the command line beside a running node, or
+//! in place of one.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use protocol::id::RecordId;
+use protocol::identity::write::Place;
+use protocol::record::Draft;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::bundle;
+use crate::catalogue::PROFILE;
+use crate::control::Progress;
+use crate::federation::peers::node_address;
+use crate::import;
+use crate::keychain::Signer;
+use crate::node::{Node, NodeError};
+use crate::publish::{Outcome, Published};
+use crate::web::ask::Ask;
+
+/// A command.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Makes an organisation that this node hosts.
+    OrgAdd {
+        /// Its name in addresses.
+        handle: String,
+        /// Its name for people.
+        name: String,
+    },
+    /// Lists the organisations whose keys are here.
+    OrgList,
+    /// Gives an organisation a new record key.
+    OrgRotate {
+        /// Which.
+        handle: String,
+    },
+    /// Moves an organisation to another host.
+    OrgMove {
+        /// Which.
+        handle: String,
+        /// The new host's address.
+        to: String,
+    },
+    /// Publishes drafts.
+    Publish {
+        /// As whom.
+        handle: String,
+        /// The drafts, as they stand in files.
+        drafts: Vec<Value>,
+    },
+    /// Takes a record back.
+    Withdraw {
+        /// Which.
+        id: String,
+    },
+    /// Publishes the rows of a file.
+    Import(import::Command),
+    /// Searches what is here.
+    Search {
+        /// As in the address of a results page.
+        query: String,
+        /// The language of the one who asks.
+        language: Option<String>,
+    },
+    /// Follows a node.
+    Follow {
+        /// Its address.
+        url: String,
+        /// Which part of what it has.
+        filter: String,
+    },
+    /// Follows a node no longer.
+    Unfollow {
+        /// Its address.
+        url: String,
+    },
+    /// Catches up with a peer, or all, now.
+    Sync {
+        /// Which; all if absent.
+        url: Option<String>,
+    },
+    /// Lists the peers.
+    Peers,
+    /// Writes everything into a file.
+    BundleExport {
+        /// The file.
+        path: PathBuf,
+        /// Which part.
+        filter: String,
+    },
+    /// Takes a file in.
+    BundleImport {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Fills the index anew.
+    Reindex,
+    /// The log of an author, as JSON lines.
+    Log {
+        /// Its SCID.
+        scid: String,
+    },
+}
+
+/// What came of a command: text for people, JSON for programs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Done {
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub json: Value,
+    /// Whether all of it went well; else the exit code says so.
+    pub is_complete: bool,
+}
+
+impl Done {
+    pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json, is_complete: true }
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> NodeError {
+    NodeError::Refused(error.to_string())
+}
+
+/// Carries a command out on a node that is open. Long work tells `progress` how far it is.
+///
+/// # Errors
+/// Why it could not be done, in words for the operator.
+pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Progress>) -> Result<Done, NodeError> {
+    match command {
+        Command::OrgAdd { handle, name } => add_organization(node, &handle, &name).await,
+        Command::OrgList => list_organizations(node),
+        Command::OrgRotate { handle } => rotate(node, &handle).await,
+        Command::OrgMove { handle, to } => move_to(node, &handle, &to).await,
+        Command::Publish { handle, drafts } => publish(node, &handle, &drafts, progress).await,
+        Command::Withdraw { id } => withdraw(node, &id).await,
+        Command::Import(command) => import::run(node, command, progress).await,
+        Command::Search { query, language } => search(node, &query, language.as_deref()),
+        Command::Follow { url, filter } => {
+            protocol::sync::Filter::parse(&filter).map_err(refused)?;
+            let peer = node.puller.follow(&url, &filter).await.map_err(refused)?;
+            Ok(Done::new(format!("following {}", peer.url), json!({"url": peer.url, "filter": peer.filter})))
+        }
+        Command::Unfollow { url } => {
+            node.puller.unfollow(&url).await.map_err(refused)?;
+            let url = node_address(&url).map_err(refused)?;
+            Ok(Done::new(format!("{url} is followed no longer; what came from it stays"), json!({"url": url})))
+        }
+        Command::Sync { url } => sync(node, url.as_deref()).await,
+        Command::Peers => peers(node),
+        Command::BundleExport { path, filter } => {
+            let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
+            let store = Arc::clone(&node.store);
+            let target = path.clone();
+            let write = move || {
+                let file = File::create(&target).map_err(bundle::BundleError::from)?;
+                let records = bundle::export(&store, &filter, &file)?;
+                file.sync_all()?;
+                Ok::<_, bundle::BundleError>(records)
+            };
+            let records = tokio::task::spawn_blocking(write).await.map_err(refused)?.map_err(refused)?;
+            Ok(Done::new(
+                format!("{records} records written to {}", path.display()),
+                json!({"records": records, "file": path}),
+            ))
+        }
+        Command::BundleImport { path } => {
+            let file = File::open(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+            let imported = bundle::import(&node.ingest, file).await.map_err(refused)?;
+            let mut text = format!(
+                "{} new records, {} held already, {} waiting for a key log, {} refused",
+                imported.stored, imported.held, imported.parked, imported.refused_count
+            );
+            for reason in &imported.refused {
+                text.push_str(&format!("\n  {reason}"));
+            }
+            let is_complete = imported.refused_count == 0;
+            Ok(Done { text, json: serde_json::to_value(&imported).map_err(refused)?, is_complete })
+        }
+        Command::Reindex => {
+            node.index.clear()?;
+            let total = node.store.last_change()?;
+            let (work, progress) = (Arc::clone(node), progress.clone());
+            let fill = move || {
+                work.index_now(|done| {
+                    // A step that nobody has room for is not waited for.
+                    drop(progress.try_send(Progress { done, total: Some(total) }));
+                })
+            };
+            tokio::task::spawn_blocking(fill).await.map_err(refused)??;
+            let count = node.index.count()?;
+            Ok(Done::new(format!("{count} records can be found"), json!({"indexed": count})))
+        }
+        Command::Log { scid } => {
+            let scid = protocol::id::Scid::parse(&scid).map_err(refused)?;
+            let lines = node.store.log_of(&scid)?;
+            let text = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect::<Vec<_>>().join("\n");
+            Ok(Done::new(text, json!({"scid": scid.to_string(), "entries": lines.len()})))
+        }
+    }
+}
+
+async fn add_organization(node: &Arc<Node>, handle: &str, name: &str) -> Result<Done, NodeError> {
+    let founded = node.add_organization(handle).await?;
+    let signer = node.keychain.signer(handle)?;
+    let language = &node.config.settings.language;
+    let profile = json!({
+        "type": "Organization", "localId": PROFILE, "language": language, "body": {"name": {language: name}},
+    });
+    publish_drafts(node, &signer, &[profile], |_| {}).await?;
+    let (did, scid) = (founded.did.to_string(), founded.did.scid().to_string());
+    let text = format!(
+        "{name} is hosted here as {handle}.\n  identifier     {did}\n  recovery code  {}\n\
+         Print the recovery code and keep it off this machine: it takes the identity back if keys are lost or stolen.\n\
+         It is shown only once. A second recovery key is in {}: give it to someone whom the organisation trusts.",
+        founded.recovery_code,
+        founded.escrow_file.display(),
+    );
+    Ok(Done::new(text, json!({"handle": handle, "did": did, "scid": scid, "recoveryCode": founded.recovery_code})))
+}
+
+fn list_organizations(node: &Node) -> Result<Done, NodeError> {
+    let mut rows = Vec::new();
+    let mut items = Vec::new();
+    for signer in node.keychain.signers()? {
+        let Some(author) = node.catalogue.author(signer.did.scid())? else { continue };
+        let did = author.author.state.did().to_string();
+        rows.push(format!("{:<24} {:<40} {did}", signer.handle, author.name(&[&node.config.settings.language])));
+        items.push(json!({
+            "handle": signer.handle, "did": did, "scid": signer.did.scid().to_string(),
+            "disputed": author.author.is_disputed,
+        }));
+    }
+    Ok(Done::new(rows.join("\n"), json!({"total": items.len(), "items": items})))
+}
+
+/// A new log entry, and every record signed anew: published in this order, so that no peer sees the
+/// new records before the key that signs them.
+async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
+    let signer = node.keychain.signer(handle)?;
+    let scid = *signer.did.scid();
+    let author = node.store.author(&scid)?.ok_or_else(|| refused("its log is not held here"))?;
+    let held = newest_of(node, &scid)?;
+    let place = Place::of(author.state.did());
+    let entry = node.keychain.change(handle, &author.state, place, true, node.clock.now())?;
+    node.ingest.log_entry(&entry.to_canonical_bytes(), &Default::default()).await?;
+    let signer = node.keychain.signer(handle)?;
+    let count = node.publisher.sign_anew(&signer, &held, 1).await?;
+    let text = format!(
+        "{handle} signs with a new key from now on. Its log has version {}, and {count} records were signed anew; \
+         what the old key signed no longer counts anywhere.",
+        entry.version_id().number
+    );
+    Ok(Done::new(text, json!({"handle": handle, "logVersion": entry.version_id().to_string(), "signed": count})))
+}
+
+/// The counting version of every record of an author.
+fn newest_of(node: &Node, scid: &protocol::id::Scid) -> Result<Vec<crate::store::HeldRow>, NodeError> {
+    let mut newest = Vec::new();
+    let mut last = None;
+    for held in node.store.held(Some(scid)) {
+        let (id, _) = held?;
+        if last.as_ref() != Some(&id) {
+            newest.extend(node.store.counting(&id)?);
+            last = Some(id);
+        }
+    }
+    Ok(newest)
+}
+
+/// The log says where it is served from now on; log and records are handed to the new host. The old
+/// host cannot prevent it: any node that carries the author takes the entry.
+async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeError> {
+    let address = node_address(to).map_err(refused)?;
+    let target = url::Url::parse(&address).map_err(refused)?;
+    let host = match target.host() {
+        Some(url::Host::Domain(name)) if name.contains('.') => name.to_owned(),
+        _ => "node.localhost".to_owned(),
+    };
+    let place = Place::new(&host, target.port(), &["orgs", handle]).map_err(refused)?;
+    let signer = node.keychain.signer(handle)?;
+    let scid = *signer.did.scid();
+    let author = node.store.author(&scid)?.ok_or_else(|| refused("its log is not held here"))?;
+    let former = author.state.did().to_string();
+    let held = newest_of(node, &scid)?;
+    let entry = node.keychain.change(handle, &author.state, place, false, node.clock.now())?;
+    let mut log = node.store.active_log_of(&scid)?;
+    log.push(entry.to_canonical_bytes());
+    let kind = [("content-type", "text/jsonl".to_owned())];
+    let answer = node
+        .client
+        .post(&format!("{address}/api/v1/organizations/{scid}/log"), &kind, log.join(&b'\n'))
+        .await?;
+    if !answer.is_success() {
+        return Err(refused(format!(
+            "{address} does not take {handle} in: {}. The new log entry is on this node and can be handed over again.",
+            answer.reason()
+        )));
+    }
+    node.ingest.log_entry(&entry.to_canonical_bytes(), &Default::default()).await?;
+    let kind = [("content-type", "application/json".to_owned())];
+    for row in &held {
+        let answer = node.client.post(&format!("{address}/api/v1/records"), &kind, row.canonical()?).await?;
+        if !answer.is_success() {
+            return Err(refused(format!("{address} did not take a record: {}", answer.reason())));
+        }
+    }
+    let text = format!(
+        "{handle} is at home at {address} now, with {} records. Its identity is the same; {former} is kept as a former name.",
+        held.len()
+    );
+    let did = entry.did().to_string();
+    Ok(Done::new(text, json!({"handle": handle, "did": did, "scid": scid.to_string(), "formerly": former, "records": held.len()})))
+}
+
+/// Drafts as files have them: one, a list, or an object with `records`.
+fn flatten(drafts: &[Value]) -> Vec<&Value> {
+    drafts
+        .iter()
+        .flat_map(|value| match value {
+            Value::Array(list) => list.iter().collect(),
+            Value::Object(object) => match object.get("records").and_then(Value::as_array) {
+                Some(records) => records.iter().collect(),
+                None => vec![value],
+            },
+            _ => vec![value],
+        })
+        .collect()
+}
+
+async fn publish_drafts(
+    node: &Node,
+    signer: &Signer,
+    drafts: &[Value],
+    progress: impl FnMut(usize),
+) -> Result<Vec<Published>, NodeError> {
+    let licence = &node.config.settings.publishing.licence;
+    let mut checked = Vec::new();
+    let mut faults = Vec::new();
+    for (draft, number) in flatten(drafts).into_iter().zip(1..) {
+        let tree = draft.as_object().ok_or_else(|| refused(format!("draft {number} is no JSON object")))?;
+        match Draft::new(tree, licence) {
+            Ok(draft) => checked.push(draft),
+            Err(error) => {
+                let name = tree.get("localId").and_then(Value::as_str).unwrap_or_default();
+                faults.push(format!("draft {number} {name}: {error}"));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(refused(format!("nothing was published:\n  {}", faults.join("\n  "))));
+    }
+    Ok(node.publisher.publish(signer, &checked, progress).await?)
+}
+
+async fn publish(
+    node: &Node,
+    handle: &str,
+    drafts: &[Value],
+    progress: &mpsc::Sender<Progress>,
+) -> Result<Done, NodeError> {
+    let signer = node.keychain.signer(handle)?;
+    let total = flatten(drafts).len() as u64;
+    let tell = |done: usize| drop(progress.try_send(Progress { done: done as u64, total: Some(total) }));
+    let published = publish_drafts(node, &signer, drafts, tell).await?;
+    let count = |outcome| published.iter().filter(|record| record.outcome == outcome).count();
+    let text = format!(
+        "{} new, {} changed, {} unchanged",
+        count(Outcome::New),
+        count(Outcome::Changed),
+        count(Outcome::Unchanged)
+    );
+    let json = match published.as_slice() {
+        [one] => serde_json::to_value(one),
+        many => serde_json::to_value(many),
+    };
+    Ok(Done::new(text, json.map_err(refused)?))
+}
+
+async fn withdraw(node: &Node, id: &str) -> Result<Done, NodeError> {
+    let id = RecordId::parse(id).map_err(refused)?;
+    let signer = node
+        .keychain
+        .signers()?
+        .into_iter()
+        .find(|signer| *signer.did.scid() == id.author)
+        .ok_or_else(|| refused("only its author can withdraw a record, and the author's key is not here"))?;
+    let published = node.publisher.withdraw(&signer, &id.local).await?;
+    let text = format!("{} is withdrawn; a signed tombstone takes its place everywhere", published.id);
+    Ok(Done::new(text, serde_json::to_value(&published).map_err(refused)?))
+}
+
+fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done, NodeError> {
+    node.index_now(|_| {})?;
+    let ask = Ask::read(query).map_err(|problem| refused(problem.detail()))?;
+    let language = language.unwrap_or(&node.config.settings.language);
+    let answer = crate::web::api::found(node, &ask, &[language.to_owned()]).map_err(|problem| refused(problem.detail()))?;
+    let mut text = format!("{} found", answer.get("total").and_then(Value::as_u64).unwrap_or_default());
+    for item in answer.get("items").and_then(Value::as_array).into_iter().flatten() {
+        let of = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        text.push_str(&format!("\n\n{}  [{}]\n  {} ({})\n  {}", of("/name"), of("/kind"), of("/author/name"), of("/author/host"), of("/id")));
+    }
+    Ok(Done::new(text, answer))
+}
+
+async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
+    node.puller.start()?;
+    let wanted = url.map(node_address).transpose().map_err(refused)?;
+    let mut text = Vec::new();
+    let mut items = Vec::new();
+    let mut is_complete = true;
+    for peer in node.peers.all()?.into_iter().filter(|peer| peer.is_followed) {
+        if wanted.as_ref().is_some_and(|wanted| *wanted != peer.url) {
+            continue;
+        }
+        match node.puller.catch_up(&peer.url).await {
+            Ok(pulled) => {
+                text.push(format!("{}: {} new records, {} refused", peer.url, pulled.stored, pulled.refused));
+                items.push(json!({"url": peer.url, "pulled": pulled}));
+            }
+            Err(error) => {
+                is_complete = false;
+                text.push(format!("{}: {error}", peer.url));
+                items.push(json!({"url": peer.url, "error": error.to_string()}));
+            }
+        }
+    }
+    if let (Some(wanted), true) = (wanted, items.is_empty()) {
+        return Err(refused(format!("{wanted} is not followed: `baraza follow {wanted}` does that")));
+    }
+    Ok(Done { text: text.join("\n"), json: json!({"peers": items}), is_complete })
+}
+
+fn peers(node: &Node) -> Result<Done, NodeError> {
+    let peers = node.peers.all()?;
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["peer", "followed", "last heard", "records", "refused", "last error"]);
+    for peer in &peers {
+        table.add_row([
+            peer.url.clone(),
+            if peer.is_followed { "yes" } else { "no" }.to_owned(),
+            peer.last_heard().map_or_else(|| "never".to_owned(), |heard| heard.to_string()),
+            peer.received.to_string(),
+            peer.refused.to_string(),
+            peer.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    let text = if peers.is_empty() { "no peers yet: `baraza follow URL` makes one".to_owned() } else { table.to_string() };
+    Ok(Done::new(text, json!({"total": peers.len(), "items": serde_json::to_value(&peers).map_err(refused)?})))
+}
