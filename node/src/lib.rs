@@ -1,1 +1,3 @@
+//! A node of the Baraza network.
 
+pub mod search;
