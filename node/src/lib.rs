@@ -1,8 +1,22 @@
 //! A node of the Baraza network.
+//!
+//! Read [`ingest`] first: it is the one door, and everything else reads the change log behind it.
+//! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
+pub mod bundle;
+pub mod catalogue;
 pub mod clock;
+pub mod commands;
 pub mod config;
+pub mod control;
+pub mod federation;
+pub mod follow;
+pub mod import;
 pub mod ingest;
 pub mod keychain;
+pub mod labels;
+pub mod node;
 pub mod publish;
+pub mod search;
 pub mod store;
+pub mod web;

@@ -1,0 +1,314 @@
+//! From text to the words that are compared: the same path for records and for queries.
+//!
+//! Every text gives *plain* words, whatever its language: NFKC, lower case, diacritics folded,
+//! Arabic letter forms unified, scripts without spaces cut by ICU4X. Beside them a text gives the
+//! *stems* of its language where there is a stemmer, and otherwise *grams*, the beginnings of its
+//! words, so that a language nobody thought of works like a known one.
+//!
+//! A change of what comes out here is a change of the index: raise `SCHEMA_VERSION` in
+//! [`super::schema`].
+
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use icu_segmenter::{WordSegmenter, options::WordBreakInvariantOptions};
+use protocol::codes::primary_language;
+use tantivy::tokenizer::{Language, Stemmer, TextAnalyzer, TokenStream, WhitespaceTokenizer};
+
+/// Longer words are cut: what lies beyond tells no two words of a language apart.
+const WORD_CHARS_MAX: usize = 64;
+/// The shortest beginning of a word that is kept as a gram.
+const GRAM_CHARS_MIN: usize = 3;
+/// The longest.
+const GRAM_CHARS_MAX: usize = 15;
+/// Endings of up to so many letters may differ between a query's word and a record's.
+const GRAM_ENDING_CHARS: usize = 2;
+/// A query's word is never shortened below this.
+const GRAM_QUERY_CHARS_MIN: usize = 4;
+
+/// Languages with a stemmer, by primary subtag. The position in this list names the field.
+pub(super) const STEMMED: [(&str, Language); 18] = [
+    ("ar", Language::Arabic),
+    ("da", Language::Danish),
+    ("nl", Language::Dutch),
+    ("en", Language::English),
+    ("fi", Language::Finnish),
+    ("fr", Language::French),
+    ("de", Language::German),
+    ("el", Language::Greek),
+    ("hu", Language::Hungarian),
+    ("it", Language::Italian),
+    ("no", Language::Norwegian),
+    ("pt", Language::Portuguese),
+    ("ro", Language::Romanian),
+    ("ru", Language::Russian),
+    ("es", Language::Spanish),
+    ("sv", Language::Swedish),
+    ("ta", Language::Tamil),
+    ("tr", Language::Turkish),
+];
+
+/// Languages written without spaces: their plain words already are what a stemmer would give.
+const SEGMENTED: [&str; 7] = ["zh", "yue", "ja", "th", "km", "lo", "my"];
+
+/// What a text gives beside its plain words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Analysis {
+    /// The stems of the language at this position of [`STEMMED`].
+    Stems(usize),
+    /// Nothing: see [`SEGMENTED`].
+    Segments,
+    /// The beginnings of its words.
+    Grams,
+}
+
+/// What the text of a language gives; any tag will do.
+pub(super) fn analysis_of(tag: &str) -> Analysis {
+    let primary = match primary_language(tag) {
+        "nb" | "nn" => "no",
+        other => other,
+    };
+    if let Some(position) = STEMMED.iter().position(|(code, _)| *code == primary) {
+        Analysis::Stems(position)
+    } else if SEGMENTED.contains(&primary) {
+        Analysis::Segments
+    } else {
+        Analysis::Grams
+    }
+}
+
+/// A word, before and after folding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// In lower case with its diacritics: what stemmers were made for.
+    lower: String,
+    /// As it is compared.
+    pub(super) folded: String,
+}
+
+/// The words of a text, in order.
+pub(super) fn words(text: &str) -> Vec<Word> {
+    let lower = lower(text);
+    let mut found = Vec::new();
+    for chunk in lower.split_whitespace() {
+        if chunk.chars().all(is_spaced) {
+            found.extend(spaced_words(chunk));
+            continue;
+        }
+        let segmenter = WordSegmenter::new_auto(WordBreakInvariantOptions::default());
+        let mut start = 0;
+        for (end, kind) in segmenter.segment_str(chunk).iter_with_word_type() {
+            let segment = chunk.get(start..end).unwrap_or_default();
+            start = end;
+            if segment.chars().all(is_spaced) {
+                found.extend(spaced_words(segment));
+            } else if kind.is_word_like() {
+                found.extend(word(segment));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a letter belongs to the scripts, Latin to Syriac, in which words are simply runs of
+/// letters and digits; all others are left to ICU4X.
+fn is_spaced(letter: char) -> bool {
+    letter < '\u{900}' || ('\u{1e00}'..='\u{206f}').contains(&letter)
+}
+
+fn spaced_words(chunk: &str) -> impl Iterator<Item = Word> + '_ {
+    chunk
+        .split(|letter: char| !letter.is_alphanumeric() && !is_diacritic(letter))
+        .filter_map(word)
+}
+
+fn word(text: &str) -> Option<Word> {
+    let lower: String = text.chars().take(WORD_CHARS_MAX).collect();
+    let folded = fold(&lower);
+    folded.chars().any(char::is_alphanumeric).then_some(Word { lower, folded })
+}
+
+/// Compatibility forms unified, in lower case, without what is invisible or only ornament.
+fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).to_lowercase();
+    let visible: String = decomposed.chars().filter(|letter| !is_ignored(*letter)).collect();
+    ComposingNormalizerBorrowed::new_nfc().normalize(&visible).into_owned()
+}
+
+/// Soft hyphens, joiners and marks of direction; Arabic vowel signs and the stretching stroke;
+/// Hebrew points.
+fn is_ignored(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}'
+        | '\u{6df}'..='\u{6e4}' | '\u{6e7}' | '\u{6e8}' | '\u{6ea}'..='\u{6ed}'
+        | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}' | '\u{5c2}' | '\u{5c4}' | '\u{5c5}' | '\u{5c7}')
+}
+
+/// The marks that alphabets add to their letters. Vowel signs of Indic and other scripts are not
+/// among them: without those, words of different meaning would be one.
+fn is_diacritic(letter: char) -> bool {
+    matches!(letter, '\u{300}'..='\u{36f}')
+}
+
+/// A word as it is compared: without diacritics, and with letters that people interchange unified.
+fn fold(lower: &str) -> String {
+    if lower.is_ascii() {
+        return lower.to_owned();
+    }
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(lower);
+    let mut folded = String::with_capacity(decomposed.len());
+    for letter in decomposed.chars().filter(|letter| !is_diacritic(*letter)) {
+        match letter {
+            'ß' => folded.push_str("ss"),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            'þ' => folded.push_str("th"),
+            'ø' | 'ɔ' => folded.push('o'),
+            'đ' | 'ð' | 'ɗ' | 'ɖ' => folded.push('d'),
+            'ł' => folded.push('l'),
+            'ħ' => folded.push('h'),
+            'ı' => folded.push('i'),
+            'ŋ' => folded.push('n'),
+            'ɓ' => folded.push('b'),
+            'ƙ' => folded.push('k'),
+            'ƴ' => folded.push('y'),
+            'ɛ' => folded.push('e'),
+            'ς' => folded.push('σ'),
+            'ٱ' => folded.push('ا'),
+            'ى' | 'ی' => folded.push('ي'),
+            'ک' => folded.push('ك'),
+            'ة' | 'ہ' => folded.push('ه'),
+            '٠'..='٩' => folded.push(ascii_digit(letter, '٠')),
+            '۰'..='۹' => folded.push(ascii_digit(letter, '۰')),
+            other => folded.push(other),
+        }
+    }
+    ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
+}
+
+fn ascii_digit(digit: char, zero: char) -> char {
+    char::from_digit(u32::from(digit).wrapping_sub(u32::from(zero)), 10).unwrap_or(digit)
+}
+
+/// The stems of words, folded: for each word that of its written form and that of its folded form,
+/// so that `sécurité` and `securite` meet although the stemmer knows only the first.
+pub(super) fn stems(position: usize, words: &[Word]) -> Vec<[String; 2]> {
+    let Some((_, language)) = STEMMED.get(position) else {
+        return Vec::new();
+    };
+    let mut analyzer = TextAnalyzer::builder(WhitespaceTokenizer::default())
+        .filter(Stemmer::new(*language))
+        .build();
+    let mut stem = |form: fn(&Word) -> &str| {
+        let joined = words.iter().map(form).collect::<Vec<_>>().join(" ");
+        let mut stems = Vec::with_capacity(words.len());
+        analyzer.token_stream(&joined).process(&mut |token| stems.push(fold(&token.text)));
+        stems
+    };
+    let written = stem(|word| &word.lower);
+    let folded = stem(|word| &word.folded);
+    written.into_iter().zip(folded).map(|(written, folded)| [written, folded]).collect()
+}
+
+/// The beginnings of a record's word, 3 to 15 letters long.
+pub(super) fn grams(word: &Word) -> impl Iterator<Item = &str> {
+    let ends = word.folded.char_indices().map(|(start, letter)| start + letter.len_utf8());
+    ends.take(GRAM_CHARS_MAX)
+        .skip(GRAM_CHARS_MIN - 1)
+        .filter_map(|end| word.folded.get(..end))
+}
+
+/// The beginning that a record's word must have to answer a query's word; `None` for a word too
+/// short to have any.
+///
+/// Up to two last letters may differ, where four are left: `mafunzoni` finds `mafunzo`.
+pub(super) fn gram_asked(word: &Word) -> Option<&str> {
+    let letters = word.folded.chars().count();
+    let kept = letters
+        .saturating_sub(GRAM_ENDING_CHARS)
+        .max(GRAM_QUERY_CHARS_MIN)
+        .min(letters)
+        .min(GRAM_CHARS_MAX);
+    grams(word).nth(kept.checked_sub(GRAM_CHARS_MIN)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Analysis, analysis_of, gram_asked, grams, stems, words};
+
+    fn plain(text: &str) -> Vec<String> {
+        words(text).into_iter().map(|word| word.folded).collect()
+    }
+
+    fn stem(tag: &str, text: &str) -> Vec<String> {
+        let Analysis::Stems(position) = analysis_of(tag) else { panic!("{tag} has no stemmer") };
+        stems(position, &words(text)).into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn accents_are_one_whether_composed_decomposed_or_left_out() {
+        for text in ["Sécurité", "Se\u{301}curite\u{301}", "SECURITE", "ｓｅｃｕｒｉｔｅ"] {
+            assert_eq!(plain(text), ["securite"], "{text}");
+        }
+        assert_eq!(plain("Ærø STRASSE straße"), ["aero", "strasse", "strasse"]);
+        assert_eq!(plain("ɗalibai ƙasa"), ["dalibai", "kasa"]);
+    }
+
+    #[test]
+    fn arabic_letter_forms_vowel_signs_and_stretching_make_no_difference() {
+        for text in ["الأمن", "الامن", "الأَمْن", "الأمـــن", "ٱلأمن"] {
+            assert_eq!(plain(text), ["الامن"], "{text}");
+        }
+        assert_eq!(plain("مهارة مهاره ٢٠٢٦"), ["مهاره", "مهاره", "2026"]);
+    }
+
+    #[test]
+    fn words_end_at_apostrophes_and_signs() {
+        assert_eq!(plain("l'accès, e-learning; v2.0 «été»"), ["l", "acces", "e", "learning", "v2", "0", "ete"]);
+        assert_eq!(plain("*:* % \\ -- \u{200b} 🎓"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_cut_into_words() {
+        assert_eq!(plain("网络安全培训"), ["网络", "安全", "培训"]);
+        assert!(plain("การฝึกอบรมดิจิทัล").len() > 1);
+        assert_eq!(plain("डिजिटल साक्षरता"), ["डिजिटल", "साक्षरता"]);
+        assert_eq!(plain("AI技術"), ["ai", "技術"]);
+    }
+
+    #[test]
+    fn vowel_signs_of_indic_scripts_tell_words_apart() {
+        assert_ne!(plain("की"), plain("का"));
+    }
+
+    #[test]
+    fn stems_meet_with_and_without_accents_and_articles() {
+        let sought = stem("fr", "securite");
+        assert!(stem("fr", "sécurités").iter().any(|stem| sought.contains(stem)));
+        let sought = stem("ar", "تدريب");
+        assert!(stem("ar", "التدريب").iter().any(|stem| sought.contains(stem)));
+        assert_eq!(stem("pt-BR", "formação").len(), 2);
+    }
+
+    #[test]
+    fn grams_are_the_beginnings_of_words() {
+        let word = words("elimu").remove(0);
+        assert_eq!(grams(&word).collect::<Vec<_>>(), ["eli", "elim", "elimu"]);
+        let asked = |text: &str| gram_asked(&words(text).remove(0)).map(str::to_owned);
+        assert_eq!(asked("ab"), None);
+        assert_eq!(asked("data").as_deref(), Some("data"));
+        assert_eq!(asked("mafunzoni").as_deref(), Some("mafunzo"));
+        assert_eq!(asked(&"x".repeat(90)).map(|gram| gram.len()), Some(15));
+    }
+
+    #[test]
+    fn a_language_that_no_list_has_is_given_grams() {
+        for tag in ["sw", "am", "ha", "qqq", "x-ours", "tlh-Latn"] {
+            assert_eq!(analysis_of(tag), Analysis::Grams, "{tag}");
+        }
+        assert_eq!(analysis_of("zh-Hant-TW"), Analysis::Segments);
+        assert_eq!(analysis_of("nb"), analysis_of("no"));
+    }
+}
