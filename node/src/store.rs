@@ -22,12 +22,12 @@ use protocol::time::Timestamp;
 use protocol::verified::Proven;
 use tokio::sync::watch;
 
-use engine::Engine;
+use engine::{Engine, Row};
 pub use logs::{LogReceipt, LogRefusal};
 pub use records::{Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, ChangeRow, corrupt};
-use transaction::{Reader, Writer};
+use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
 const SCHEMA: u64 = 1;
@@ -129,6 +129,7 @@ pub struct Author {
 pub struct Store {
     engine: Arc<dyn Engine>,
     writer: Writer,
+    durable: Arc<Durable>,
     ticks: watch::Receiver<u64>,
     epoch: String,
     rules: Rules,
@@ -179,10 +180,12 @@ impl Store {
             }
         };
         let (tick, ticks) = watch::channel(0);
-        let writer = Writer::start(Arc::clone(&engine), tick)?;
+        let durable = Arc::new(Durable::default());
+        let writer = Writer::start(Arc::clone(&engine), Arc::clone(&durable), tick)?;
         Ok(Self {
             engine,
             writer,
+            durable,
             ticks,
             epoch,
             rules,
@@ -214,11 +217,10 @@ impl Store {
         now: Timestamp,
         sender: Sender,
     ) -> Result<Receipt, Refusal> {
-        let rules = self.rules;
-        let answer = self
-            .writer
-            .submit(move |tx| records::admit(tx, &rules, proven, now, &sender));
-        answer.await.unwrap_or(Err(StoreError::Closed.into()))
+        let mut receipts = self.admit_all(vec![proven], now, sender).await?;
+        receipts
+            .pop()
+            .unwrap_or(Err(Refusal::Store(StoreError::Closed)))
     }
 
     /// Takes many proven records in, as one transaction: all their receipts come when all are durable.
@@ -237,6 +239,8 @@ impl Store {
                 .into_iter()
                 .map(
                     |proven| match records::admit(tx, &rules, proven, now, &sender) {
+                        // A refusal is written too: an author of whom records were refused for want
+                        // of room is noted.
                         Err(Refusal::Store(error)) => Err(error),
                         receipt => Ok(receipt),
                     },
@@ -286,9 +290,27 @@ impl Store {
     /// A disk fault.
     pub async fn admit_due(&self, now: Timestamp) -> Result<usize, StoreError> {
         let rules = self.rules;
+        let mut admitted = 0;
+        loop {
+            let answer = self
+                .writer
+                .submit(move |tx| records::admit_due(tx, &rules, now));
+            let due = answer.await.unwrap_or(Err(StoreError::Closed))?;
+            admitted += due.admitted;
+            if !due.is_more {
+                return Ok(admitted);
+            }
+        }
+    }
+
+    /// Notes that an author was reconciled, so that nothing of it is missing for want of room.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_complete(&self, scid: Scid) -> Result<(), StoreError> {
         let answer = self
             .writer
-            .submit(move |tx| records::admit_due(tx, &rules, now));
+            .submit(move |tx| tx.change_author(&scid, |author| author.is_incomplete = false));
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -383,15 +405,29 @@ impl Store {
         Ok(versions)
     }
 
-    /// The highest number that any version of a record has here, held or past: the next own version
-    /// must be above it.
+    /// The highest number that any version of a record has here under a key that counts, held or past:
+    /// the next own version must be above it. What a dropped key signed is left aside, or a thief who
+    /// took the last number would have ended the record.
     ///
     /// # Errors
     /// A disk fault.
     pub fn highest_seq(&self, id: &RecordId) -> Result<u64, StoreError> {
         let mut highest = 0;
-        for prefix in [keys::held_of(id), keys::past_of(id)] {
-            for (_, row) in Reader::rows(&*self.engine, &prefix)? {
+        for (_, row) in Reader::rows(&*self.engine, &keys::held_of(id))? {
+            highest = highest.max(HeldRow::read(&row)?.rank.seq);
+        }
+        let past = Reader::rows(&*self.engine, &keys::past_of(id))?;
+        if past.is_empty() {
+            return Ok(highest);
+        }
+        let author = AuthorRow::read(&*self.engine, &id.author)?.state()?;
+        let slots: Vec<[u8; 32]> = author
+            .iter()
+            .flat_map(|state| state.keys().listed().filter(|key| state.keys().counts(key)))
+            .map(|key| self.rules.slot(key))
+            .collect();
+        for (key, row) in past {
+            if keys::slot_of_past(&key).is_some_and(|slot| slots.contains(&slot)) {
                 highest = highest.max(HeldRow::read(&row)?.rank.seq);
             }
         }
@@ -414,15 +450,23 @@ impl Store {
 
     /// A held row by its key, unless a tombstone beats it.
     fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
-        let Some(row) = self.engine.get(key)? else {
-            return Ok(None);
-        };
-        let row = HeldRow::read(&row)?;
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
-        let is_hidden = self
-            .counting(&id)?
-            .is_some_and(|counting| records::is_hidden(&row, &counting));
-        Ok((!is_hidden).then_some((id, row)))
+        let rows = Reader::rows(&*self.engine, &keys::held_of(&id))?;
+        let relayed = self.relayed_of(rows)?;
+        let row = relayed.into_iter().find(|(held, _)| held == key);
+        Ok(row.map(|(_, row)| (id, row)))
+    }
+
+    /// Those of all rows of one record that no tombstone beats.
+    fn relayed_of(&self, rows: Vec<Row>) -> Result<Vec<(Vec<u8>, HeldRow)>, StoreError> {
+        let mut held = rows
+            .into_iter()
+            .map(|(key, row)| Ok((key, HeldRow::read(&row)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        if let Some(hides) = records::tombstone(&self.rules, &held).map(|row| row.rank) {
+            held.retain(|(_, row)| row.rank == hides);
+        }
+        Ok(held)
     }
 
     /// Every version that may be handed out of the records of one author, or of all, in order of
@@ -432,16 +476,50 @@ impl Store {
         author: Option<&Scid>,
     ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
         let prefix = author.map_or_else(keys::all_held, keys::held_by);
-        let rows = self.engine.range(&prefix, &transaction::after(&prefix));
-        rows.filter_map(|row| row.and_then(|(key, _)| self.relayed(&key)).transpose())
+        let mut rows = self
+            .engine
+            .range(&prefix, &transaction::after(&prefix))
+            .peekable();
+        std::iter::from_fn(move || {
+            let first = match rows.next()? {
+                Ok(row) => row,
+                Err(error) => return Some(Err(error)),
+            };
+            // One record's rows stand together and differ in the slot at their end.
+            let record = keys::record_of_held(&first.0).to_vec();
+            let mut of_record = vec![first];
+            while let Some(row) = rows.next_if(|row| {
+                row.as_ref()
+                    .is_ok_and(|(key, _)| keys::record_of_held(key) == record)
+            }) {
+                match row {
+                    Ok(row) => of_record.push(row),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            Some(self.relayed_of(of_record))
+        })
+        .flat_map(|record| match record {
+            Ok(held) => held
+                .into_iter()
+                .map(|(key, row)| {
+                    let id = keys::id_of_held(&key)
+                        .ok_or_else(|| corrupt("a row without a record id"))?;
+                    Ok((id, row))
+                })
+                .collect(),
+            Err(error) => vec![Err(error)],
+        })
     }
 
     /// The rows of the change log after `after`, at most `limit` of them, and the number up to which
-    /// it was read. Versions beaten by a tombstone are left out.
+    /// it was read. Versions beaten by a tombstone are left out, and come again once it beats them no
+    /// longer. Only what is durable is given: it waits for a write that is on its way to disk.
     ///
     /// # Errors
-    /// A disk fault.
+    /// A disk fault; [`StoreError::NotWritten`] once a write has failed.
     pub fn changes(&self, after: u64, limit: usize) -> Result<(Vec<Change>, u64), StoreError> {
+        let _durable = self.durable.wait()?;
         let mut read_to = after;
         let mut changes = Vec::new();
         let from = keys::change(after.saturating_add(1));
@@ -455,10 +533,8 @@ impl Store {
                 keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
             let what = match ChangeRow::read(&row)? {
                 ChangeRow::Held(key) => {
-                    // Between reading the log and the row a newer version may have come.
-                    self.relayed(&key)?
-                        .filter(|(_, row)| row.change == number)
-                        .map(|(id, row)| What::Held { id, row })
+                    let relayed = self.relayed(&key)?;
+                    relayed.map(|(id, row)| What::Held { id, row })
                 }
                 ChangeRow::Entry(key) => match self.engine.get(&key)? {
                     None => None,
@@ -484,11 +560,12 @@ impl Store {
         Ok((changes, read_to))
     }
 
-    /// The number of the last change.
+    /// The number of the last change that is durable.
     ///
     /// # Errors
-    /// A disk fault.
+    /// As [`Store::changes`].
     pub fn last_change(&self) -> Result<u64, StoreError> {
+        let _durable = self.durable.wait()?;
         match self.engine.get(&keys::meta("changes"))? {
             None => Ok(0),
             Some(row) => row

@@ -56,6 +56,13 @@ impl Embedded {
                 error => StoreError::from(error),
             })?;
         let file = File::open(folder.join("db")).map_err(unusable)?;
+        // A new file is only there after a power cut if its folder says so.
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(unusable)?;
+        if let Some(parent) = folder.parent().and_then(|parent| File::open(parent).ok()) {
+            parent.sync_all().map_err(unusable)?;
+        }
         Ok(Self {
             rows,
             file,

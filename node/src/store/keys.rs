@@ -5,7 +5,7 @@
 use protocol::id::{EntryHash, LocalId, RecordId, Scid, VersionHash};
 use protocol::time::Timestamp;
 
-/// Schema version, epoch, the number of the next change.
+/// Schema version, epoch, the number of the last change, bytes of waiting log entries.
 const META: u8 = b'M';
 /// SCID → what is known of an author.
 const AUTHOR: u8 = b'A';
@@ -19,7 +19,7 @@ const WITNESS: u8 = b'W';
 const HELD: u8 = b'R';
 /// Version hash → the row that has its bytes.
 const VERSION: u8 = b'V';
-/// Version hash → a version that lost a tie: evidence.
+/// SCID, local id, version hash → a version that lost a tie: evidence.
 const TWIN: u8 = b'E';
 /// SCID, local id, slot, day → the version that was held at the end of that day.
 const PAST: u8 = b'H';
@@ -93,6 +93,11 @@ pub(super) fn held(id: &RecordId, slot: &[u8; 32]) -> Vec<u8> {
     key
 }
 
+/// The slot in a row of [`past`].
+pub(super) fn slot_of_past(key: &[u8]) -> Option<[u8; 32]> {
+    slot_of_held(key.get(..key.len().checked_sub(8)?)?)
+}
+
 /// The record that a row of [`held`] belongs to.
 pub(super) fn id_of_held(key: &[u8]) -> Option<RecordId> {
     let author = key.get(1..33)?.try_into().ok()?;
@@ -101,6 +106,11 @@ pub(super) fn id_of_held(key: &[u8]) -> Option<RecordId> {
         author: Scid::from_digest(author),
         local: LocalId::parse(std::str::from_utf8(local).ok()?).ok()?,
     })
+}
+
+/// What all rows of one record have in common: a row of [`held`] less its slot.
+pub(super) fn record_of_held(key: &[u8]) -> &[u8] {
+    key.get(..key.len().saturating_sub(32)).unwrap_or_default()
 }
 
 /// The slot at the end of a row of [`held`].
@@ -112,16 +122,17 @@ pub(super) fn version(hash: &VersionHash) -> Vec<u8> {
     key(VERSION, &[hash.as_digest()])
 }
 
-pub(super) fn twin(id: &RecordId, hash: &VersionHash) -> Vec<u8> {
+pub(super) fn twins_of(id: &RecordId) -> Vec<u8> {
     key(
         TWIN,
-        &[
-            id.author.as_digest(),
-            id.local.as_str().as_bytes(),
-            &[0],
-            hash.as_digest(),
-        ],
+        &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]],
     )
+}
+
+pub(super) fn twin(id: &RecordId, hash: &VersionHash) -> Vec<u8> {
+    let mut key = twins_of(id);
+    key.extend_from_slice(hash.as_digest());
+    key
 }
 
 pub(super) fn past_of(id: &RecordId) -> Vec<u8> {

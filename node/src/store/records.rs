@@ -1,13 +1,16 @@
 //! Holding records: stops 4 to 6 of a record's path, inside one transaction.
 
-use protocol::acceptance::{Decision, Rank, Rules, due};
+use std::collections::BTreeSet;
+
+use protocol::acceptance::{Decision, Rank, Rules, Standing, due};
 use protocol::envelope::{Envelope, Status};
 use protocol::id::{RecordId, Scid};
+use protocol::identity::KeyRing;
 use protocol::key::PublicKey;
 use protocol::time::Timestamp;
 use protocol::verified::{Judged, Proven, Record, Verified, VerifyError};
 
-use super::rows::{ChangeRow, HeldRow, corrupt, pack, unpack};
+use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, keys};
 
@@ -17,6 +20,13 @@ const PARKED_PER_AUTHOR_MAX: u64 = 1_000;
 
 /// Records from one sender that wait: a sender who invents authors fills this and nothing else.
 const PARKED_PER_SENDER_MAX: u64 = 10_000;
+
+/// Versions of one record that lost a tie and are kept: two are evidence enough, and a key can sign
+/// any number of them.
+const TWINS_PER_RECORD_MAX: usize = 8;
+
+/// Records and entries that one transaction takes in because they are due.
+const DUE_MAX: usize = 256;
 
 /// Days for which the version that was held at the end of the day is kept, so that an author can get
 /// back what a thief overwrote.
@@ -96,7 +106,11 @@ fn hold(
     let id = record.header.record_id();
     let slot = rules.slot(&record.key);
     let key = keys::held(&id, &slot);
-    let held = tx.get(&key)?.map(|row| HeldRow::read(&row)).transpose()?;
+    let versions = held_of(tx, &id)?;
+    let held = versions
+        .iter()
+        .find(|(place, _)| *place == key)
+        .map(|(_, held)| held);
     let rank = Rank {
         seq: record.header.seq,
         hash: record.hash,
@@ -108,7 +122,7 @@ fn hold(
         received: now,
         packed: pack(&record.canonical)?,
     };
-    match (rules.judge(rank, held.as_ref().map(|held| held.rank)), held) {
+    match (rules.judge(rank, held.map(|held| held.rank)), held) {
         (Decision::AlreadyHeld, _) => Ok(Receipt::AlreadyHeld),
         (Decision::Superseded, _) => Ok(Receipt::Superseded),
         (Decision::BesideTwin, _) => {
@@ -119,23 +133,77 @@ fn hold(
             if let Some(displaced) = displaced {
                 tx.remove(keys::change(displaced.change));
                 if decision == Decision::HoldOverTwin {
-                    keep_twin(tx, &id, &displaced)?;
+                    keep_twin(tx, &id, displaced)?;
                 } else {
-                    keep_past(tx, &id, &slot, &displaced, now)?;
+                    keep_past(tx, &id, &slot, displaced, now)?;
                 }
             }
             let change = tx.append(&ChangeRow::Held(key.clone()))?;
             tx.put(keys::version(&record.hash), key.clone());
             tx.put(key, HeldRow { change, ..row }.write());
+            show_again(tx, rules, &id, &versions)?;
             Ok(Receipt::Stored)
         }
     }
 }
 
+/// The rows of one record, one for each key.
+fn held_of(tx: &Transaction<'_>, id: &RecordId) -> Result<Vec<(Vec<u8>, HeldRow)>, StoreError> {
+    tx.rows(&keys::held_of(id))?
+        .into_iter()
+        .map(|(key, row)| Ok((key, HeldRow::read(&row)?)))
+        .collect()
+}
+
+/// The tombstone that counts among the versions held of one record: the others are neither shown nor
+/// relayed.
+pub(super) fn tombstone<'v>(
+    rules: &Rules,
+    versions: &'v [(Vec<u8>, HeldRow)],
+) -> Option<&'v HeldRow> {
+    let counts = rules.counting(versions, |(_, row)| {
+        (row.rank, row.status == Status::Withdrawn)
+    })?;
+    let (_, row) = versions.get(counts)?;
+    (row.status == Status::Withdrawn).then_some(row)
+}
+
+/// Puts the versions of a record that a tombstone hid until now at the end of the change log: whoever
+/// passed their places meanwhile was not shown them.
+fn show_again(
+    tx: &mut Transaction<'_>,
+    rules: &Rules,
+    id: &RecordId,
+    before: &[(Vec<u8>, HeldRow)],
+) -> Result<(), StoreError> {
+    let Some(hid) = tombstone(rules, before) else {
+        return Ok(());
+    };
+    let after = held_of(tx, id)?;
+    let hides = tombstone(rules, &after).map(|row| row.rank);
+    for (key, row) in after {
+        let was_hidden = row.rank != hid.rank && before.iter().any(|(_, old)| old.rank == row.rank);
+        let is_hidden = hides.is_some_and(|hides| hides != row.rank);
+        if was_hidden && !is_hidden {
+            tx.remove(keys::change(row.change));
+            let change = tx.append(&ChangeRow::Held(key.clone()))?;
+            tx.put(key, HeldRow { change, ..row }.write());
+        }
+    }
+    Ok(())
+}
+
 fn keep_twin(tx: &mut Transaction<'_>, id: &RecordId, twin: &HeldRow) -> Result<(), StoreError> {
+    let twins = tx.rows(&keys::twins_of(id))?;
     let key = keys::twin(id, &twin.rank.hash);
-    tx.put(keys::version(&twin.rank.hash), key.clone());
-    tx.put(key, twin.write());
+    if twins.iter().all(|(held, _)| *held != key) {
+        if twins.len() < TWINS_PER_RECORD_MAX {
+            tx.put(keys::version(&twin.rank.hash), key.clone());
+            tx.put(key, twin.write());
+        } else {
+            tx.remove(keys::version(&twin.rank.hash));
+        }
+    }
     tx.change_author(&id.author, |author| author.has_twins = true)
 }
 
@@ -160,38 +228,43 @@ fn keep_past(
     of_slot.extend_from_slice(slot);
     for (key, row) in tx.rows(&of_slot)? {
         if key < oldest {
-            tx.remove(keys::version(&HeldRow::read(&row)?.rank.hash));
+            let version = keys::version(&HeldRow::read(&row)?.rank.hash);
+            // It may be held again, by another line of a forked log.
+            if tx.get(&version)?.as_ref() == Some(&key) {
+                tx.remove(version);
+            }
             tx.remove(key);
         }
     }
     Ok(())
 }
 
-/// Judges an author's records anew after its log grew: drops what no longer counts, takes in what
-/// waited for it.
+/// Judges an author's records anew after its log grew from what `before` says: drops what no longer
+/// counts, takes in what waited for it.
 pub(super) fn judge_anew(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     author: &Scid,
+    before: Option<&KeyRing>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let ring = tx.ring_of(author)?;
-    for (key, row) in tx.rows(&keys::held_by(author))? {
-        let held = HeldRow::read(&row)?;
-        let id = keys::id_of_held(&key).ok_or_else(|| corrupt("a row without a record id"))?;
-        let slot = keys::slot_of_held(&key).ok_or_else(|| corrupt("a row without a slot"))?;
-        let signer = signer_of(&slot, &held)?;
-        if rules.standing(author, ring.as_deref(), &signer)
-            == protocol::acceptance::Standing::Counts
-        {
-            continue;
+    let counts = |ring, key: &PublicKey| rules.standing(author, ring, key) == Standing::Counts;
+    let lost: BTreeSet<[u8; 32]> = before
+        .into_iter()
+        .flat_map(KeyRing::listed)
+        .filter(|key| counts(before, key) && !counts(ring.as_deref(), key))
+        .map(|key| rules.slot(key))
+        .collect();
+    if !lost.is_empty() {
+        let is_lost = |key: &[u8]| keys::slot_of_held(key).is_some_and(|slot| lost.contains(&slot));
+        for (key, row) in tx.rows_where(&keys::held_by(author), is_lost)? {
+            let held = HeldRow::read(&row)?;
+            let slot = keys::slot_of_held(&key).ok_or_else(|| corrupt("a row without a slot"))?;
+            if !counts(ring.as_deref(), &signer_of(&slot, &held)?) {
+                drop_held(tx, rules, key, &held, now)?;
+            }
         }
-        tx.remove(keys::change(held.change));
-        tx.remove(key);
-        let past = keys::past(&id, &slot, now.unix_day());
-        tx.put(keys::version(&held.rank.hash), past.clone());
-        tx.put(past, held.write());
-        tx.append(&ChangeRow::Judged(keys::held_of(&id)))?;
     }
     for (key, row) in tx.rows(&keys::parked_by(author))? {
         let (sender, proven) = read_parked(&row)?;
@@ -207,6 +280,29 @@ pub(super) fn judge_anew(
         count_parked(tx, author, &sender, -1)?;
     }
     Ok(())
+}
+
+/// Takes a version whose key no longer counts out of what is held; followers are told to look again.
+fn drop_held(
+    tx: &mut Transaction<'_>,
+    rules: &Rules,
+    key: Vec<u8>,
+    held: &HeldRow,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = keys::id_of_held(&key).ok_or_else(|| corrupt("a row without a record id"))?;
+    let slot = keys::slot_of_held(&key).ok_or_else(|| corrupt("a row without a slot"))?;
+    let versions = match held.status {
+        Status::Withdrawn => held_of(tx, &id)?,
+        Status::Active => Vec::new(),
+    };
+    tx.remove(keys::change(held.change));
+    tx.remove(key);
+    let past = keys::past(&id, &slot, now.unix_day());
+    tx.put(keys::version(&held.rank.hash), past.clone());
+    tx.put(past, held.write());
+    tx.append(&ChangeRow::Judged(keys::held_of(&id)))?;
+    show_again(tx, rules, &id, &versions)
 }
 
 /// The key that signed a held version: its slot, unless the rules give all keys one slot.
@@ -259,14 +355,19 @@ fn park_until(
 
 /// At the bound newcomers are refused; nobody else's records are let go for them.
 fn bound_parked(tx: &mut Transaction<'_>, author: &Scid, sender: &Sender) -> Result<(), Refusal> {
-    if tx.author(author)?.parked >= PARKED_PER_AUTHOR_MAX {
+    let known = tx.author(author)?;
+    let of = if known.parked >= PARKED_PER_AUTHOR_MAX {
+        "author"
+    } else if tx.counter(&sender_counter(sender))? >= PARKED_PER_SENDER_MAX {
+        "sender"
+    } else {
+        return Ok(());
+    };
+    // A sender who invents authors leaves no note for each of them.
+    if known != AuthorRow::default() {
         tx.change_author(author, |author| author.is_incomplete = true)?;
-        return Err(Refusal::ParkedFull { of: "author" });
     }
-    if tx.counter(&sender_counter(sender))? >= PARKED_PER_SENDER_MAX {
-        return Err(Refusal::ParkedFull { of: "sender" });
-    }
-    Ok(())
+    Err(Refusal::ParkedFull { of })
 }
 
 fn sender_counter(sender: &Sender) -> Vec<u8> {
@@ -311,21 +412,28 @@ fn read_parked(row: &[u8]) -> Result<(Sender, Proven), StoreError> {
     Ok(((!sender.is_empty()).then(|| sender.into()), proven))
 }
 
-/// Takes in the records whose date has come.
+/// What [`admit_due`] did.
+pub(super) struct Due {
+    /// How many were taken in.
+    pub(super) admitted: usize,
+    /// Whether others are due still.
+    pub(super) is_more: bool,
+}
+
+/// Takes in the records and entries whose date has come, so many as one transaction may carry.
 pub(super) fn admit_due(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     now: Timestamp,
-) -> Result<usize, StoreError> {
+) -> Result<Due, StoreError> {
+    let due = tx.between(&keys::all_ahead(), &keys::ahead_until(now))?;
+    let is_more = due.len() > DUE_MAX;
     let mut admitted = 0;
-    for (key, row) in tx.rows(&keys::all_ahead())? {
-        if key >= keys::ahead_until(now) {
-            break;
-        }
-        tx.remove(key);
+    for (key, row) in due.into_iter().take(DUE_MAX) {
         match row.split_first() {
             Some((b'r', row)) => {
                 let (sender, proven) = read_parked(row)?;
+                tx.remove(key);
                 count_parked(tx, proven.record().header.author.scid(), &sender, -1)?;
                 match admit(tx, rules, proven, now, &sender) {
                     Err(Refusal::Store(error)) => return Err(error),
@@ -333,23 +441,18 @@ pub(super) fn admit_due(
                     Err(_) => {}
                 }
             }
-            Some((b'l', entry)) => {
-                super::logs::learn_due(tx, rules, entry, now)?;
+            Some((b'l', waiting)) => {
+                super::logs::learn_due(tx, rules, &key, waiting, now)?;
                 admitted += 1;
             }
             _ => return Err(corrupt("a row of what is due")),
         }
     }
-    Ok(admitted)
+    Ok(Due { admitted, is_more })
 }
 
 /// The versions held of one record: all of them, and which one counts.
 pub(super) fn counting(rules: &Rules, rows: Vec<HeldRow>) -> Option<HeldRow> {
     let counts = rules.counting(&rows, |row| (row.rank, row.status == Status::Withdrawn))?;
     rows.into_iter().nth(counts)
-}
-
-/// Whether a held version is beaten by a tombstone that counts: then it is neither shown nor relayed.
-pub(super) fn is_hidden(row: &HeldRow, counting: &HeldRow) -> bool {
-    counting.status == Status::Withdrawn && counting.rank.hash != row.rank.hash
 }

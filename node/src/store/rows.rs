@@ -89,7 +89,7 @@ impl HeldRow {
 }
 
 /// What is known of an author.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct AuthorRow {
     /// What the log says by the line that this node goes by, as [`LogState::to_stored`] writes it.

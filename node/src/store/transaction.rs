@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
 use protocol::id::Scid;
-use protocol::identity::KeyRing;
+use protocol::identity::{Branches, KeyRing};
 use tokio::sync::{oneshot, watch};
 
 use super::engine::{Batch, Engine, Row};
@@ -28,8 +28,13 @@ pub(super) trait Reader {
     /// The value under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// The rows with `from <= key < to`, in order.
+    fn between(&self, from: &[u8], to: &[u8]) -> Result<Vec<Row>, StoreError>;
+
     /// All rows whose keys begin with `prefix`, in order.
-    fn rows(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError>;
+    fn rows(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
+        self.between(prefix, &after(prefix))
+    }
 }
 
 impl Reader for dyn Engine {
@@ -37,13 +42,20 @@ impl Reader for dyn Engine {
         Engine::get(self, key)
     }
 
-    fn rows(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
-        self.range(prefix, &after(prefix)).collect()
+    fn between(&self, from: &[u8], to: &[u8]) -> Result<Vec<Row>, StoreError> {
+        self.range(from, to).collect()
     }
 }
 
-/// Key rings that the writer has at hand, `None` for authors without a log.
-type Rings = BTreeMap<Scid, Option<Arc<KeyRing>>>;
+/// What the writer keeps at hand of what it wrote, so as not to read it again.
+#[derive(Default)]
+struct AtHand {
+    /// Key rings, `None` for authors without a log.
+    rings: BTreeMap<Scid, Option<Arc<KeyRing>>>,
+    /// The log that was written last: its entries come one after another, and reading a long log
+    /// takes longer than checking the entry that follows.
+    branches: Option<Branches>,
+}
 
 /// Authors whose key rings the writer keeps at hand.
 const RINGS_MAX: usize = 20_000;
@@ -54,7 +66,7 @@ pub(super) struct Transaction<'s> {
     group: &'s Batch,
     own: Batch,
     bytes: usize,
-    rings: &'s mut Rings,
+    at_hand: &'s mut AtHand,
 }
 
 impl Reader for Transaction<'_> {
@@ -65,23 +77,49 @@ impl Reader for Transaction<'_> {
         }
     }
 
-    fn rows(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
-        let end = after(prefix);
-        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> =
-            self.engine.range(prefix, &end).collect::<Result<_, _>>()?;
+    fn between(&self, from: &[u8], to: &[u8]) -> Result<Vec<Row>, StoreError> {
+        self.between_where(from, to, |_| true)
+    }
+}
+
+impl Transaction<'_> {
+    /// As [`Reader::rows`], of those rows whose keys `is_meant` picks.
+    pub(super) fn rows_where(
+        &self,
+        prefix: &[u8],
+        is_meant: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.between_where(prefix, &after(prefix), is_meant)
+    }
+
+    fn between_where(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        is_meant: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let is_row_meant =
+            |row: &Result<Row, StoreError>| row.as_ref().map_or(true, |(key, _)| is_meant(key));
+        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = self
+            .engine
+            .range(from, to)
+            .filter(is_row_meant)
+            .collect::<Result<_, _>>()?;
         for batch in [self.group, &self.own] {
-            for (key, value) in batch.range(prefix.to_vec()..end.clone()) {
+            for (key, value) in batch.range(from.to_vec()..to.to_vec()) {
                 match value {
-                    Some(value) => rows.insert(key.clone(), value.clone()),
+                    Some(value) if is_meant(key) => rows.insert(key.clone(), value.clone()),
+                    Some(_) => None,
                     None => rows.remove(key),
                 };
             }
         }
         Ok(rows.into_iter().collect())
     }
-}
 
-impl Transaction<'_> {
     /// Puts a value under a key.
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.bytes += key.len() + value.len();
@@ -95,18 +133,30 @@ impl Transaction<'_> {
 
     /// The author's key ring by its newest log; `None` if no log is held.
     pub(super) fn ring_of(&mut self, author: &Scid) -> Result<Option<Arc<KeyRing>>, StoreError> {
-        if let Some(ring) = self.rings.get(author) {
+        if let Some(ring) = self.at_hand.rings.get(author) {
             return Ok(ring.clone());
         }
         let ring = self
             .author(author)?
             .state()?
             .map(|state| Arc::new(state.keys().clone()));
-        if self.rings.len() >= RINGS_MAX {
-            self.rings.clear();
+        if self.at_hand.rings.len() >= RINGS_MAX {
+            self.at_hand.rings.clear();
         }
-        self.rings.insert(*author, ring.clone());
+        self.at_hand.rings.insert(*author, ring.clone());
         Ok(ring)
+    }
+
+    /// The author's log, if it is at hand. Whoever takes it gives it back with
+    /// [`Transaction::keep_branches`] once what became of it is written.
+    pub(super) fn take_branches(&mut self, author: &Scid) -> Option<Branches> {
+        let is_meant = self.at_hand.branches.as_ref()?.scid() == author;
+        is_meant.then(|| self.at_hand.branches.take()).flatten()
+    }
+
+    /// Keeps a log at hand that is written as it stands.
+    pub(super) fn keep_branches(&mut self, branches: Branches) {
+        self.at_hand.branches = Some(branches);
     }
 
     /// What is known of an author.
@@ -114,16 +164,20 @@ impl Transaction<'_> {
         AuthorRow::read(self, scid)
     }
 
-    /// Changes what is known of an author.
+    /// Changes what is known of an author. Nothing is written if nothing changes: strangers may name
+    /// authors that do not exist.
     pub(super) fn change_author(
         &mut self,
         scid: &Scid,
         change: impl FnOnce(&mut AuthorRow),
     ) -> Result<(), StoreError> {
-        let mut row = self.author(scid)?;
+        let before = self.author(scid)?;
+        let mut row = before.clone();
         change(&mut row);
-        self.rings.remove(scid);
-        self.put(keys::author(scid), row.write()?);
+        if row != before {
+            self.at_hand.rings.remove(scid);
+            self.put(keys::author(scid), row.write()?);
+        }
         Ok(())
     }
 
@@ -171,6 +225,48 @@ type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs in the writer; `true` keeps what it wrote.
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> (bool, Answer) + Send>;
 
+/// Closed while a batch is on its way to disk. Who tails the change log waits here: a row that was read
+/// before it was durable could be taken back by a crash, and its number given to another.
+#[derive(Debug, Default)]
+pub(super) struct Durable(RwLock<Option<String>>);
+
+impl Durable {
+    /// Waits until all that was written is durable; nothing is written while the guard is held.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWritten`] for good, once a write has failed.
+    pub(super) fn wait(&self) -> Result<RwLockReadGuard<'_, Option<String>>, StoreError> {
+        let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match &*guard {
+            None => Ok(guard),
+            Some(reason) => Err(StoreError::NotWritten {
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// Commits, unless an earlier commit failed: after that the disk's state is unknown, and fsync is
+    /// not simply tried again.
+    fn commit(&self, engine: &dyn Engine, group: &Batch) -> Result<(), StoreError> {
+        if group.is_empty() {
+            return self.wait().map(|_| ());
+        }
+        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_none()
+            && let Err(error) = engine.commit(group)
+        {
+            tracing::error!(%error, "the store could not write; it takes no more until the node is started again");
+            *failed = Some(error.to_string());
+        }
+        match &*failed {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::NotWritten {
+                reason: reason.clone(),
+            }),
+        }
+    }
+}
+
 /// The one thread that writes.
 pub(super) struct Writer {
     jobs: Mutex<Option<SyncSender<Job>>>,
@@ -181,12 +277,13 @@ impl Writer {
     /// Starts the thread. After each group it sends a tick to `ticks`, so that readers look again.
     pub(super) fn start(
         engine: Arc<dyn Engine>,
+        durable: Arc<Durable>,
         ticks: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = sync_channel::<Job>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&*engine, &queue, &ticks))?;
+            .spawn(move || run(&*engine, &durable, &queue, &ticks))?;
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
@@ -247,10 +344,8 @@ impl Drop for Writer {
     }
 }
 
-fn run(engine: &dyn Engine, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
-    // After a failed write the disk's state is unknown: fsync is not simply tried again.
-    let mut failed: Option<String> = None;
-    let mut rings = Rings::new();
+fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
+    let mut at_hand = AtHand::default();
     while let Ok(first) = queue.recv() {
         let mut group = Batch::new();
         let mut bytes = 0;
@@ -262,7 +357,7 @@ fn run(engine: &dyn Engine, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
                 group: &group,
                 own: Batch::new(),
                 bytes: 0,
-                rings: &mut rings,
+                at_hand: &mut at_hand,
             };
             let (keep, answer) = job(&mut transaction);
             let Transaction {
@@ -274,27 +369,21 @@ fn run(engine: &dyn Engine, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
                 group.extend(own);
                 bytes += written;
             } else if !own.is_empty() {
-                // A ring may have been read from what is now forgotten.
-                rings.clear();
+                // What is at hand may have been read from what is now forgotten.
+                at_hand = AtHand::default();
             }
             answers.push(answer);
             if answers.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
                 next = queue.try_recv().ok();
             }
         }
-        if failed.is_none()
-            && !group.is_empty()
-            && let Err(error) = engine.commit(&group)
-        {
-            tracing::error!(%error, "the store could not write; it takes no more until the node is started again");
-            failed = Some(error.to_string());
-        }
+        let written = durable.commit(engine, &group);
         for answer in answers {
-            answer(match &failed {
-                None => Ok(()),
-                Some(reason) => Err(StoreError::NotWritten {
+            answer(match &written {
+                Err(StoreError::NotWritten { reason }) => Err(StoreError::NotWritten {
                     reason: reason.clone(),
                 }),
+                _ => Ok(()),
             });
         }
         if !group.is_empty() {
