@@ -1,0 +1,367 @@
+//! Drafts as JSON: a list, a collection, one alone, or one a line; and flat objects, which are rows.
+//!
+//! Each element is read by the protocol's own strict reader, so a name given twice or a number that
+//! would be rounded is named where it stands. Records that were signed are drafts again: whose they
+//! are is for the one who signs next to say.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+
+use protocol::canonical::{Numbers, parse};
+use protocol::limits::RECORD_BYTES_MAX;
+use protocol::proof::Proof;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use super::drafts::{Drafts, Key, local_id_of, local_id_of_text};
+use super::plan::{Plan, Settings};
+use super::report::{Finding, ImportError, shown};
+use super::source;
+use super::table::{Cell, Cells};
+
+/// Members that signing adds.
+const SIGNED: [&str; 5] = ["spec", "author", "seq", "issued", "proof"];
+
+pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let mut bytes = Vec::new();
+    text.read_to_end(&mut bytes).map_err(source::error)?;
+    if let Err(error) = std::str::from_utf8(&bytes) {
+        let (line, column) = place(&bytes, error.valid_up_to());
+        return Err(ImportError::NotUtf8 { line, column });
+    }
+    let elements = elements(&bytes, out)?;
+    let settings = Settings::new(out.options)?;
+    let mut flat = Vec::new();
+    for (row, slice) in elements {
+        out.begin(row)?;
+        // White space may make the file's form larger than the record.
+        let object = match parse(slice, 6 * RECORD_BYTES_MAX, Numbers::SafeIntegers) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => {
+                refuse(row, "", "is no object", "a draft is an object with type, localId and body", out);
+                continue;
+            }
+            Err(error) => {
+                refuse(row, "", &error.to_string(), "", out);
+                continue;
+            }
+        };
+        let is_tombstone = object.get("status").and_then(Value::as_str) == Some("withdrawn");
+        if object.contains_key("body") || is_tombstone || object.contains_key("localId") {
+            read_draft(row, object, &settings, out);
+        } else {
+            flat.push((row, object));
+        }
+    }
+    read_flat(flat, out)
+}
+
+fn refuse(row: u64, column: &str, problem: &str, suggestion: &str, out: &mut Drafts<'_>) {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (column, suggestion) = (text(column), text(suggestion));
+    out.refuse(vec![Finding { row, column, value: None, problem: problem.to_owned(), suggestion }]);
+}
+
+fn read_draft(row: u64, mut tree: Map<String, Value>, settings: &Settings<'_>, out: &mut Drafts<'_>) {
+    if tree.contains_key("proof") {
+        let signed = Proof::of(&tree).and_then(|proof| proof.check(&tree, &proof.claimed_key()?));
+        if let Err(error) = signed {
+            let problem = format!("the record is signed, and its signature does not hold: {error}");
+            return refuse(row, "proof", &problem, "get it again from whoever signed it, or drop the proof", out);
+        }
+    }
+    let before = tree.len();
+    tree.retain(|name, _| !SIGNED.contains(&name.as_str()));
+    if tree.len() < before {
+        out.note(row, "records that were signed already are taken as drafts, to be signed anew; author, number and date are not taken over");
+    }
+    settings.complete(&mut tree);
+    if !tree.contains_key("language") {
+        if let Some(language) = &out.options.language {
+            tree.insert("language".to_owned(), language.as_str().into());
+        }
+    }
+    tree.entry("sources").or_insert_with(|| out.sources());
+    let key = match tree.get("localId").or_else(|| tree.get("id")) {
+        None | Some(Value::Null) => {
+            let id = text_key(&tree);
+            tree.insert("localId".to_owned(), id.into());
+            Key::Text
+        }
+        Some(Value::String(id)) => {
+            // A draft's `localId` is a promise; an `id` is only what its source calls it.
+            let id = if tree.contains_key("localId") { id.clone() } else { local_id_of(id) };
+            tree.insert("localId".to_owned(), id.into());
+            Key::Id
+        }
+        Some(_) => Key::Id,
+    };
+    out.accept(row, &tree, key, &|path| {
+        let of_envelope = ["type", "localId", "status", "confirmed", "validUntil", "language", "sources"];
+        let is_body = !path.is_empty() && !of_envelope.contains(&path);
+        is_body.then(|| format!("body.{path}"))
+    });
+}
+
+fn text_key(tree: &Map<String, Value>) -> String {
+    let body = tree.get("body").and_then(Value::as_object);
+    let member = |name: &str| body.and_then(|body| body.get(name));
+    let language = tree.get("language").and_then(Value::as_str).unwrap_or_default();
+    let url = member("url").or_else(|| member("website")).and_then(Value::as_str).unwrap_or_default();
+    let names = member("name").and_then(Value::as_object);
+    let name = names.and_then(|names| names.get(language).or_else(|| names.values().next()));
+    local_id_of_text(language, url, name.and_then(Value::as_str).unwrap_or_default())
+}
+
+/// Reads objects without a body as rows whose headers are their members.
+fn read_flat(objects: Vec<(u64, Map<String, Value>)>, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let columns_max = out.options.limits.columns_max;
+    let mut headers: Vec<String> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
+    let mut rows = Vec::with_capacity(objects.len());
+    for (row, object) in objects {
+        let mut flat = Vec::new();
+        if let Err(member) = flatten("", &object, &mut flat) {
+            let right = "a flat object has texts, numbers, yes or no, or lists of these; all else needs a draft with a body";
+            refuse(row, &member, "is a list of objects", right, out);
+            continue;
+        }
+        let mut cells = Vec::new();
+        for (header, cell) in flat {
+            let position = *at.entry(header).or_insert_with_key(|header| {
+                headers.push(header.clone());
+                headers.len() - 1
+            });
+            if position >= columns_max {
+                return Err(ImportError::TooManyColumns { row, columns_max });
+            }
+            cells.push((position, cell));
+        }
+        rows.push((row, cells));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let plan = Plan::new(&headers, 1, out)?;
+    for (row, found) in rows {
+        let mut cells = vec![Cell::default(); headers.len()];
+        for (position, cell) in found {
+            if let Some(place) = cells.get_mut(position) {
+                *place = cell;
+            }
+        }
+        plan.read_row(&Cells { row, cells }, out);
+    }
+    Ok(())
+}
+
+/// Members and members of members as cells; the name of the first that can be none, otherwise.
+fn flatten(
+    before: &str,
+    object: &Map<String, Value>,
+    cells: &mut Vec<(String, Cell)>,
+) -> Result<(), String> {
+    let scalar = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    };
+    for (name, value) in object {
+        let path = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        let cell = match value {
+            Value::Null => continue,
+            Value::Object(inner) => {
+                flatten(&path, inner, cells)?;
+                continue;
+            }
+            Value::Array(list) => {
+                let values: Option<Vec<String>> = list.iter().map(scalar).collect();
+                let values = values.ok_or_else(|| shown(&path))?;
+                Cell { text: values.join("; "), values: Some(values), cut: false }
+            }
+            other => Cell { text: scalar(other).unwrap_or_default(), ..Cell::default() },
+        };
+        cells.push((path, cell));
+    }
+    Ok(())
+}
+
+/// The records of a file and where each stands: its line in JSON lines, else its position.
+fn elements<'b>(bytes: &'b [u8], out: &mut Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
+    let mut scan = Scan { bytes, at: 0 };
+    match scan.peek() {
+        Some(b'[') => {
+            let list = scan.list(out)?;
+            scan.end()?;
+            Ok(list)
+        }
+        Some(b'{') => {
+            let first = scan.value()?;
+            if scan.peek().is_none() {
+                return match members(first)? {
+                    Some(collection) => collection.read(out),
+                    None => Ok(vec![(1, first)]),
+                };
+            }
+            scan.at = 0;
+            let mut lines = Vec::new();
+            let (mut line, mut counted) = (1, 0);
+            while scan.peek().is_some() {
+                let between = bytes.get(counted..scan.at).unwrap_or_default();
+                line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
+                counted = scan.at;
+                lines.push((line, scan.value()?));
+                scan.check_count(&lines, out)?;
+            }
+            Ok(lines)
+        }
+        Some(_) => Err(scan.wrong("must begin with a list or an object")),
+        None => Err(ImportError::Empty),
+    }
+}
+
+/// The parts of `{"handle": …, "records": […]}`.
+struct Collection<'b> {
+    handle: Option<&'b [u8]>,
+    records: Scan<'b>,
+}
+
+impl<'b> Collection<'b> {
+    fn read(mut self, out: &mut Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
+        if let Some(handle) = self.handle.and_then(|slice| serde_json::from_slice(slice).ok()) {
+            out.set_handle(handle);
+        }
+        self.records.list(out)
+    }
+}
+
+/// The collection that an object is, if it has `records`.
+fn members(object: &[u8]) -> Result<Option<Collection<'_>>, ImportError> {
+    let mut scan = Scan { bytes: object, at: 0 };
+    let (mut handle, mut records) = (None, None);
+    scan.expect(b'{')?;
+    while scan.peek() != Some(b'}') {
+        let name: String = serde_json::from_slice(scan.value()?)
+            .map_err(|_| scan.wrong("must have member names in quotes"))?;
+        scan.expect(b':')?;
+        scan.peek();
+        let at = scan.at;
+        let value = scan.value()?;
+        let twice = match name.as_str() {
+            "records" => records.replace(Scan { bytes: object, at }).is_some(),
+            "handle" => handle.replace(value).is_some(),
+            _ => false,
+        };
+        if twice {
+            return Err(scan.wrong("names a member twice"));
+        }
+        if scan.peek() == Some(b',') {
+            scan.at += 1;
+        }
+    }
+    Ok(records.map(|records| Collection { handle, records }))
+}
+
+/// Finds where values begin and end; what stands in them is read later.
+struct Scan<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Scan<'b> {
+    /// The next byte that is no white space, and moves to it.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = self.bytes.get(self.at..)?;
+        let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        self.at += space;
+        self.bytes.get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), ImportError> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.wrong(&format!("“{}” must stand here", char::from(byte))))
+    }
+
+    fn wrong(&self, detail: &str) -> ImportError {
+        let (line, column) = place(self.bytes, self.at);
+        ImportError::Json { line, column, detail: detail.to_owned() }
+    }
+
+    /// The bytes of the next value.
+    fn value(&mut self) -> Result<&'b [u8], ImportError> {
+        self.peek();
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+        match values.next() {
+            Some(Ok(_)) => {
+                let length = values.byte_offset();
+                self.at += length;
+                Ok(rest.get(..length).unwrap_or_default())
+            }
+            Some(Err(error)) => {
+                // Counted from this value; say where in the file.
+                let lines_before = rest.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+                let offset = lines_before.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1);
+                let (line, column) = place(self.bytes, self.at + offset);
+                let detail = error.to_string();
+                let detail = detail.split(" at line ").next().unwrap_or_default();
+                Err(ImportError::Json { line, column, detail: format!("not JSON: {detail}") })
+            }
+            None => Err(self.wrong("the file breaks off here")),
+        }
+    }
+
+    fn list(&mut self, out: &Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
+        let mut list = Vec::new();
+        self.expect(b'[')?;
+        while self.peek() != Some(b']') {
+            list.push((list.len() as u64 + 1, self.value()?));
+            self.check_count(&list, out)?;
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    if self.peek() == Some(b']') {
+                        return Err(self.wrong("a value must stand after the comma"));
+                    }
+                }
+                Some(b']') => {}
+                _ => return Err(self.wrong("“,” or “]” must stand here")),
+            }
+        }
+        self.at += 1;
+        Ok(list)
+    }
+
+    fn check_count(&self, list: &[(u64, &[u8])], out: &Drafts<'_>) -> Result<(), ImportError> {
+        let rows_max = out.options.limits.rows_max;
+        match list.last() {
+            Some((row, _)) if list.len() as u64 > rows_max => {
+                Err(ImportError::TooManyRows { row: *row, rows_max })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), ImportError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.wrong("nothing may stand after the list")),
+        }
+    }
+}
+
+/// Line and character, from 1, of the byte at `offset`.
+fn place(bytes: &[u8], offset: usize) -> (u64, u64) {
+    let before = bytes.get(..offset.min(bytes.len())).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let letters = before.get(start..).unwrap_or_default().iter().filter(|byte| **byte & 0xC0 != 0x80);
+    (line, letters.count() as u64 + 1)
+}
