@@ -4,6 +4,7 @@
 //! is here.
 
 pub mod api;
+pub mod ask;
 pub mod pages;
 pub mod problem;
 mod sync;
