@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod federation;
 pub mod ingest;
 pub mod keychain;
 pub mod publish;
