@@ -5,6 +5,7 @@
 
 mod arguments;
 mod run;
+pub(crate) use run::until_signal;
 mod verify;
 
 use std::process::ExitCode;

@@ -442,7 +442,7 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
 fn peers(node: &Node) -> Result<Done, NodeError> {
     let peers = node.peers.all()?;
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["peer", "followed", "last heard", "records", "refused", "last error"]);
     for peer in &peers {
         table.add_row([

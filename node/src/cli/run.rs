@@ -12,7 +12,7 @@ use super::arguments::{Arguments, Bundle, Org, Typed};
 use super::verify;
 use crate::clock::{SharedClock, SystemClock};
 use crate::commands::{self, Command, Done, Import};
-use crate::config::{self, Config, Federation, Publishing, Settings};
+use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
 use crate::control::{self, Progress};
 use crate::demo;
 use crate::node::{Node, NodeError};
@@ -33,7 +33,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 country,
                 listen: None,
                 publishing: Publishing::default(),
-                federation: Federation { insecure_peers, ..Federation::default() },
+                federation: Federation { insecure_peers },
+                hosting: Hosting::default(),
             };
             return init(Config::check(&folder, settings)?, clock).await;
         }

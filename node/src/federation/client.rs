@@ -118,6 +118,26 @@ pub struct Answer {
     pub bytes: Vec<u8>,
 }
 
+impl Answer {
+    /// Whether it was granted.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Why it was not, in the other side's words where it gave some.
+    pub fn reason(&self) -> String {
+        let problem: Option<serde_json::Value> = serde_json::from_slice(&self.bytes).ok();
+        let member = |name: &str| {
+            let text = problem.as_ref()?.get(name)?.as_str()?;
+            Some(text.chars().take(300).collect::<String>())
+        };
+        match (member("code"), member("detail")) {
+            (Some(code), Some(detail)) => format!("{detail} ({code})"),
+            _ => format!("it answered {}", self.status),
+        }
+    }
+}
+
 impl Client {
     /// A client that reaches the peers in `insecure_peers` (host and port) over plain http, and
     /// everybody else over https only.

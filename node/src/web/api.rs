@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::problem::Problem;
 use super::sync::blocking;
-use super::{App, pages};
+use super::{App, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
 use crate::search::Facet;
 use crate::store::Receipt;
@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/records/{scid}/{local}", get(record))
         .route("/records/{scid}/{local}/history", get(history))
         .route("/organizations", get(organizations))
+        .route("/organizations/{scid}/log", axum::routing::post(hosting::receive_log))
         .route("/organizations/{scid}/did.jsonl", get(log))
         .route("/organizations/{scid}/did-witness.json", get(witness))
         .route("/node", get(node))

@@ -332,13 +332,9 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 pub(super) fn shown(text: &str) -> String {
     let mut kept: String = text
         .chars()
-<<<<<<< HEAD
-        .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-=======
         .filter(|c| {
             !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         })
->>>>>>> client
         .take(SHOWN_CHARS_MAX)
         .collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {

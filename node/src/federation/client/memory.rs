@@ -145,15 +145,11 @@ impl Failures {
         {
             table.ends.pop_front();
             // A later failure of the same key has its own row.
-<<<<<<< HEAD
-            if table.errors.get(&oldest).is_some_and(|(its, _)| *its == end) {
-=======
             if table
                 .errors
                 .get(&oldest)
                 .is_some_and(|(its, _)| *its == end)
             {
->>>>>>> client
                 table.errors.remove(&oldest);
             }
         }
@@ -201,11 +197,7 @@ impl KeptHosts {
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
-    use super::{FAILURES_MAX, Failures, Flights, KEPT_MAX, Key, KeptHosts};
-=======
     use super::{FAILURES_MAX, Failures, Flights, KEPT_MAX, KeptHosts, Key};
->>>>>>> client
     use crate::federation::client::error::FetchError;
     use std::sync::Arc;
     use std::time::Duration;
@@ -227,14 +219,10 @@ mod tests {
         }
         assert_eq!(failures.held(), (FAILURES_MAX, FAILURES_MAX));
         assert_eq!(failures.get(&key(0), now), None);
-<<<<<<< HEAD
-        assert_eq!(failures.get(&key(FAILURES_MAX * 3 - 1), now), Some(busy("m")));
-=======
         assert_eq!(
             failures.get(&key(FAILURES_MAX * 3 - 1), now),
             Some(busy("m"))
         );
->>>>>>> client
         for _ in 0..FAILURES_MAX * 3 {
             failures.note(key(7), busy("n"), now);
         }

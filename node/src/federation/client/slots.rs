@@ -50,11 +50,7 @@ pub(super) struct Slots {
 
 /// The right to make one request; gives the place back when dropped.
 pub(super) struct Slot {
-<<<<<<< HEAD
-    permits: Vec<OwnedSemaphorePermit>,
-=======
     _permits: Vec<OwnedSemaphorePermit>,
->>>>>>> client
     _host: HostEntry,
     _waiting: OwnedSemaphorePermit,
 }
@@ -117,11 +113,7 @@ impl Slots {
             }
         }
         Ok(Slot {
-<<<<<<< HEAD
-            permits,
-=======
             _permits: permits,
->>>>>>> client
             _host: host,
             _waiting: waiting,
         })
