@@ -123,7 +123,10 @@ fn spaced_words(chunk: &str) -> impl Iterator<Item = Word> + '_ {
 fn word(text: &str) -> Option<Word> {
     let lower: String = text.chars().take(WORD_CHARS_MAX).collect();
     let folded = fold(&lower);
-    folded.chars().any(char::is_alphanumeric).then_some(Word { lower, folded })
+    folded
+        .chars()
+        .any(char::is_alphanumeric)
+        .then_some(Word { lower, folded })
 }
 
 /// Compatibility forms unified, in lower case, without what is invisible or only ornament.
@@ -131,9 +134,16 @@ fn lower(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).to_lowercase();
-    let visible: String = decomposed.chars().filter(|letter| !is_ignored(*letter)).collect();
-    ComposingNormalizerBorrowed::new_nfc().normalize(&visible).into_owned()
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd()
+        .normalize(text)
+        .to_lowercase();
+    let visible: String = decomposed
+        .chars()
+        .filter(|letter| !is_ignored(*letter))
+        .collect();
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize(&visible)
+        .into_owned()
 }
 
 /// Soft hyphens, joiners and marks of direction; Arabic vowel signs and the stretching stroke;
@@ -185,7 +195,9 @@ fn fold(lower: &str) -> String {
             other => folded.push(other),
         }
     }
-    ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize(&folded)
+        .into_owned()
 }
 
 fn ascii_digit(digit: char, zero: char) -> char {
@@ -204,17 +216,26 @@ pub(super) fn stems(position: usize, words: &[Word]) -> Vec<[String; 2]> {
     let mut stem = |form: fn(&Word) -> &str| {
         let joined = words.iter().map(form).collect::<Vec<_>>().join(" ");
         let mut stems = Vec::with_capacity(words.len());
-        analyzer.token_stream(&joined).process(&mut |token| stems.push(fold(&token.text)));
+        analyzer
+            .token_stream(&joined)
+            .process(&mut |token| stems.push(fold(&token.text)));
         stems
     };
     let written = stem(|word| &word.lower);
     let folded = stem(|word| &word.folded);
-    written.into_iter().zip(folded).map(|(written, folded)| [written, folded]).collect()
+    written
+        .into_iter()
+        .zip(folded)
+        .map(|(written, folded)| [written, folded])
+        .collect()
 }
 
 /// The beginnings of a record's word, 3 to 15 letters long.
 pub(super) fn grams(word: &Word) -> impl Iterator<Item = &str> {
-    let ends = word.folded.char_indices().map(|(start, letter)| start + letter.len_utf8());
+    let ends = word
+        .folded
+        .char_indices()
+        .map(|(start, letter)| start + letter.len_utf8());
     ends.take(GRAM_CHARS_MAX)
         .skip(GRAM_CHARS_MIN - 1)
         .filter_map(|end| word.folded.get(..end))
@@ -243,13 +264,23 @@ mod tests {
     }
 
     fn stem(tag: &str, text: &str) -> Vec<String> {
-        let Analysis::Stems(position) = analysis_of(tag) else { panic!("{tag} has no stemmer") };
-        stems(position, &words(text)).into_iter().flatten().collect()
+        let Analysis::Stems(position) = analysis_of(tag) else {
+            panic!("{tag} has no stemmer")
+        };
+        stems(position, &words(text))
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     #[test]
     fn accents_are_one_whether_composed_decomposed_or_left_out() {
-        for text in ["Sécurité", "Se\u{301}curite\u{301}", "SECURITE", "ｓｅｃｕｒｉｔｅ"] {
+        for text in [
+            "Sécurité",
+            "Se\u{301}curite\u{301}",
+            "SECURITE",
+            "ｓｅｃｕｒｉｔｅ",
+        ] {
             assert_eq!(plain(text), ["securite"], "{text}");
         }
         assert_eq!(plain("Ærø STRASSE straße"), ["aero", "strasse", "strasse"]);
@@ -258,7 +289,8 @@ mod tests {
 
     #[test]
     fn arabic_letter_forms_vowel_signs_and_stretching_make_no_difference() {
-        for text in ["الأمن", "الامن", "الأَمْن", "الأمـــن", "ٱلأمن"] {
+        for text in ["الأمن", "الامن", "الأَمْن", "الأمـــن", "ٱلأمن"]
+        {
             assert_eq!(plain(text), ["الامن"], "{text}");
         }
         assert_eq!(plain("مهارة مهاره ٢٠٢٦"), ["مهاره", "مهاره", "2026"]);
@@ -266,7 +298,10 @@ mod tests {
 
     #[test]
     fn words_end_at_apostrophes_and_signs() {
-        assert_eq!(plain("l'accès, e-learning; v2.0 «été»"), ["l", "acces", "e", "learning", "v2", "0", "ete"]);
+        assert_eq!(
+            plain("l'accès, e-learning; v2.0 «été»"),
+            ["l", "acces", "e", "learning", "v2", "0", "ete"]
+        );
         assert_eq!(plain("*:* % \\ -- \u{200b} 🎓"), Vec::<String>::new());
     }
 
@@ -286,9 +321,17 @@ mod tests {
     #[test]
     fn stems_meet_with_and_without_accents_and_articles() {
         let sought = stem("fr", "securite");
-        assert!(stem("fr", "sécurités").iter().any(|stem| sought.contains(stem)));
+        assert!(
+            stem("fr", "sécurités")
+                .iter()
+                .any(|stem| sought.contains(stem))
+        );
         let sought = stem("ar", "تدريب");
-        assert!(stem("ar", "التدريب").iter().any(|stem| sought.contains(stem)));
+        assert!(
+            stem("ar", "التدريب")
+                .iter()
+                .any(|stem| sought.contains(stem))
+        );
         assert_eq!(stem("pt-BR", "formação").len(), 2);
     }
 

@@ -20,5 +20,8 @@ pub(crate) fn page_language(_app: &App, _headers: &HeaderMap) -> &'static str {
 }
 
 pub(crate) fn label(node: &Node, facet: Facet, code: &str, language: &str) -> String {
-    node.labels.of(facet.name(), code, language).unwrap_or(code).to_owned()
+    node.labels
+        .of(facet.name(), code, language)
+        .unwrap_or(code)
+        .to_owned()
 }
