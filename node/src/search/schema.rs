@@ -1,7 +1,9 @@
 //! The fields of the index. Nothing is stored but what filters, counts and order need: records
 //! themselves are in the store.
 
-use tantivy::schema::{Field, IndexRecordOption, NumericOptions, STRING, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::{
+    Field, IndexRecordOption, NumericOptions, STRING, Schema, TextFieldIndexing, TextOptions,
+};
 
 use super::facet::Facet;
 use super::text::STEMMED;
@@ -54,7 +56,10 @@ impl Fields {
         let mut schema = Schema::builder();
         let words = |option| {
             TextOptions::default().set_indexing_options(
-                TextFieldIndexing::default().set_tokenizer("raw").set_fieldnorms(false).set_index_option(option),
+                TextFieldIndexing::default()
+                    .set_tokenizer("raw")
+                    .set_fieldnorms(false)
+                    .set_index_option(option),
             )
         };
         let column_only = || TextOptions::default().set_fast("raw");
@@ -63,10 +68,16 @@ impl Fields {
             id: schema.add_text_field(ID, TextOptions::from(STRING).set_fast("raw")),
             code: schema.add_text_field("code", words(IndexRecordOption::Basic)),
             plain: ["name", "summary", "description", "label"].map(|part| {
-                schema.add_text_field(&format!("plain_{part}"), words(IndexRecordOption::WithFreqsAndPositions))
+                schema.add_text_field(
+                    &format!("plain_{part}"),
+                    words(IndexRecordOption::WithFreqsAndPositions),
+                )
             }),
             stems: STEMMED.map(|(language, _)| {
-                schema.add_text_field(&format!("stems_{language}"), words(IndexRecordOption::Basic))
+                schema.add_text_field(
+                    &format!("stems_{language}"),
+                    words(IndexRecordOption::Basic),
+                )
             }),
             grams: schema.add_text_field("grams", words(IndexRecordOption::Basic)),
             counted: Facet::ALL.map(|facet| schema.add_text_field(&column(facet), column_only())),
