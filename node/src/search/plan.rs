@@ -2,12 +2,12 @@
 
 use protocol::codes::geography::{self, Country};
 use protocol::codes::primary_language;
-use tantivy::Term;
 use tantivy::query::{
     AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, PhraseQuery,
     Query as TantivyQuery, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{Searcher, TantivyError, Term};
 
 use super::document::{DESCRIBED_IN, EVERYWHERE, OFFERED_IN, REACH, in_part, not_in, whole_of};
 use super::facet::{Facet, GLOBAL};
@@ -26,11 +26,32 @@ pub(super) const GROUPS: [(&str, fn(&Country) -> bool); 3] = [
 ];
 
 /// What finds the query's results. Its score is that of [`super::rank`].
-pub(super) fn plan(fields: &Fields, query: &Query) -> Clause {
+///
+/// Looks only for stems of languages in which the index has any: each costs some look-ups.
+pub(super) fn plan(
+    fields: &Fields,
+    query: &Query,
+    searcher: &Searcher,
+) -> Result<Clause, TantivyError> {
     if query.text.is_unfindable {
-        return Box::new(EmptyQuery);
+        return Ok(Box::new(EmptyQuery));
     }
-    let planner = Planner { fields, query };
+    let mut stemmed = Vec::new();
+    if query.matching != Matching::Plain && query.text.has_words() {
+        for (position, field) in fields.stems.iter().enumerate() {
+            for segment in searcher.segment_readers() {
+                if segment.inverted_index(*field)?.terms().num_terms() > 0 {
+                    stemmed.push((position, *field));
+                    break;
+                }
+            }
+        }
+    }
+    let planner = Planner {
+        fields,
+        query,
+        stemmed,
+    };
     let mut clauses: Vec<(Occur, Clause)> = Vec::new();
 
     let wanted: Vec<Clause> = query
@@ -65,12 +86,14 @@ pub(super) fn plan(fields: &Fields, query: &Query) -> Clause {
     if query.sort == Sort::Relevance {
         clauses.extend(planner.preferred().map(|clause| (Occur::Should, clause)));
     }
-    Box::new(BooleanQuery::new(clauses))
+    Ok(Box::new(BooleanQuery::new(clauses)))
 }
 
 struct Planner<'p> {
     fields: &'p Fields,
     query: &'p Query,
+    /// The languages to stem by: positions and fields.
+    stemmed: Vec<(usize, Field)>,
 }
 
 impl Planner<'_> {
@@ -122,8 +145,8 @@ impl Planner<'_> {
             places.push(worth(term(field, &word.folded), points(part, Grade::Plain)));
         }
         if !only_plain {
-            for (position, field) in self.fields.stems.iter().enumerate() {
-                self.stems(position, *field, word, &mut places);
+            for (position, field) in &self.stemmed {
+                self.stems(*position, *field, word, &mut places);
             }
             if let Some(gram) = gram_asked(word).filter(|_| with_grams) {
                 for part in Part::ALL {

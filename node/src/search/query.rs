@@ -241,6 +241,10 @@ impl Query {
 }
 
 impl TextQuery {
+    pub(super) fn has_words(&self) -> bool {
+        !self.wanted.is_empty() || !self.unwanted.is_empty()
+    }
+
     fn parse(text: &str) -> Result<Self, QueryError> {
         let chars = text.trim().chars().count();
         if chars > QUERY_CHARS_MAX {

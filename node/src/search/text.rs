@@ -228,6 +228,7 @@ pub(super) fn stems(position: usize, words: &[Word]) -> Vec<[String; 2]> {
             .iter()
             .map(|word| light_arabic_stem(&word.folded).to_owned())
             .collect(),
+        _ if words.iter().all(|word| word.lower == word.folded) => written.clone(),
         _ => stem(|word| &word.folded),
     };
     written
