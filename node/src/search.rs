@@ -403,8 +403,8 @@ impl Hit {
         let asked = query
             .filters
             .iter()
-            .filter(|(facet, _)| *facet == Facet::Language)
-            .flat_map(|(_, tags)| tags);
+            .filter(|filter| filter.facet == Facet::Language)
+            .flat_map(|filter| &filter.values);
         let pairs =
             asked.flat_map(|asked| best.language_tags.iter().map(move |found| (asked, found)));
         let matching =

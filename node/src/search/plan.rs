@@ -18,8 +18,10 @@ use super::text::{Analysis, Word, analysis_of, gram_asked, stems};
 
 type Clause = Box<dyn TantivyQuery>;
 
+type BelongsTo = fn(&Country) -> bool;
+
 /// Groups of countries that filters take as if they were regions.
-pub(super) const GROUPS: [(&str, fn(&Country) -> bool); 3] = [
+pub(super) const GROUPS: [(&str, BelongsTo); 3] = [
     ("LDC", Country::is_ldc),
     ("LLDC", Country::is_lldc),
     ("SIDS", Country::is_sids),
@@ -70,8 +72,8 @@ pub(super) fn plan(
         }
         _ => clauses.extend(wanted.into_iter().map(|clause| (Occur::Must, clause))),
     }
-    for (facet, values) in &query.filters {
-        clauses.push((Occur::Must, planner.filter(*facet, values)));
+    for filter in &query.filters {
+        clauses.push((Occur::Must, planner.filter(filter.facet, &filter.values)));
     }
     if clauses.is_empty() {
         clauses.push((Occur::Must, worth(Box::new(AllQuery), 0)));
@@ -264,9 +266,9 @@ impl Planner<'_> {
             .query
             .filters
             .iter()
-            .filter(|(facet, _)| *facet == Facet::Language);
+            .filter(|filter| filter.facet == Facet::Language);
         let exact = filters
-            .flat_map(|(_, tags)| tags)
+            .flat_map(|filter| &filter.values)
             .filter(|tag| primary_language(tag) != tag.as_ref())
             .map(|tag| worth(self.code(OFFERED_IN, tag), POINTS_EXACT_LANGUAGE))
             .collect::<Vec<_>>();

@@ -1,5 +1,7 @@
 //! What is asked, read whole and within limits before the index sees it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::codes::{geography, language_tag, primary_language};
 use protocol::time::Timestamp;
 
@@ -143,7 +145,7 @@ pub struct Query {
     /// The asker's primary language.
     pub(super) language: Option<Box<str>>,
     /// Families in order, each with its values in order.
-    pub(super) filters: Vec<(Facet, Vec<Box<str>>)>,
+    pub(super) filters: Vec<Filter>,
     pub(super) validity: Validity,
     pub(super) sort: Sort,
     pub(super) limit: usize,
@@ -151,6 +153,13 @@ pub struct Query {
     pub(super) facets: Vec<Facet>,
     /// Tells this search from others, whatever its page; see [`cursor`].
     pub(super) fingerprint: [u8; 8],
+}
+
+/// The values of one family, any of which will do.
+#[derive(Debug, Clone)]
+pub(super) struct Filter {
+    pub(super) facet: Facet,
+    pub(super) values: Vec<Box<str>>,
 }
 
 /// The text of a query, taken apart.
@@ -334,27 +343,22 @@ fn closing_quote(text: &str) -> Option<char> {
     }
 }
 
-fn read_filters(filters: &[(Facet, &str)]) -> Result<Vec<(Facet, Vec<Box<str>>)>, QueryError> {
+fn read_filters(filters: &[(Facet, &str)]) -> Result<Vec<Filter>, QueryError> {
     if filters.len() > FILTER_VALUES_MAX {
         return Err(QueryError::TooManyFilters {
             values: filters.len(),
         });
     }
-    let mut read: Vec<(Facet, Box<str>)> = filters
-        .iter()
-        .map(|(facet, value)| Ok((*facet, read_filter(*facet, value)?)))
-        .collect::<Result<_, _>>()?;
-    read.sort_unstable();
-    read.dedup();
-    let families = read.chunk_by(|(left, _), (right, _)| left == right);
-    Ok(families
-        .filter_map(|family| {
-            Some((
-                family.first()?.0,
-                family.iter().map(|(_, value)| value.clone()).collect(),
-            ))
-        })
-        .collect())
+    let mut families: BTreeMap<Facet, BTreeSet<Box<str>>> = BTreeMap::new();
+    for (facet, value) in filters {
+        let values = families.entry(*facet).or_default();
+        values.insert(read_filter(*facet, value)?);
+    }
+    let filter = |(facet, values): (Facet, BTreeSet<Box<str>>)| Filter {
+        facet,
+        values: values.into_iter().collect(),
+    };
+    Ok(families.into_iter().map(filter).collect())
 }
 
 fn read_filter(facet: Facet, value: &str) -> Result<Box<str>, QueryError> {

@@ -66,7 +66,7 @@ impl Fields {
         let column_only = || TextOptions::default().set_fast("raw");
         let number = || NumericOptions::default().set_fast();
         let fields = Self {
-            id: schema.add_text_field(ID, TextOptions::from(STRING).set_fast("raw")),
+            id: schema.add_text_field(ID, STRING.set_fast("raw")),
             code: schema.add_text_field("code", indexed("raw", IndexRecordOption::Basic)),
             plain: ["name", "summary", "description", "label"].map(|part| {
                 schema.add_text_field(
