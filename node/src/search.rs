@@ -33,6 +33,8 @@ mod collect;
 mod cursor;
 mod document;
 mod facet;
+#[cfg(test)]
+mod measure;
 mod plan;
 mod query;
 mod rank;
@@ -314,7 +316,7 @@ impl Index {
     /// answered.
     pub fn search(&self, query: &Query) -> Result<Found, SearchError> {
         let searcher = self.shared.reader.searcher();
-        let plan = plan::plan(&self.shared.fields, query);
+        let plan = plan::plan(&self.shared.fields, query, &searcher)?;
         let mut collected = collect(&searcher, plan.as_ref(), query)?;
 
         let has_more = collected.best.len() > query.limit;
@@ -401,8 +403,8 @@ impl Hit {
         let asked = query
             .filters
             .iter()
-            .filter(|(facet, _)| *facet == Facet::Language)
-            .flat_map(|(_, tags)| tags);
+            .filter(|filter| filter.facet == Facet::Language)
+            .flat_map(|filter| &filter.values);
         let pairs =
             asked.flat_map(|asked| best.language_tags.iter().map(move |found| (asked, found)));
         let matching =

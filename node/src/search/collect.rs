@@ -322,7 +322,7 @@ impl<'s> Segment<'s> {
         let filters_language = query
             .filters
             .iter()
-            .any(|(facet, _)| *facet == Facet::Language);
+            .any(|filter| filter.facet == Facet::Language);
         let tags = if filters_language {
             self.reader
                 .fast_fields()

@@ -12,12 +12,11 @@ use protocol::record::{
 use protocol::time::Timestamp;
 use serde_json::{Map, Value};
 use tantivy::TantivyDocument;
-use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::facet::{Facet, GLOBAL};
-use super::rank::{Part, stored};
+use super::rank::{BIAS_SECONDS, Part, stored};
 use super::schema::{Fields, code};
-use super::text::{Analysis, Word, analysis_of, grams, stems, words};
+use super::text::{Analysis, Word, analysis_of, grams, sequences, stems, words};
 
 /// Why a record has no place in the index. None of these is a fault of the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -385,8 +384,9 @@ impl Document {
                 primary_language(text.language.as_deref()?),
             ))
         }));
-        let codes: Vec<String> = codes.into_iter().collect();
-        out.add_pre_tokenized_text(fields.code, tokens(codes.iter().map(String::as_str)));
+        for code in codes {
+            out.add_text(fields.code, code);
+        }
 
         self.add_words(fields, &mut out);
         out
@@ -400,10 +400,8 @@ impl Document {
         for text in &self.texts {
             let words: Vec<Word> = words(&text.text);
             if let Some(field) = fields.plain.get(text.part as usize) {
-                out.add_pre_tokenized_text(
-                    *field,
-                    tokens(words.iter().map(|word| word.folded.as_str())),
-                );
+                let plain: Vec<&str> = words.iter().map(|word| word.folded.as_str()).collect();
+                out.add_text(*field, plain.join(" "));
             }
             match text.language.as_deref().map(analysis_of) {
                 Some(Analysis::Stems(language)) => {
@@ -414,13 +412,13 @@ impl Document {
                 }
                 Some(Analysis::Grams) => {
                     for gram in words.iter().flat_map(grams) {
-                        match best_grams.get_mut(gram) {
-                            Some(part) => *part = (*part).min(text.part),
-                            None => drop(best_grams.insert(gram.to_owned(), text.part)),
-                        }
+                        keep_best(&mut best_grams, gram, text.part);
                     }
                 }
                 Some(Analysis::Segments) | None => {}
+            }
+            for sequence in sequences(&text.text) {
+                keep_best(&mut best_grams, &sequence, text.part);
             }
         }
         let mut by_language: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -432,14 +430,21 @@ impl Document {
         }
         for (language, stems) in by_language {
             if let Some(field) = fields.stems.get(language) {
-                out.add_pre_tokenized_text(*field, tokens(stems.iter().map(String::as_str)));
+                out.add_text(*field, stems.join(" "));
             }
         }
         let grams: Vec<String> = best_grams
             .into_iter()
             .map(|(gram, part)| in_part(part, &gram))
             .collect();
-        out.add_pre_tokenized_text(fields.grams, tokens(grams.iter().map(String::as_str)));
+        out.add_text(fields.grams, grams.join(" "));
+    }
+}
+
+fn keep_best(best: &mut HashMap<String, Part>, gram: &str, part: Part) {
+    match best.get_mut(gram) {
+        Some(held) => *held = (*held).min(part),
+        None => drop(best.insert(gram.to_owned(), part)),
     }
 }
 
@@ -474,7 +479,7 @@ pub(super) fn in_part(part: Part, word: &str) -> String {
 }
 
 /// After every date that can be written, and near enough to pack well.
-const NO_END: u64 = (1 << 39) + 253_402_300_800;
+const NO_END: u64 = BIAS_SECONDS.cast_unsigned() + 253_402_300_800;
 
 /// A code as filters and counts write it: of another scheme, with its scheme.
 fn written(code: &Code) -> Box<str> {
@@ -510,19 +515,5 @@ fn end_of(date: &str) -> Option<Timestamp> {
         Err(_) => Timestamp::parse(&format!("{date}T00:00:00Z"))
             .ok()
             .map(|day| day.plus_seconds(SECONDS_A_DAY)),
-    }
-}
-
-fn tokens<'w>(words: impl Iterator<Item = &'w str>) -> PreTokenizedString {
-    let token = |(position, word): (usize, &str)| Token {
-        offset_from: 0,
-        offset_to: 0,
-        position,
-        text: word.to_owned(),
-        position_length: 1,
-    };
-    PreTokenizedString {
-        text: String::new(),
-        tokens: words.enumerate().map(token).collect(),
     }
 }

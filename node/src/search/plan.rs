@@ -2,12 +2,12 @@
 
 use protocol::codes::geography::{self, Country};
 use protocol::codes::primary_language;
-use tantivy::Term;
 use tantivy::query::{
     AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, PhraseQuery,
     Query as TantivyQuery, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{Searcher, TantivyError, Term};
 
 use super::document::{DESCRIBED_IN, EVERYWHERE, OFFERED_IN, REACH, in_part, not_in, whole_of};
 use super::facet::{Facet, GLOBAL};
@@ -18,19 +18,42 @@ use super::text::{Analysis, Word, analysis_of, gram_asked, stems};
 
 type Clause = Box<dyn TantivyQuery>;
 
+type BelongsTo = fn(&Country) -> bool;
+
 /// Groups of countries that filters take as if they were regions.
-pub(super) const GROUPS: [(&str, fn(&Country) -> bool); 3] = [
+pub(super) const GROUPS: [(&str, BelongsTo); 3] = [
     ("LDC", Country::is_ldc),
     ("LLDC", Country::is_lldc),
     ("SIDS", Country::is_sids),
 ];
 
 /// What finds the query's results. Its score is that of [`super::rank`].
-pub(super) fn plan(fields: &Fields, query: &Query) -> Clause {
+///
+/// Looks only for stems of languages in which the index has any: each costs some look-ups.
+pub(super) fn plan(
+    fields: &Fields,
+    query: &Query,
+    searcher: &Searcher,
+) -> Result<Clause, TantivyError> {
     if query.text.is_unfindable {
-        return Box::new(EmptyQuery);
+        return Ok(Box::new(EmptyQuery));
     }
-    let planner = Planner { fields, query };
+    let mut stemmed = Vec::new();
+    if query.matching != Matching::Plain && query.text.has_words() {
+        for (position, field) in fields.stems.iter().enumerate() {
+            for segment in searcher.segment_readers() {
+                if segment.inverted_index(*field)?.terms().num_terms() > 0 {
+                    stemmed.push((position, *field));
+                    break;
+                }
+            }
+        }
+    }
+    let planner = Planner {
+        fields,
+        query,
+        stemmed,
+    };
     let mut clauses: Vec<(Occur, Clause)> = Vec::new();
 
     let wanted: Vec<Clause> = query
@@ -49,8 +72,8 @@ pub(super) fn plan(fields: &Fields, query: &Query) -> Clause {
         }
         _ => clauses.extend(wanted.into_iter().map(|clause| (Occur::Must, clause))),
     }
-    for (facet, values) in &query.filters {
-        clauses.push((Occur::Must, planner.filter(*facet, values)));
+    for filter in &query.filters {
+        clauses.push((Occur::Must, planner.filter(filter.facet, &filter.values)));
     }
     if clauses.is_empty() {
         clauses.push((Occur::Must, worth(Box::new(AllQuery), 0)));
@@ -65,27 +88,56 @@ pub(super) fn plan(fields: &Fields, query: &Query) -> Clause {
     if query.sort == Sort::Relevance {
         clauses.extend(planner.preferred().map(|clause| (Occur::Should, clause)));
     }
-    Box::new(BooleanQuery::new(clauses))
+    Ok(Box::new(BooleanQuery::new(clauses)))
 }
 
 struct Planner<'p> {
     fields: &'p Fields,
     query: &'p Query,
+    /// The languages to stem by: positions and fields.
+    stemmed: Vec<(usize, Field)>,
 }
 
 impl Planner<'_> {
     fn wanted(&self, wanted: &Wanted) -> Clause {
-        match wanted {
-            Wanted::Word(word) => self.word(word, self.query.matching == Matching::Plain, true),
-            Wanted::Phrase(words) => self.phrase(words),
+        let words = self.words(wanted, true);
+        if wanted.sequences.is_empty() || self.query.matching == Matching::Plain {
+            return words;
         }
+        let count = u32::try_from(wanted.words.len()).unwrap_or(u32::MAX);
+        let all_in = |part: Part| {
+            let each = |sequence: &String| {
+                (
+                    Occur::Must,
+                    term(self.fields.grams, &in_part(part, sequence)),
+                )
+            };
+            let all = BooleanQuery::new(wanted.sequences.iter().map(each).collect());
+            worth(
+                Box::new(all),
+                points(part, Grade::Gram).saturating_mul(count),
+            )
+        };
+        let cut_otherwise = Part::ALL.into_iter().map(all_in);
+        Box::new(DisjunctionMaxQuery::new(
+            std::iter::once(words).chain(cut_otherwise).collect(),
+        ))
     }
 
     /// What excludes a record: the word itself or its stem. A shared beginning is too little.
     fn unwanted(&self, unwanted: &Wanted) -> Clause {
-        match unwanted {
-            Wanted::Word(word) => self.word(word, self.query.matching == Matching::Plain, false),
-            Wanted::Phrase(words) => self.phrase(words),
+        self.words(unwanted, false)
+    }
+
+    fn words(&self, wanted: &Wanted, with_grams: bool) -> Clause {
+        let only_plain = self.query.matching == Matching::Plain;
+        match wanted.words.as_slice() {
+            [word] => self.word(word, only_plain, with_grams),
+            words if wanted.is_phrase => self.phrase(words),
+            words => {
+                let each = |word| (Occur::Must, self.word(word, only_plain, with_grams));
+                Box::new(BooleanQuery::new(words.iter().map(each).collect()))
+            }
         }
     }
 
@@ -95,8 +147,8 @@ impl Planner<'_> {
             places.push(worth(term(field, &word.folded), points(part, Grade::Plain)));
         }
         if !only_plain {
-            for (position, field) in self.fields.stems.iter().enumerate() {
-                self.stems(position, *field, word, &mut places);
+            for (position, field) in &self.stemmed {
+                self.stems(*position, *field, word, &mut places);
             }
             if let Some(gram) = gram_asked(word).filter(|_| with_grams) {
                 for part in Part::ALL {
@@ -214,9 +266,9 @@ impl Planner<'_> {
             .query
             .filters
             .iter()
-            .filter(|(facet, _)| *facet == Facet::Language);
+            .filter(|filter| filter.facet == Facet::Language);
         let exact = filters
-            .flat_map(|(_, tags)| tags)
+            .flat_map(|filter| &filter.values)
             .filter(|tag| primary_language(tag) != tag.as_ref())
             .map(|tag| worth(self.code(OFFERED_IN, tag), POINTS_EXACT_LANGUAGE))
             .collect::<Vec<_>>();

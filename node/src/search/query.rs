@@ -1,12 +1,14 @@
 //! What is asked, read whole and within limits before the index sees it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::codes::{geography, language_tag, primary_language};
 use protocol::time::Timestamp;
 
 use super::cursor::{self, After};
 use super::facet::{Facet, GLOBAL};
 use super::rank::Sort;
-use super::text::{Word, words};
+use super::text::{Word, sequences, words};
 
 /// Longest text of a query, in characters.
 pub const QUERY_CHARS_MAX: usize = 200;
@@ -143,7 +145,7 @@ pub struct Query {
     /// The asker's primary language.
     pub(super) language: Option<Box<str>>,
     /// Families in order, each with its values in order.
-    pub(super) filters: Vec<(Facet, Vec<Box<str>>)>,
+    pub(super) filters: Vec<Filter>,
     pub(super) validity: Validity,
     pub(super) sort: Sort,
     pub(super) limit: usize,
@@ -151,6 +153,13 @@ pub struct Query {
     pub(super) facets: Vec<Facet>,
     /// Tells this search from others, whatever its page; see [`cursor`].
     pub(super) fingerprint: [u8; 8],
+}
+
+/// The values of one family, any of which will do.
+#[derive(Debug, Clone)]
+pub(super) struct Filter {
+    pub(super) facet: Facet,
+    pub(super) values: Vec<Box<str>>,
 }
 
 /// The text of a query, taken apart.
@@ -164,11 +173,15 @@ pub(super) struct TextQuery {
     pub(super) is_unfindable: bool,
 }
 
+/// A word, a phrase, or a stretch of a script without spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Word(Word),
-    /// Two or more words in this order.
-    Phrase(Vec<Word>),
+pub(super) struct Wanted {
+    /// At least one.
+    pub(super) words: Vec<Word>,
+    /// Whether the words must stand side by side in this order.
+    pub(super) is_phrase: bool,
+    /// What will do in place of the words; see [`sequences`].
+    pub(super) sequences: Vec<String>,
 }
 
 impl Query {
@@ -237,6 +250,10 @@ impl Query {
 }
 
 impl TextQuery {
+    pub(super) fn has_words(&self) -> bool {
+        !self.wanted.is_empty() || !self.unwanted.is_empty()
+    }
+
     fn parse(text: &str) -> Result<Self, QueryError> {
         let chars = text.trim().chars().count();
         if chars > QUERY_CHARS_MAX {
@@ -252,18 +269,22 @@ impl TextQuery {
         }
         let mut query = Self::default();
         for piece in &pieces {
-            let mut words = words(&piece.text);
-            let wanted = if piece.is_excluded {
+            let words = words(&piece.text);
+            if words.is_empty() {
+                continue;
+            }
+            // `e-learning` and 网络安全 are several words; to exclude them means all at once.
+            let is_phrase = words.len() > 1 && (piece.is_quoted || piece.is_excluded);
+            let list = if piece.is_excluded {
                 &mut query.unwanted
             } else {
                 &mut query.wanted
             };
-            // `e-learning` and 网络安全 are several words; to exclude them means all at once.
-            if words.len() > 1 && (piece.is_quoted || piece.is_excluded) {
-                wanted.push(Wanted::Phrase(words));
-            } else {
-                wanted.extend(words.drain(..).map(Wanted::Word));
-            }
+            list.push(Wanted {
+                words,
+                is_phrase,
+                sequences: sequences(&piece.text),
+            });
         }
         query.is_unfindable =
             query.wanted.is_empty() && pieces.iter().any(|piece| !piece.is_excluded);
@@ -322,27 +343,22 @@ fn closing_quote(text: &str) -> Option<char> {
     }
 }
 
-fn read_filters(filters: &[(Facet, &str)]) -> Result<Vec<(Facet, Vec<Box<str>>)>, QueryError> {
+fn read_filters(filters: &[(Facet, &str)]) -> Result<Vec<Filter>, QueryError> {
     if filters.len() > FILTER_VALUES_MAX {
         return Err(QueryError::TooManyFilters {
             values: filters.len(),
         });
     }
-    let mut read: Vec<(Facet, Box<str>)> = filters
-        .iter()
-        .map(|(facet, value)| Ok((*facet, read_filter(*facet, value)?)))
-        .collect::<Result<_, _>>()?;
-    read.sort_unstable();
-    read.dedup();
-    let families = read.chunk_by(|(left, _), (right, _)| left == right);
-    Ok(families
-        .filter_map(|family| {
-            Some((
-                family.first()?.0,
-                family.iter().map(|(_, value)| value.clone()).collect(),
-            ))
-        })
-        .collect())
+    let mut families: BTreeMap<Facet, BTreeSet<Box<str>>> = BTreeMap::new();
+    for (facet, value) in filters {
+        let values = families.entry(*facet).or_default();
+        values.insert(read_filter(*facet, value)?);
+    }
+    let filter = |(facet, values): (Facet, BTreeSet<Box<str>>)| Filter {
+        facet,
+        values: values.into_iter().collect(),
+    };
+    Ok(families.into_iter().map(filter).collect())
 }
 
 fn read_filter(facet: Facet, value: &str) -> Result<Box<str>, QueryError> {

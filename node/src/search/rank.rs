@@ -14,7 +14,7 @@
 //!    beginning 1 ([`Grade`]).
 //!    Then, too small to outweigh any word: 2 if the record is offered in exactly the language asked
 //!    for (`pt-MZ`, where `pt-BR` is found too), 1 if it has text in the asker's own language.
-//! 2. **Confirmed** by its provider within the last 365 days before not. A date in the future
+//! 2. **Confirmed** by its provider within the last 365 days. A date in the future
 //!    confirms nothing.
 //! 3. **Issued** on a later day first; a day in the future counts as today.
 //! 4. **Record id**, by its bytes.
@@ -82,8 +82,8 @@ pub(super) const POINTS_OWN_LANGUAGE: u32 = 1;
 
 const CONFIRMED_RECENTLY_DAYS: u64 = 365;
 const SECONDS_A_DAY: u64 = 86_400;
-/// Moves years before 1970 above zero.
-const BIAS_SECONDS: i64 = 1 << 39;
+/// Moves the year -9999 above zero, by whole days.
+pub(super) const BIAS_SECONDS: i64 = 6_400_000 * SECONDS_A_DAY.cast_signed();
 const DAY_BITS: u32 = 24;
 /// What fits below the score.
 const DATES_MASK: u64 = (1 << (DAY_BITS + 1)) - 1;

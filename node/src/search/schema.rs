@@ -54,10 +54,11 @@ impl Fields {
     /// The schema and its handles.
     pub(super) fn build() -> (Schema, Self) {
         let mut schema = Schema::builder();
-        let words = |option| {
+        // Texts are analysed before they come here: their words stand between single spaces.
+        let indexed = |tokenizer, option| {
             TextOptions::default().set_indexing_options(
                 TextFieldIndexing::default()
-                    .set_tokenizer("raw")
+                    .set_tokenizer(tokenizer)
                     .set_fieldnorms(false)
                     .set_index_option(option),
             )
@@ -65,21 +66,21 @@ impl Fields {
         let column_only = || TextOptions::default().set_fast("raw");
         let number = || NumericOptions::default().set_fast();
         let fields = Self {
-            id: schema.add_text_field(ID, TextOptions::from(STRING).set_fast("raw")),
-            code: schema.add_text_field("code", words(IndexRecordOption::Basic)),
+            id: schema.add_text_field(ID, STRING.set_fast("raw")),
+            code: schema.add_text_field("code", indexed("raw", IndexRecordOption::Basic)),
             plain: ["name", "summary", "description", "label"].map(|part| {
                 schema.add_text_field(
                     &format!("plain_{part}"),
-                    words(IndexRecordOption::WithFreqsAndPositions),
+                    indexed("whitespace", IndexRecordOption::WithFreqsAndPositions),
                 )
             }),
             stems: STEMMED.map(|(language, _)| {
                 schema.add_text_field(
                     &format!("stems_{language}"),
-                    words(IndexRecordOption::Basic),
+                    indexed("whitespace", IndexRecordOption::Basic),
                 )
             }),
-            grams: schema.add_text_field("grams", words(IndexRecordOption::Basic)),
+            grams: schema.add_text_field("grams", indexed("whitespace", IndexRecordOption::Basic)),
             counted: Facet::ALL.map(|facet| schema.add_text_field(&column(facet), column_only())),
             language_tag: schema.add_text_field(LANGUAGE_TAG, column_only()),
             issued: schema.add_u64_field(ISSUED, number()),
