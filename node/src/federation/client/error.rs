@@ -15,7 +15,7 @@ const CODE_BYTES_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// This machine cannot make requests at all.
-    #[error("requests to other nodes cannot be made: {reason}")]
+    #[error("requests to other nodes cannot be made ({reason}): are CA certificates installed?")]
     Setup {
         /// Why.
         reason: String,
