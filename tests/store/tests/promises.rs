@@ -541,7 +541,11 @@ fn log_entries_of_invented_authors_wait_within_a_bound() {
     // Text that does not pack well, so that few entries fill the room.
     let mut chance = Chance::of(1);
     let text: Vec<String> = (0..60)
-        .map(|_| (0..900).map(|_| format!("{:016x}", chance.number())).collect())
+        .map(|_| {
+            (0..900)
+                .map(|_| format!("{:016x}", chance.number()))
+                .collect()
+        })
         .collect();
     let mut refused = 0;
     for n in 0..180_u8 {
