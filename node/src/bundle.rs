@@ -94,10 +94,10 @@ pub fn export(store: &Store, filter: &Filter, out: impl Write) -> Result<u64, Bu
 }
 
 /// Lines of a bundle, packed or not, bounded.
-fn lines(file: impl Read) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>>> {
+fn lines<'f>(file: impl Read + Send + 'f) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'f> {
     let mut file = BufReader::new(file);
     let is_packed = file.fill_buf()?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    let mut reader: Box<dyn BufRead> = match is_packed {
+    let mut reader: Box<dyn BufRead + Send + 'f> = match is_packed {
         true => Box::new(BufReader::new(zstd::Decoder::with_buffer(file)?)),
         false => Box::new(file),
     };
@@ -145,7 +145,7 @@ impl Imported {
 ///
 /// # Errors
 /// The file cannot be read to its end, or a disk fault. What was read before stays.
-pub async fn import(ingest: &Ingest, file: impl Read) -> Result<Imported, BundleError> {
+pub async fn import(ingest: &Ingest, file: impl Read + Send) -> Result<Imported, BundleError> {
     let mut imported = Imported::default();
     let mut batch: Vec<(u64, Vec<u8>)> = Vec::new();
     for (line, number) in lines(file)?.zip(1..) {
@@ -213,7 +213,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// The file cannot be read to its end.
-pub fn check(file: impl Read, now: Timestamp) -> Result<Checked, BundleError> {
+pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleError> {
     let mut checked = Checked::default();
     let mut logs: BTreeMap<Scid, Branches> = BTreeMap::new();
     for (line, number) in lines(file)?.zip(1..) {

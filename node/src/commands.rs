@@ -1,10 +1,13 @@
 //! What operators can ask of a node, however they ask: by the command line beside a running node, or
 //! in place of one.
 
+mod import;
+
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use import::Import;
 use protocol::id::RecordId;
 use protocol::identity::write::Place;
 use protocol::record::Draft;
@@ -16,7 +19,6 @@ use crate::bundle;
 use crate::catalogue::PROFILE;
 use crate::control::Progress;
 use crate::federation::peers::node_address;
-use crate::import;
 use crate::keychain::Signer;
 use crate::node::{Node, NodeError};
 use crate::publish::{Outcome, Published};
@@ -60,7 +62,7 @@ pub enum Command {
         id: String,
     },
     /// Publishes the rows of a file.
-    Import(import::Command),
+    Import(Import),
     /// Searches what is here.
     Search {
         /// As in the address of a results page.
@@ -141,7 +143,7 @@ pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Pro
         Command::OrgMove { handle, to } => move_to(node, &handle, &to).await,
         Command::Publish { handle, drafts } => publish(node, &handle, &drafts, progress).await,
         Command::Withdraw { id } => withdraw(node, &id).await,
-        Command::Import(command) => import::run(node, command, progress).await,
+        Command::Import(command) => import::run(node, &command, progress).await,
         Command::Search { query, language } => search(node, &query, language.as_deref()),
         Command::Follow { url, filter } => {
             protocol::sync::Filter::parse(&filter).map_err(refused)?;
@@ -185,17 +187,16 @@ pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Pro
             Ok(Done { text, json: serde_json::to_value(&imported).map_err(refused)?, is_complete })
         }
         Command::Reindex => {
-            node.index.clear()?;
             let total = node.store.last_change()?;
             let (work, progress) = (Arc::clone(node), progress.clone());
             let fill = move || {
-                work.index_now(|done| {
+                work.follower.refill(|done| {
                     // A step that nobody has room for is not waited for.
                     drop(progress.try_send(Progress { done, total: Some(total) }));
                 })
             };
             tokio::task::spawn_blocking(fill).await.map_err(refused)??;
-            let count = node.index.count()?;
+            let count = node.index.count();
             Ok(Done::new(format!("{count} records can be found"), json!({"indexed": count})))
         }
         Command::Log { scid } => {
@@ -441,7 +442,7 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
 fn peers(node: &Node) -> Result<Done, NodeError> {
     let peers = node.peers.all()?;
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["peer", "followed", "last heard", "records", "refused", "last error"]);
     for peer in &peers {
         table.add_row([

@@ -78,6 +78,34 @@ pub struct Settings {
     /// About other nodes.
     #[serde(default)]
     pub federation: Federation,
+    /// About organisations that bring their own keys.
+    #[serde(default)]
+    pub hosting: Hosting,
+}
+
+/// About organisations that bring their own keys.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hosting {
+    /// Who may come.
+    #[serde(default)]
+    pub policy: HostingPolicy,
+    /// Codes that admit, where the policy is `invitation`.
+    #[serde(default)]
+    pub invitations: Vec<String>,
+}
+
+/// Who may be hosted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostingPolicy {
+    /// Whoever comes.
+    Open,
+    /// Whoever has a code.
+    Invitation,
+    /// Nobody but those whom the operator adds.
+    #[default]
+    Closed,
 }
 
 /// About what is published here.

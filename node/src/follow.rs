@@ -1,7 +1,7 @@
 //! Followers of the change log: whatever is derived from records reads the log behind the store and
 //! keeps its own position, so that it can be rebuilt at any time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::envelope::{Header, Status};
 use protocol::id::RecordId;
@@ -10,7 +10,7 @@ use protocol::sync::Cursor;
 use serde_json::{Map, Value};
 
 use crate::labels::Labels;
-use crate::search::{Document, Index, SearchError};
+use crate::search::{Document, Index, SearchError, Writer, WriterBudget};
 use crate::store::{Store, StoreError, What};
 
 /// Rows that are read at a time.
@@ -33,36 +33,60 @@ pub enum FollowError {
 /// Keeps the search index at the end of the change log.
 pub struct SearchFollower {
     store: Arc<Store>,
-    index: Arc<Index>,
+    index: Index,
     labels: Arc<Labels>,
+    /// Made when there is first something to write, and again after it failed.
+    writer: Mutex<Option<Writer>>,
 }
 
 impl SearchFollower {
     /// A follower of `store` that fills `index`.
-    pub fn new(store: Arc<Store>, index: Arc<Index>, labels: Arc<Labels>) -> Self {
-        Self { store, index, labels }
+    pub fn new(store: Arc<Store>, index: Index, labels: Arc<Labels>) -> Self {
+        Self { store, index, labels, writer: Mutex::default() }
+    }
+
+    /// Empties the index and fills it again from the whole log.
+    ///
+    /// # Errors
+    /// As [`SearchFollower::catch_up`].
+    pub fn refill(&self, progress: impl FnMut(u64)) -> Result<(), FollowError> {
+        self.run(0, progress)?;
+        Ok(())
     }
 
     /// Where the index stands, if that is a place in this log: an index of another log is filled anew.
     fn position(&self) -> Result<u64, FollowError> {
         let cursor = self.index.position().and_then(|text| Cursor::parse(&text));
         let last = self.store.last_change()?;
-        match cursor {
-            Some(cursor) if cursor.epoch == self.store.epoch() && cursor.number <= last => Ok(cursor.number),
-            Some(_) => {
-                self.index.clear()?;
-                Ok(0)
-            }
-            None => Ok(0),
-        }
+        let here = cursor.filter(|cursor| cursor.epoch == self.store.epoch() && cursor.number <= last);
+        Ok(here.map_or(0, |cursor| cursor.number))
     }
 
     /// Reads the log to its end; `progress` hears how far it is. Gives whether there was anything.
     ///
     /// # Errors
     /// A fault of the store or of the index.
-    pub fn catch_up(&self, mut progress: impl FnMut(u64)) -> Result<bool, FollowError> {
-        let mut position = self.position()?;
+    pub fn catch_up(&self, progress: impl FnMut(u64)) -> Result<bool, FollowError> {
+        self.run(self.position()?, progress)
+    }
+
+    fn run(&self, from: u64, progress: impl FnMut(u64)) -> Result<bool, FollowError> {
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = match slot.take() {
+            Some(writer) => writer,
+            None => self.index.writer(WriterBudget::default())?,
+        };
+        let is_news = self.fill(&mut writer, from, progress)?;
+        // A writer that failed is dropped with the error, and what it had not committed is read again.
+        *slot = Some(writer);
+        Ok(is_news)
+    }
+
+    fn fill(&self, writer: &mut Writer, from: u64, mut progress: impl FnMut(u64)) -> Result<bool, FollowError> {
+        if from == 0 {
+            writer.clear()?;
+        }
+        let mut position = from;
         let mut uncommitted = 0;
         let mut is_news = false;
         loop {
@@ -70,7 +94,7 @@ impl SearchFollower {
             let is_end = read_to == position;
             if uncommitted > 0 && (is_end || uncommitted >= UNCOMMITTED_ROWS_MAX) {
                 let cursor = Cursor { epoch: self.store.epoch().to_owned(), number: position };
-                self.index.commit(&cursor.to_string())?;
+                writer.commit(&cursor.to_string())?;
                 uncommitted = 0;
                 progress(position);
             }
@@ -79,7 +103,7 @@ impl SearchFollower {
             }
             for change in &changes {
                 match &change.what {
-                    What::Held { id, .. } | What::Judged { id } => self.index_record(id)?,
+                    What::Held { id, .. } | What::Judged { id } => self.index_record(writer, id)?,
                     What::Entry { .. } => {}
                 }
             }
@@ -90,7 +114,7 @@ impl SearchFollower {
     }
 
     /// Makes the index say of a record what counts now.
-    fn index_record(&self, id: &RecordId) -> Result<(), FollowError> {
+    fn index_record(&self, writer: &Writer, id: &RecordId) -> Result<(), FollowError> {
         let counting = self.store.counting(id)?.filter(|row| row.status == Status::Active);
         let document = match counting {
             None => None,
@@ -100,8 +124,8 @@ impl SearchFollower {
             }
         };
         match document {
-            Some(document) => self.index.put(document)?,
-            None => self.index.remove(id)?,
+            Some(document) => writer.put(document)?,
+            None => writer.remove(id),
         }
         Ok(())
     }

@@ -82,7 +82,12 @@ impl Default for Limits {
     fn default() -> Self {
         // A million rows is the most that a node's own store is made for.
         let bytes_max = 1024 * 1024 * 1024;
-        Self { bytes_max, rows_max: 1_000_000, columns_max: 1_000, findings_max: 10_000 }
+        Self {
+            bytes_max,
+            rows_max: 1_000_000,
+            columns_max: 1_000,
+            findings_max: 10_000,
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 
 pub mod bundle;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod federation;
 pub mod follow;
 pub mod import;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `baraza`: arguments in, one command carried out, an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    baraza::cli::main()
+}

@@ -99,7 +99,9 @@ pub struct Node {
     /// Signs and publishes.
     pub publisher: Publisher,
     /// What is found.
-    pub index: Arc<Index>,
+    pub index: Index,
+    /// Keeps what is found at the end of the change log.
+    pub follower: Arc<SearchFollower>,
     /// What codes are called.
     pub labels: Arc<Labels>,
     /// Reading for people and programs.
@@ -148,7 +150,8 @@ impl Node {
         let keychain = Keychain::open(&config.keys_folder())?;
         let store = Arc::new(Store::open(&config.store_folder(), keychain::random_name()?)?);
         let labels = Arc::new(Labels::shipped()?);
-        let index = Arc::new(open_index(&config.index_folder())?);
+        let index = open_index(&config.index_folder())?;
+        let follower = SearchFollower::new(Arc::clone(&store), index.clone(), Arc::clone(&labels));
         let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&clock));
         let publisher = Publisher::new(Arc::clone(&store), ingest.clone(), Arc::clone(&clock));
         let agent = format!("Baraza/{} (+{})", env!("CARGO_PKG_VERSION"), config.url);
@@ -164,6 +167,7 @@ impl Node {
             keychain,
             publisher,
             index,
+            follower: Arc::new(follower),
             labels,
             peers,
             puller,
@@ -216,8 +220,7 @@ impl Node {
     /// # Errors
     /// A fault of the store or of the index.
     pub fn index_now(&self, progress: impl FnMut(u64)) -> Result<(), NodeError> {
-        let follower = SearchFollower::new(Arc::clone(&self.store), Arc::clone(&self.index), Arc::clone(&self.labels));
-        follower.catch_up(progress)?;
+        self.follower.catch_up(progress)?;
         Ok(())
     }
 
@@ -314,7 +317,7 @@ impl Node {
             "held": held,
             "parked": self.store.parked()?,
             "refused": refused,
-            "indexed": self.index.count().unwrap_or_default(),
+            "indexed": self.index.count(),
             "epoch": self.store.epoch(),
             "changes": self.store.last_change()?,
             "stateHash": state.to_string(),
@@ -325,8 +328,8 @@ impl Node {
 /// Opens the index, or makes it anew where it is missing, damaged or of an older form.
 fn open_index(folder: &Path) -> Result<Index, SearchError> {
     match Index::open(folder) {
-        Err(SearchError::Unusable { reason, .. }) => {
-            tracing::info!(reason, "the search index is made anew");
+        Err(error) if error.asks_for_refill() => {
+            tracing::info!(%error, "the search index is made anew from the log");
             Index::create_fresh(folder)
         }
         opened => opened,

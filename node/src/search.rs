@@ -437,6 +437,15 @@ impl Writer {
         self.writer.delete_term(Term::from_field_text(self.shared.fields.code, &term));
     }
 
+    /// Takes everything out, so that the index can be filled anew.
+    ///
+    /// # Errors
+    /// If the writer failed, now or before.
+    pub fn clear(&self) -> Result<(), SearchError> {
+        self.writer.delete_all_documents()?;
+        Ok(())
+    }
+
     /// Makes all that was done durable and visible, together with the position in the log that it
     /// goes up to.
     ///

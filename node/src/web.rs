@@ -4,6 +4,8 @@
 //! is here.
 
 pub mod api;
+pub mod ask;
+mod hosting;
 pub mod pages;
 pub mod problem;
 mod sync;
@@ -63,6 +65,8 @@ pub fn router(app: App) -> Router {
         .nest("/sync/v1", sync)
         .nest("/api/v1", api::routes())
         .merge(pages::routes())
+        .route("/.well-known/did.jsonl", get(hosting::own_log))
+        .route("/orgs/{handle}/did.jsonl", get(hosting::hosted_log))
         .route("/openapi.json", get(api::openapi))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))

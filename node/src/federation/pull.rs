@@ -270,16 +270,7 @@ impl Inner {
         let Some(peer) = self.peers.get(url)? else {
             return Err(PeerError::Unknown { url: url.to_owned() }.into());
         };
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if let Some(cursor) = &peer.cursor {
-            query.append_pair("since", cursor);
-        }
-        if !peer.filter.is_empty() {
-            query.append_pair("filter", &peer.filter);
-        }
-        query.append_pair("limit", &CHANGES_ROWS_MAX.to_string());
-        query.append_pair("wait", &wait_seconds.to_string());
-        let address = format!("{url}/sync/v1/changes?{}", query.finish());
+        let address = changes_address(&peer, wait_seconds);
         let request = StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
         let mut lines = self.client.lines(request).await?;
         let mut page = PageReader { inner: self, url, sender: url.into(), batch: Vec::new(), cursor: None, pulled: Pulled::default() };
@@ -290,6 +281,19 @@ impl Inner {
         page.flush().await?;
         if is_whole { Ok(page.pulled) } else { Err(PullError::CutOff) }
     }
+}
+
+fn changes_address(peer: &Peer, wait_seconds: u64) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(cursor) = &peer.cursor {
+        query.append_pair("since", cursor);
+    }
+    if !peer.filter.is_empty() {
+        query.append_pair("filter", &peer.filter);
+    }
+    query.append_pair("limit", &CHANGES_ROWS_MAX.to_string());
+    query.append_pair("wait", &wait_seconds.to_string());
+    format!("{}/sync/v1/changes?{}", peer.url, query.finish())
 }
 
 /// What of a page was read and not yet taken in.

@@ -55,7 +55,10 @@ impl<'o> Drafts<'o> {
     }
 
     pub(super) fn finish(self) -> Report {
-        Report { notices: self.notices.into_list(), ..self.report }
+        Report {
+            notices: self.notices.into_list(),
+            ..self.report
+        }
     }
 
     pub(super) fn set_columns(&mut self, columns: Vec<ColumnUse>) {
@@ -68,6 +71,12 @@ impl<'o> Drafts<'o> {
 
     pub(super) fn note(&mut self, row: u64, text: &str) {
         self.notices.add(row, text);
+    }
+
+    /// Counts a row that is no matter of imports.
+    pub(super) fn leave_out(&mut self, row: u64, why: &str) {
+        self.report.rows_left_out += 1;
+        self.note(row, why);
     }
 
     /// Counts a row before it is read.
@@ -96,7 +105,8 @@ impl<'o> Drafts<'o> {
         }
     }
 
-    /// Takes the tree of a draft, `localId` included. `column` names the column that fills a member.
+    /// Takes the tree of a draft, `localId` included. `column` names the column that fills a member,
+    /// which it is given by its path from the top, such as `body.cost.kind`.
     pub(super) fn accept(
         &mut self,
         row: u64,
@@ -125,14 +135,21 @@ impl<'o> Drafts<'o> {
                     row,
                     column: column("localId"),
                     value: Some(draft.local().to_string()),
-                    problem: format!("is the id of row {first_row} already, which says something else"),
+                    problem: format!(
+                        "is the id of row {first_row} already, which says something else"
+                    ),
                     suggestion: Some("give each row an id of its own".to_owned()),
                 }]);
             }
             self.report.rows_duplicate += 1;
             if self.report.duplicates.len() < self.options.limits.findings_max {
                 let by = key.name();
-                self.report.duplicates.push(Duplicate { row, first_row, by, is_identical });
+                self.report.duplicates.push(Duplicate {
+                    row,
+                    first_row,
+                    by,
+                    is_identical,
+                });
             }
             return;
         }
@@ -144,10 +161,15 @@ impl<'o> Drafts<'o> {
     /// Everything that signing would demand is demanded here, where the row is known.
     fn checked(&self, tree: &Map<String, Value>) -> Result<Draft, Vec<(String, String)>> {
         if let Some(name) = linked_data_keyword(tree) {
-            return Err(vec![(name.to_owned(), "is not allowed: a record is plain JSON".to_owned())]);
+            return Err(vec![(
+                name.to_owned(),
+                "is not allowed: a record is plain JSON".to_owned(),
+            )]);
         }
         let mut envelope = tree.clone();
-        envelope.entry("licence").or_insert_with(|| self.options.licence.clone().into());
+        envelope
+            .entry("licence")
+            .or_insert_with(|| self.options.licence.clone().into());
         envelope.entry("status").or_insert_with(|| "active".into());
         envelope.retain(|_, value| !value.is_null());
         let bytes = to_canonical(&Value::Object(envelope.clone()));
@@ -155,7 +177,10 @@ impl<'o> Drafts<'o> {
             .map_err(|error| vec![(String::new(), format!("cannot be a record: {error}"))])?;
         // Author, number and date are the signer's; the rest must be right now.
         envelope.insert("spec".to_owned(), SPEC.into());
-        envelope.insert("author".to_owned(), format!("did:webvh:{}:a.example", Scid::of(b"")).into());
+        envelope.insert(
+            "author".to_owned(),
+            format!("did:webvh:{}:a.example", Scid::of(b"")).into(),
+        );
         envelope.insert("seq".to_owned(), 1.into());
         envelope.insert("issued".to_owned(), "2026-01-01T00:00:00Z".into());
         let of_envelope = |error: EnvelopeError| match error {
@@ -168,7 +193,11 @@ impl<'o> Drafts<'o> {
         Draft::new(tree, &self.options.licence).map_err(|error| match error {
             DraftError::Envelope(error) => of_envelope(error),
             DraftError::Body(FieldErrors(faults)) => {
-                faults.into_iter().map(|fault| (fault.path, fault.problem)).collect()
+                let path = |path: String| format!("body.{path}");
+                faults
+                    .into_iter()
+                    .map(|fault| (path(fault.path), fault.problem))
+                    .collect()
             }
         })
     }
@@ -177,9 +206,11 @@ impl<'o> Drafts<'o> {
     pub(super) fn sources(&self) -> Value {
         let source = &self.options.source;
         let mut entry = Map::new();
-        for (name, value) in
-            [("title", &source.title), ("url", &source.url), ("licence", &source.licence)]
-        {
+        for (name, value) in [
+            ("title", &source.title),
+            ("url", &source.url),
+            ("licence", &source.licence),
+        ] {
             if let Some(text) = value {
                 entry.insert(name.to_owned(), text.as_str().into());
             }
@@ -213,7 +244,11 @@ pub(super) fn local_id_of_text(language: &str, url: &str, title: &str) -> String
 
 /// The first 80 bits.
 fn hex(digest: &[u8]) -> String {
-    digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(10)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn digest(bytes: &[u8]) -> [u8; 16] {
@@ -234,9 +269,10 @@ fn linked_data_keyword(object: &Map<String, Value>) -> Option<&str> {
     object.iter().find_map(|(name, value)| match value {
         _ if name.starts_with('@') => Some(name.as_str()),
         Value::Object(inner) => linked_data_keyword(inner),
-        Value::Array(list) => {
-            list.iter().filter_map(Value::as_object).find_map(linked_data_keyword)
-        }
+        Value::Array(list) => list
+            .iter()
+            .filter_map(Value::as_object)
+            .find_map(linked_data_keyword),
         _ => None,
     })
 }

@@ -77,10 +77,18 @@ impl Target {
 pub(super) fn meaning(header: &str, labels: &dyn Labels) -> Option<Meaning> {
     let header = header.trim();
     if let Some(target) = by_name(header) {
-        return Some(Meaning { target, language: None, is_exact: true });
+        return Some(Meaning {
+            target,
+            language: None,
+            is_exact: true,
+        });
     }
     if let Some(target) = by_word(header) {
-        return Some(Meaning { target, language: None, is_exact: false });
+        return Some(Meaning {
+            target,
+            language: None,
+            is_exact: false,
+        });
     }
     with_language(header, labels)
 }
@@ -89,7 +97,10 @@ pub(super) fn meaning(header: &str, labels: &dyn Labels) -> Option<Meaning> {
 pub(super) fn by_name(header: &str) -> Option<Target> {
     let name = header.strip_prefix("body.").unwrap_or(header);
     let is = |other: &str| name.eq_ignore_ascii_case(other);
-    if let Some((_, target)) = ENVELOPE.iter().find(|(own, _)| header.eq_ignore_ascii_case(own)) {
+    if let Some((_, target)) = ENVELOPE
+        .iter()
+        .find(|(own, _)| header.eq_ignore_ascii_case(own))
+    {
         return Some(*target);
     }
     // A bare `cost` or `certificate` means its kind; `language` is the envelope's.
@@ -120,7 +131,12 @@ fn by_word(header: &str) -> Option<Target> {
     let named = members::paths()
         .find(|path| fold(path) == folded)
         .map(Target::Body)
-        .or_else(|| ENVELOPE.iter().find(|(own, _)| fold(own) == folded).map(|(_, target)| *target));
+        .or_else(|| {
+            ENVELOPE
+                .iter()
+                .find(|(own, _)| fold(own) == folded)
+                .map(|(_, target)| *target)
+        });
     named.or_else(|| {
         WORDS
             .iter()
@@ -134,21 +150,31 @@ fn with_language(header: &str, labels: &dyn Labels) -> Option<Meaning> {
     let find = |word: &str, language: Option<String>| {
         let target = by_name(word.trim()).or_else(|| by_word(word))?;
         let language = Some(language?);
-        target.takes_language().then_some(Meaning { target, language, is_exact: false })
+        target.takes_language().then_some(Meaning {
+            target,
+            language,
+            is_exact: false,
+        })
     };
     let bracketed = [('(', ')'), ('[', ']')]
         .into_iter()
         .find_map(|(open, close)| header.strip_suffix(close)?.rsplit_once(open));
     if let Some((word, language)) = bracketed {
         let language = language.trim();
-        return find(word, short_tag(language).or_else(|| labels.language(language)));
+        return find(
+            word,
+            short_tag(language).or_else(|| labels.language(language)),
+        );
     }
     header
         .char_indices()
         .filter(|(_, letter)| matches!(letter, ':' | '@' | '.' | '_' | '-' | '/' | ' '))
         .find_map(|(at, letter)| {
             let word = header.get(..at)?;
-            find(word, short_tag(header.get(at + letter.len_utf8()..)?.trim()))
+            find(
+                word,
+                short_tag(header.get(at + letter.len_utf8()..)?.trim()),
+            )
         })
 }
 
@@ -161,19 +187,36 @@ pub(super) fn short_tag(text: &str) -> Option<String> {
 /// Drops what tables add to a header: `Title *`, `Titre (obligatoire)`.
 fn strip_remark(header: &str) -> &str {
     let header = header.trim_end_matches(['*', ':', '?', ' ']);
-    let Some((word, remark)) = header.strip_suffix(')').and_then(|rest| rest.rsplit_once('(')) else {
+    let Some((word, remark)) = header
+        .strip_suffix(')')
+        .and_then(|rest| rest.rsplit_once('('))
+    else {
         return header;
     };
     const REMARKS: [&str; 9] = [
-        "required", "optional", "obligatoire", "facultatif", "obligatorio", "opcional",
-        "obrigatorio", "lazima", "اجباري",
+        "required",
+        "optional",
+        "obligatoire",
+        "facultatif",
+        "obligatorio",
+        "opcional",
+        "obrigatorio",
+        "lazima",
+        "اجباري",
     ];
-    if REMARKS.contains(&fold(remark).as_str()) { word } else { header }
+    if REMARKS.contains(&fold(remark).as_str()) {
+        word
+    } else {
+        header
+    }
 }
 
 /// Letters and digits alone, without case and accents.
 pub(super) fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).filter_map(plain).collect()
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .filter_map(plain)
+        .collect()
 }
 
 /// The letter without what writers leave out; `None` for what does not count.
@@ -304,9 +347,15 @@ mod tests {
             for word in words.split(',') {
                 assert!(!fold(word).is_empty(), "an empty word for {target:?}");
                 let before = seen.insert(fold(word), *target);
-                assert!(before.is_none_or(|before| before == *target), "{word}: {before:?}, {target:?}");
+                assert!(
+                    before.is_none_or(|before| before == *target),
+                    "{word}: {before:?}, {target:?}"
+                );
                 let named = by_name(word.trim());
-                assert!(named.is_none_or(|named| named == *target), "{word}: {named:?}, {target:?}");
+                assert!(
+                    named.is_none_or(|named| named == *target),
+                    "{word}: {named:?}, {target:?}"
+                );
             }
         }
     }
@@ -328,12 +377,53 @@ mod tests {
     #[test]
     fn headers_are_known_in_six_languages_whatever_their_spelling() {
         for (member, headers) in [
-            ("name", vec!["title", "TITLE *", "Titre (obligatoire)", "Intitulé", "Nombre", "título", "الاسم", "Jina la kozi"]),
-            ("url", vec!["link", "URL", "lien", "enlace", "hiperligação", "الرابط", "kiungo"]),
-            ("language", vec!["lang", "Langue", "idioma", "língua", "اللغه", "lugha"]),
-            ("areas", vec!["subject", "Thème", "categoría", "assunto", "المجال", "somo"]),
-            ("instances.start", vec!["Start date", "start_date", "startDate", "fecha de inicio", "date de debut"]),
-            ("cost.kind", vec!["cost", "body.cost", "coût", "custo", "gharama"]),
+            (
+                "name",
+                vec![
+                    "title",
+                    "TITLE *",
+                    "Titre (obligatoire)",
+                    "Intitulé",
+                    "Nombre",
+                    "título",
+                    "الاسم",
+                    "Jina la kozi",
+                ],
+            ),
+            (
+                "url",
+                vec![
+                    "link",
+                    "URL",
+                    "lien",
+                    "enlace",
+                    "hiperligação",
+                    "الرابط",
+                    "kiungo",
+                ],
+            ),
+            (
+                "language",
+                vec!["lang", "Langue", "idioma", "língua", "اللغه", "lugha"],
+            ),
+            (
+                "areas",
+                vec!["subject", "Thème", "categoría", "assunto", "المجال", "somo"],
+            ),
+            (
+                "instances.start",
+                vec![
+                    "Start date",
+                    "start_date",
+                    "startDate",
+                    "fecha de inicio",
+                    "date de debut",
+                ],
+            ),
+            (
+                "cost.kind",
+                vec!["cost", "body.cost", "coût", "custo", "gharama"],
+            ),
             ("localId", vec!["id", "course_id", "Identifiant"]),
         ] {
             for header in headers {
@@ -347,12 +437,27 @@ mod tests {
 
     #[test]
     fn a_header_may_name_the_language_of_its_texts() {
-        for header in ["name:fr", "name_fr", "titre (fr)", "Title [fr]", "name.fr", "nom-fr", "body.name:fr", "title fr"] {
+        for header in [
+            "name:fr",
+            "name_fr",
+            "titre (fr)",
+            "Title [fr]",
+            "name.fr",
+            "nom-fr",
+            "body.name:fr",
+            "title fr",
+        ] {
             let found = meaning(header, &NoLabels).map(|meaning| meaning.member());
             assert_eq!(found.as_deref(), Some("name:fr"), "{header}");
         }
-        assert_eq!(meaning("name_pt_BR", &NoLabels).unwrap().member(), "name:pt-BR");
-        assert_eq!(meaning("short_description_sw", &NoLabels).unwrap().member(), "summary:sw");
+        assert_eq!(
+            meaning("name_pt_BR", &NoLabels).unwrap().member(),
+            "name:pt-BR"
+        );
+        assert_eq!(
+            meaning("short_description_sw", &NoLabels).unwrap().member(),
+            "summary:sw"
+        );
         // No language for what is no text.
         assert_eq!(meaning("url:fr", &NoLabels), None);
         assert_eq!(meaning("title_id", &NoLabels).unwrap().target, Id);

@@ -5,7 +5,7 @@
 //! are is for the one who signs next to say.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use protocol::canonical::{Numbers, parse};
 use protocol::limits::RECORD_BYTES_MAX;
@@ -19,12 +19,22 @@ use super::report::{Finding, ImportError, shown};
 use super::source;
 use super::table::{Cell, Cells};
 
+/// Largest file of JSON, in bytes: unlike CSV, it is held whole.
+const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// Members that signing adds.
 const SIGNED: [&str; 5] = ["spec", "author", "seq", "issued", "proof"];
 
 pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
     let mut bytes = Vec::new();
-    text.read_to_end(&mut bytes).map_err(source::error)?;
+    text.take(JSON_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(source::error)?;
+    if bytes.len() as u64 > JSON_BYTES_MAX {
+        return Err(ImportError::TooLarge {
+            bytes_max: JSON_BYTES_MAX,
+        });
+    }
     if let Err(error) = std::str::from_utf8(&bytes) {
         let (line, column) = place(&bytes, error.valid_up_to());
         return Err(ImportError::NotUtf8 { line, column });
@@ -38,7 +48,13 @@ pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), 
         let object = match parse(slice, 6 * RECORD_BYTES_MAX, Numbers::SafeIntegers) {
             Ok(Value::Object(object)) => object,
             Ok(_) => {
-                refuse(row, "", "is no object", "a draft is an object with type, localId and body", out);
+                refuse(
+                    row,
+                    "",
+                    "is no object",
+                    "a draft is an object with type, localId and body",
+                    out,
+                );
                 continue;
             }
             Err(error) => {
@@ -59,15 +75,35 @@ pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), 
 fn refuse(row: u64, column: &str, problem: &str, suggestion: &str, out: &mut Drafts<'_>) {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let (column, suggestion) = (text(column), text(suggestion));
-    out.refuse(vec![Finding { row, column, value: None, problem: problem.to_owned(), suggestion }]);
+    out.refuse(vec![Finding {
+        row,
+        column,
+        value: None,
+        problem: problem.to_owned(),
+        suggestion,
+    }]);
 }
 
-fn read_draft(row: u64, mut tree: Map<String, Value>, settings: &Settings<'_>, out: &mut Drafts<'_>) {
+fn read_draft(
+    row: u64,
+    mut tree: Map<String, Value>,
+    settings: &Settings<'_>,
+    out: &mut Drafts<'_>,
+) {
+    if tree.get("type").and_then(Value::as_str) == Some("Checkpoint") {
+        return out.leave_out(row, "checkpoints are left out: every node makes its own");
+    }
     if tree.contains_key("proof") {
         let signed = Proof::of(&tree).and_then(|proof| proof.check(&tree, &proof.claimed_key()?));
         if let Err(error) = signed {
             let problem = format!("the record is signed, and its signature does not hold: {error}");
-            return refuse(row, "proof", &problem, "get it again from whoever signed it, or drop the proof", out);
+            return refuse(
+                row,
+                "proof",
+                &problem,
+                "get it again from whoever signed it, or drop the proof",
+                out,
+            );
         }
     }
     let before = tree.len();
@@ -76,11 +112,6 @@ fn read_draft(row: u64, mut tree: Map<String, Value>, settings: &Settings<'_>, o
         out.note(row, "records that were signed already are taken as drafts, to be signed anew; author, number and date are not taken over");
     }
     settings.complete(&mut tree);
-    if !tree.contains_key("language") {
-        if let Some(language) = &out.options.language {
-            tree.insert("language".to_owned(), language.as_str().into());
-        }
-    }
     tree.entry("sources").or_insert_with(|| out.sources());
     let key = match tree.get("localId").or_else(|| tree.get("id")) {
         None | Some(Value::Null) => {
@@ -90,31 +121,44 @@ fn read_draft(row: u64, mut tree: Map<String, Value>, settings: &Settings<'_>, o
         }
         Some(Value::String(id)) => {
             // A draft's `localId` is a promise; an `id` is only what its source calls it.
-            let id = if tree.contains_key("localId") { id.clone() } else { local_id_of(id) };
+            let id = if tree.contains_key("localId") {
+                id.clone()
+            } else {
+                local_id_of(id)
+            };
             tree.insert("localId".to_owned(), id.into());
             Key::Id
         }
         Some(_) => Key::Id,
     };
-    out.accept(row, &tree, key, &|path| {
-        let of_envelope = ["type", "localId", "status", "confirmed", "validUntil", "language", "sources"];
-        let is_body = !path.is_empty() && !of_envelope.contains(&path);
-        is_body.then(|| format!("body.{path}"))
-    });
+    out.accept(row, &tree, key, &|_| None);
 }
 
 fn text_key(tree: &Map<String, Value>) -> String {
     let body = tree.get("body").and_then(Value::as_object);
     let member = |name: &str| body.and_then(|body| body.get(name));
-    let language = tree.get("language").and_then(Value::as_str).unwrap_or_default();
-    let url = member("url").or_else(|| member("website")).and_then(Value::as_str).unwrap_or_default();
+    let language = tree
+        .get("language")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let url = member("url")
+        .or_else(|| member("website"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let names = member("name").and_then(Value::as_object);
     let name = names.and_then(|names| names.get(language).or_else(|| names.values().next()));
-    local_id_of_text(language, url, name.and_then(Value::as_str).unwrap_or_default())
+    local_id_of_text(
+        language,
+        url,
+        name.and_then(Value::as_str).unwrap_or_default(),
+    )
 }
 
 /// Reads objects without a body as rows whose headers are their members.
-fn read_flat(objects: Vec<(u64, Map<String, Value>)>, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+fn read_flat(
+    objects: Vec<(u64, Map<String, Value>)>,
+    out: &mut Drafts<'_>,
+) -> Result<(), ImportError> {
     if objects.is_empty() {
         return Ok(());
     }
@@ -171,7 +215,11 @@ fn flatten(
         _ => None,
     };
     for (name, value) in object {
-        let path = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        let path = if before.is_empty() {
+            name.clone()
+        } else {
+            format!("{before}.{name}")
+        };
         let cell = match value {
             Value::Null => continue,
             Value::Object(inner) => {
@@ -181,9 +229,16 @@ fn flatten(
             Value::Array(list) => {
                 let values: Option<Vec<String>> = list.iter().map(scalar).collect();
                 let values = values.ok_or_else(|| shown(&path))?;
-                Cell { text: values.join("; "), values: Some(values), cut: false }
+                Cell {
+                    text: values.join("; "),
+                    values: Some(values),
+                    cut: false,
+                }
             }
-            other => Cell { text: scalar(other).unwrap_or_default(), ..Cell::default() },
+            other => Cell {
+                text: scalar(other).unwrap_or_default(),
+                ..Cell::default()
+            },
         };
         cells.push((path, cell));
     }
@@ -191,7 +246,10 @@ fn flatten(
 }
 
 /// The records of a file and where each stands: its line in JSON lines, else its position.
-fn elements<'b>(bytes: &'b [u8], out: &mut Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
+fn elements<'b>(
+    bytes: &'b [u8],
+    out: &mut Drafts<'_>,
+) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
     let mut scan = Scan { bytes, at: 0 };
     match scan.peek() {
         Some(b'[') => {
@@ -232,7 +290,10 @@ struct Collection<'b> {
 
 impl<'b> Collection<'b> {
     fn read(mut self, out: &mut Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
-        if let Some(handle) = self.handle.and_then(|slice| serde_json::from_slice(slice).ok()) {
+        if let Some(handle) = self
+            .handle
+            .and_then(|slice| serde_json::from_slice(slice).ok())
+        {
             out.set_handle(handle);
         }
         self.records.list(out)
@@ -241,7 +302,10 @@ impl<'b> Collection<'b> {
 
 /// The collection that an object is, if it has `records`.
 fn members(object: &[u8]) -> Result<Option<Collection<'_>>, ImportError> {
-    let mut scan = Scan { bytes: object, at: 0 };
+    let mut scan = Scan {
+        bytes: object,
+        at: 0,
+    };
     let (mut handle, mut records) = (None, None);
     scan.expect(b'{')?;
     while scan.peek() != Some(b'}') {
@@ -276,7 +340,10 @@ impl<'b> Scan<'b> {
     /// The next byte that is no white space, and moves to it.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.bytes.get(self.at..)?;
-        let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        let space = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+            .count();
         self.at += space;
         self.bytes.get(self.at).copied()
     }
@@ -291,7 +358,11 @@ impl<'b> Scan<'b> {
 
     fn wrong(&self, detail: &str) -> ImportError {
         let (line, column) = place(self.bytes, self.at);
-        ImportError::Json { line, column, detail: detail.to_owned() }
+        ImportError::Json {
+            line,
+            column,
+            detail: detail.to_owned(),
+        }
     }
 
     /// The bytes of the next value.
@@ -307,12 +378,19 @@ impl<'b> Scan<'b> {
             }
             Some(Err(error)) => {
                 // Counted from this value; say where in the file.
-                let lines_before = rest.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
-                let offset = lines_before.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1);
+                let lines_before = rest
+                    .split_inclusive(|byte| *byte == b'\n')
+                    .take(error.line().saturating_sub(1));
+                let offset =
+                    lines_before.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1);
                 let (line, column) = place(self.bytes, self.at + offset);
                 let detail = error.to_string();
                 let detail = detail.split(" at line ").next().unwrap_or_default();
-                Err(ImportError::Json { line, column, detail: format!("not JSON: {detail}") })
+                Err(ImportError::Json {
+                    line,
+                    column,
+                    detail: format!("not JSON: {detail}"),
+                })
             }
             None => Err(self.wrong("the file breaks off here")),
         }
@@ -342,9 +420,10 @@ impl<'b> Scan<'b> {
     fn check_count(&self, list: &[(u64, &[u8])], out: &Drafts<'_>) -> Result<(), ImportError> {
         let rows_max = out.options.limits.rows_max;
         match list.last() {
-            Some((row, _)) if list.len() as u64 > rows_max => {
-                Err(ImportError::TooManyRows { row: *row, rows_max })
-            }
+            Some((row, _)) if list.len() as u64 > rows_max => Err(ImportError::TooManyRows {
+                row: *row,
+                rows_max,
+            }),
             _ => Ok(()),
         }
     }
@@ -361,7 +440,14 @@ impl<'b> Scan<'b> {
 fn place(bytes: &[u8], offset: usize) -> (u64, u64) {
     let before = bytes.get(..offset.min(bytes.len())).unwrap_or_default();
     let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let letters = before.get(start..).unwrap_or_default().iter().filter(|byte| **byte & 0xC0 != 0x80);
+    let start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let letters = before
+        .get(start..)
+        .unwrap_or_default()
+        .iter()
+        .filter(|byte| **byte & 0xC0 != 0x80);
     (line, letters.count() as u64 + 1)
 }

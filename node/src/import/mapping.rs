@@ -35,7 +35,10 @@ impl Mapping {
                 return Err(syntax("is no object".to_owned()));
             };
             let text = |value: Value| value.as_str().map(str::to_owned);
-            object.into_iter().map(|(column, value)| (column, text(value))).collect()
+            object
+                .into_iter()
+                .map(|(column, value)| (column, text(value)))
+                .collect()
         } else {
             let text = std::str::from_utf8(bytes).map_err(|_| syntax("is not UTF-8".to_owned()))?;
             if text.len() > MAPPING_BYTES_MAX {
@@ -45,13 +48,19 @@ impl Mapping {
                 syntax(format!("cannot be read ({})", shown(error.message())))
             })?;
             let text = |value: toml::Value| value.as_str().map(str::to_owned);
-            table.into_iter().map(|(column, value)| (column, text(value))).collect()
+            table
+                .into_iter()
+                .map(|(column, value)| (column, text(value)))
+                .collect()
         };
         let columns = pairs
             .into_iter()
             .map(|(column, member)| match member {
                 Some(member) => Ok((column.trim().to_owned(), member.trim().to_owned())),
-                None => Err(syntax(format!("gives “{}” something other than a text", shown(&column)))),
+                None => Err(syntax(format!(
+                    "gives “{}” something other than a text",
+                    shown(&column)
+                ))),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { columns })
@@ -65,11 +74,16 @@ impl Mapping {
     ) -> Result<Vec<(String, Option<Meaning>)>, ImportError> {
         let meaning = |(column, member): &(String, String)| {
             let known = headers.iter().find(|header| *header == column).or_else(|| {
-                headers.iter().find(|header| headers::fold(header) == headers::fold(column))
+                headers
+                    .iter()
+                    .find(|header| headers::fold(header) == headers::fold(column))
             });
             let Some(header) = known else {
                 let nearest = nearest(column, headers.iter().map(String::as_str));
-                return Err(ImportError::MappingColumn { column: column.clone(), nearest });
+                return Err(ImportError::MappingColumn {
+                    column: column.clone(),
+                    nearest,
+                });
             };
             let meaning = match member.as_str() {
                 "" | "-" | "ignore" => None,
@@ -95,7 +109,10 @@ impl FromStr for Setting {
     fn from_str(text: &str) -> Result<Self, ImportError> {
         match text.split_once('=') {
             Some((field, value)) if !field.trim().is_empty() && !value.trim().is_empty() => {
-                Ok(Self { field: field.trim().to_owned(), value: value.trim().to_owned() })
+                Ok(Self {
+                    field: field.trim().to_owned(),
+                    value: value.trim().to_owned(),
+                })
             }
             _ => Err(ImportError::SettingSyntax { text: shown(text) }),
         }
@@ -116,7 +133,10 @@ fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<
         .map(|candidate| {
             let other = pairs(candidate);
             let shared = wanted.iter().filter(|pair| other.contains(pair)).count();
-            (shared * 200 / (wanted.len() + other.len()).max(1), candidate)
+            (
+                shared * 200 / (wanted.len() + other.len()).max(1),
+                candidate,
+            )
         })
         .filter(|(score, _)| *score >= 50)
         .max_by_key(|(score, _)| *score)
@@ -125,7 +145,12 @@ fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<
 
 fn pairs(text: &str) -> Vec<(char, char)> {
     // Two edges, so that a word of one letter has pairs too. Longer texts are no headers.
-    let letters: Vec<char> =
-        format!("^{}$", headers::fold(text)).chars().take(100).collect();
-    letters.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect()
+    let letters: Vec<char> = format!("^{}$", headers::fold(text))
+        .chars()
+        .take(100)
+        .collect();
+    letters
+        .windows(2)
+        .filter_map(|pair| Some((*pair.first()?, *pair.last()?)))
+        .collect()
 }

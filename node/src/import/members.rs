@@ -42,7 +42,10 @@ impl Kind {
             Self::Organization => ORGANIZATION,
             Self::Solution => SOLUTION,
         };
-        table.iter().find(|(listed, _)| *listed == path).map(|(_, shape)| *shape)
+        table
+            .iter()
+            .find(|(listed, _)| *listed == path)
+            .map(|(_, shape)| *shape)
     }
 
     /// Where this type has what another calls `path`.
@@ -58,7 +61,10 @@ impl Kind {
 
 /// Every path of every type.
 pub(super) fn paths() -> impl Iterator<Item = &'static str> {
-    [OFFERING, ORGANIZATION, SOLUTION].into_iter().flatten().map(|(path, _)| *path)
+    [OFFERING, ORGANIZATION, SOLUTION]
+        .into_iter()
+        .flatten()
+        .map(|(path, _)| *path)
 }
 
 /// Whether a text by language stands at `path`.

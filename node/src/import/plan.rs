@@ -5,6 +5,7 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value};
 
+use super::Options;
 use super::drafts::{Drafts, Key, local_id_of, local_id_of_text};
 use super::headers::{self, Meaning, Target};
 use super::mapping::{Setting, member_named};
@@ -13,7 +14,6 @@ use super::report::{ColumnUse, Finding, ImportError, shown};
 use super::source;
 use super::table::{Cell, Cells, Table};
 use super::values::Reader;
-use super::Options;
 
 /// Reads a CSV file.
 pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
@@ -39,7 +39,11 @@ pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result
     if first.cells.iter().any(|cell| cell.text.contains('\0')) {
         return Err(ImportError::NulInHeader);
     }
-    let headers: Vec<String> = first.cells.into_iter().map(|cell| cell.text.trim().to_owned()).collect();
+    let headers: Vec<String> = first
+        .cells
+        .into_iter()
+        .map(|cell| cell.text.trim().to_owned())
+        .collect();
     let plan = Plan::new(&headers, first.row, out)?;
     while let Some(row) = table.next_row()? {
         out.begin(row.row)?;
@@ -51,7 +55,10 @@ pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result
 /// What parts the cells: that by which most headers are known, else most cells are found.
 fn delimiter(start: &[u8], options: &Options<'_>) -> u8 {
     let score = |delimiter: u8| {
-        let row = Table::new(start, delimiter, options.limits).next_row().ok().flatten();
+        let row = Table::new(start, delimiter, options.limits)
+            .next_row()
+            .ok()
+            .flatten();
         let cells = row.map(|row| row.cells).unwrap_or_default();
         let is_known = |cell: &&Cell| headers::meaning(&cell.text, options.labels).is_some();
         (cells.iter().filter(is_known).count(), cells.len())
@@ -103,7 +110,10 @@ impl<'o> Settings<'o> {
             match meaning.target {
                 // One id for every row would make them one record.
                 Target::Id => {
-                    return Err(ImportError::UnknownMember { member: setting.field.clone(), nearest: None });
+                    return Err(ImportError::UnknownMember {
+                        member: setting.field.clone(),
+                        nearest: None,
+                    });
                 }
                 Target::Type => match kind_named(&setting.value, options) {
                     Some(named) => {
@@ -120,7 +130,11 @@ impl<'o> Settings<'o> {
             }
             list.push(Set { setting, meaning });
         }
-        let settings = Self { options, list, kind };
+        let settings = Self {
+            options,
+            list,
+            kind,
+        };
         for set in &settings.list {
             let mut row = Draft::new(options, kind);
             row.fill(&set.setting.field, &set.meaning, &set.cell(), Some("und"));
@@ -145,16 +159,28 @@ impl<'o> Settings<'o> {
 
     /// Fills what a JSON draft lacks.
     pub(super) fn complete(&self, tree: &mut Map<String, Value>) {
-        let kind = tree.entry("type").or_insert_with(|| self.kind.name().into());
+        let kind = tree
+            .entry("type")
+            .or_insert_with(|| self.kind.name().into());
         let Some(kind) = kind.as_str().and_then(Kind::parse) else {
             return;
         };
         let mut row = Draft::new(self.options, kind);
-        let language = tree.get("language").and_then(Value::as_str).map(str::to_owned);
-        let set = self.of(Target::Language).map(|set| row.languages("language", &set.cell()));
+        let language = tree
+            .get("language")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let set = self
+            .of(Target::Language)
+            .map(|set| row.languages("language", &set.cell()));
         let language = language.or_else(|| set?.into_iter().next());
         for set in &self.list {
-            row.fill(&set.setting.field, &set.meaning, &set.cell(), language.as_deref());
+            row.fill(
+                &set.setting.field,
+                &set.meaning,
+                &set.cell(),
+                language.as_deref(),
+            );
         }
         if let (None, Some(language)) = (tree.get("language"), &language) {
             tree.insert("language".to_owned(), language.as_str().into());
@@ -187,7 +213,10 @@ fn lay_under(object: &mut Map<String, Value>, name: String, value: Value) {
 
 impl Set<'_> {
     fn cell(&self) -> Cell {
-        Cell { text: self.setting.value.clone(), ..Cell::default() }
+        Cell {
+            text: self.setting.value.clone(),
+            ..Cell::default()
+        }
     }
 }
 
@@ -215,8 +244,18 @@ impl<'o> Plan<'o> {
                 Some((_, meaning)) => meaning.clone(),
                 None => headers::meaning(header, options.labels),
             };
-            let shown = if header.is_empty() { format!("column {}", letters(position)) } else { shown(header) };
-            columns.push((Column { header: shown, meaning }, by_mapping.is_some()));
+            let shown = if header.is_empty() {
+                format!("column {}", letters(position))
+            } else {
+                shown(header)
+            };
+            columns.push((
+                Column {
+                    header: shown,
+                    meaning,
+                },
+                by_mapping.is_some(),
+            ));
         }
         Self::part_rivals(&mut columns, row, out);
         let columns: Vec<Column> = columns.into_iter().map(|(column, _)| column).collect();
@@ -226,15 +265,35 @@ impl<'o> Plan<'o> {
             .map(|column| format!("“{}”", column.header))
             .collect();
         if ignored.len() == columns.len() {
-            let found = headers.iter().take(12).map(|header| shown(header)).collect::<Vec<_>>();
-            return Err(ImportError::NoKnownColumn { found: found.join(", ") });
+            let found = headers
+                .iter()
+                .take(12)
+                .map(|header| shown(header))
+                .collect::<Vec<_>>();
+            return Err(ImportError::NoKnownColumn {
+                found: found.join(", "),
+            });
         }
         if !ignored.is_empty() {
             let (some, more) = ignored.split_at(ignored.len().min(20));
-            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-            out.note(1, &format!("columns left out, for their headers mean nothing known: {}{more}", some.join(", ")));
+            let more = if more.is_empty() {
+                String::new()
+            } else {
+                format!(" and {} more", more.len())
+            };
+            out.note(
+                1,
+                &format!(
+                    "columns left out, for their headers mean nothing known: {}{more}",
+                    some.join(", ")
+                ),
+            );
         }
-        let plan = Self { options, columns, settings };
+        let plan = Self {
+            options,
+            columns,
+            settings,
+        };
         plan.demand_what_every_row_needs()?;
         let used = |column: &Column| ColumnUse {
             header: column.header.clone(),
@@ -268,18 +327,31 @@ impl<'o> Plan<'o> {
                 continue;
             };
             let rank = |exact: bool, mapped: bool| (mapped, exact);
-            let first_exact = first.meaning.as_ref().is_some_and(|meaning| meaning.is_exact);
+            let first_exact = first
+                .meaning
+                .as_ref()
+                .is_some_and(|meaning| meaning.is_exact);
             let first_rank = rank(first_exact, *first_mapped);
             let second_rank = rank(meaning.is_exact, *second_mapped);
-            let (taken, left) = if second_rank > first_rank { (second, first) } else { (first, second) };
+            let (taken, left) = if second_rank > first_rank {
+                (second, first)
+            } else {
+                (first, second)
+            };
             left.meaning = None;
             if first_rank == second_rank {
                 out.find(Finding {
                     row,
                     column: Some(left.header.clone()),
                     value: None,
-                    problem: format!("means {}, as the column “{}” does", meaning.member(), taken.header),
-                    suggestion: Some("leave one out, or say in a mapping file what each means".to_owned()),
+                    problem: format!(
+                        "means {}, as the column “{}” does",
+                        meaning.member(),
+                        taken.header
+                    ),
+                    suggestion: Some(
+                        "leave one out, or say in a mapping file what each means".to_owned(),
+                    ),
                 });
             }
         }
@@ -288,13 +360,23 @@ impl<'o> Plan<'o> {
     /// A column that every row needs is missed once, not in every row.
     fn demand_what_every_row_needs(&self) -> Result<(), ImportError> {
         let has = |wanted: fn(Target) -> bool| {
-            let mut columns = self.columns.iter().filter_map(|column| column.meaning.as_ref());
+            let mut columns = self
+                .columns
+                .iter()
+                .filter_map(|column| column.meaning.as_ref());
             columns.any(|meaning| wanted(meaning.target))
-                || self.settings.list.iter().any(|set| wanted(set.meaning.target))
+                || self
+                    .settings
+                    .list
+                    .iter()
+                    .any(|set| wanted(set.meaning.target))
         };
         if !has(|target| target == Target::Body("name")) {
             let hint = "name a column “title” or “name”, or say in a mapping file which it is";
-            return Err(ImportError::MissingColumn { member: "name", hint: hint.to_owned() });
+            return Err(ImportError::MissingColumn {
+                member: "name",
+                hint: hint.to_owned(),
+            });
         }
         let kinds = match self.settings.kind.shape("kind") {
             Some(Shape::OwnCode(scheme)) => scheme.codes(),
@@ -304,18 +386,31 @@ impl<'o> Plan<'o> {
             kinds.first(),
             has(|target| matches!(target, Target::Body("kind") | Target::Type)),
         ) {
-            let hint = format!("add a column “kind”, or give --set kind={first} (one of {})", kinds.join(", "));
-            return Err(ImportError::MissingColumn { member: "kind", hint });
+            let hint = format!(
+                "add a column “kind”, or give --set kind={first} (one of {})",
+                kinds.join(", ")
+            );
+            return Err(ImportError::MissingColumn {
+                member: "kind",
+                hint,
+            });
         }
-        let has_plain_text = self.columns.iter().filter_map(|column| column.meaning.as_ref()).any(|meaning| {
-            meaning.language.is_none()
-                && matches!(meaning.target, Target::Body(path) if members::is_text_map(path))
-        });
+        let has_plain_text = self
+            .columns
+            .iter()
+            .filter_map(|column| column.meaning.as_ref())
+            .any(|meaning| {
+                meaning.language.is_none()
+                    && matches!(meaning.target, Target::Body(path) if members::is_text_map(path))
+            });
         let has_language = self.options.language.is_some()
             || has(|target| matches!(target, Target::Language | Target::Body("languages")));
         if has_plain_text && !has_language {
             let hint = "add a column “language”, or give --set language=en";
-            return Err(ImportError::MissingColumn { member: "language", hint: hint.to_owned() });
+            return Err(ImportError::MissingColumn {
+                member: "language",
+                hint: hint.to_owned(),
+            });
         }
         Ok(())
     }
@@ -325,7 +420,8 @@ impl<'o> Plan<'o> {
         cells: &'c [Cell],
         target: Target,
     ) -> impl Iterator<Item = (&'c Column, &'c Meaning, &'c Cell)> {
-        self.full(cells).filter(move |(_, meaning, _)| meaning.target == target)
+        self.full(cells)
+            .filter(move |(_, meaning, _)| meaning.target == target)
     }
 
     /// The columns with a meaning whose cell is not empty.
@@ -345,46 +441,67 @@ impl<'o> Plan<'o> {
         let cells = &row.cells;
         let (kind, kind_cell) = self.kind_of(cells);
         let mut draft = Draft::new(self.options, kind);
-        if let Some(extra) = cells.iter().skip(self.columns.len()).find(|cell| !cell.text.trim().is_empty()) {
+        if let Some(extra) = cells
+            .iter()
+            .skip(self.columns.len())
+            .find(|cell| !cell.text.trim().is_empty())
+        {
             draft.findings.push(Finding {
                 row: row.row,
                 column: None,
                 value: Some(shown(extra.text.trim())),
-                problem: format!("stands beyond the last of the {} columns", self.columns.len()),
+                problem: format!(
+                    "stands beyond the last of the {} columns",
+                    self.columns.len()
+                ),
                 suggestion: Some("a text with a comma in it must stand in quotes".to_owned()),
             });
         }
         let (language, is_said) = self.language_of(cells, &mut draft);
+        let key_language = language.clone().filter(|_| is_said).unwrap_or_default();
         let language = language.as_deref();
         if let Some((column, cell)) = kind_cell {
-            let meaning = Meaning { target: Target::Body("kind"), language: None, is_exact: false };
+            let meaning = Meaning {
+                target: Target::Body("kind"),
+                language: None,
+                is_exact: false,
+            };
             draft.fill(&column.header, &meaning, cell, language);
         }
         for (column, meaning, cell) in self.full(cells) {
             draft.fill(&column.header, meaning, cell, language);
         }
-        let given: Vec<Target> = self.full(cells).map(|(_, meaning, _)| meaning.target).collect();
+        let given: Vec<Target> = self
+            .full(cells)
+            .map(|(_, meaning, _)| meaning.target)
+            .collect();
         for set in &self.settings.list {
             let is_kind = set.meaning.target == Target::Body("kind");
-            if !given.contains(&set.meaning.target) && !(is_kind && kind_cell.is_some()) {
+            // What kinds there are hangs on the type: a course is no kind of organisation.
+            let fits = !is_kind || (kind_cell.is_none() && kind == self.settings.kind);
+            if fits && !given.contains(&set.meaning.target) {
                 draft.fill(&set.setting.field, &set.meaning, &set.cell(), language);
             }
         }
         draft.settle_places();
         draft.settle_cost();
-        if let (Some(language), true, Kind::Offering) = (language, is_said, kind) {
+        if kind == Kind::Offering && !draft.said_languages.is_empty() {
             let languages = draft.said_languages.clone();
-            draft.body.entry("languages").or_insert_with(|| {
-                if languages.is_empty() { vec![language.to_owned()] } else { languages }.into()
-            });
+            draft
+                .body
+                .entry("languages")
+                .or_insert_with(|| languages.into());
         }
         self.demand(&mut draft);
-        let key = self.name_draft(cells, language, &mut draft);
+        let key = self.name_draft(cells, &key_language, &mut draft);
         for note in &draft.notes {
             out.note(row.row, note);
         }
         if !draft.findings.is_empty() {
-            let findings = draft.findings.into_iter().map(|finding| Finding { row: row.row, ..finding });
+            let findings = draft.findings.into_iter().map(|finding| Finding {
+                row: row.row,
+                ..finding
+            });
             return out.refuse(findings.collect());
         }
         let mut tree = draft.envelope;
@@ -400,6 +517,7 @@ impl<'o> Plan<'o> {
             None => (self.settings.kind, None),
             Some((column, _, cell)) => match kind_named(cell.text.trim(), self.options) {
                 Some(kind) => (kind, None),
+                // A column of kinds says it better.
                 None if self.filled(cells, Target::Body("kind")).next().is_some() => {
                     (self.settings.kind, None)
                 }
@@ -408,7 +526,8 @@ impl<'o> Plan<'o> {
         }
     }
 
-    /// The language of the row's texts, and whether file or user said so.
+    /// The language of the row's texts, and whether file or user said so. A node's own default may
+    /// change, and names no row.
     fn language_of(&self, cells: &[Cell], draft: &mut Draft<'_>) -> (Option<String>, bool) {
         let mut tags = Vec::new();
         if let Some((column, _, cell)) = self.filled(cells, Target::Language).next() {
@@ -426,7 +545,7 @@ impl<'o> Plan<'o> {
             let tags = draft.languages(&column.header, cell);
             draft.findings.truncate(before);
             if let [only] = tags.as_slice() {
-                return (Some(only.clone()), false);
+                return (Some(only.clone()), true);
             }
         }
         (self.options.language.clone(), false)
@@ -435,33 +554,45 @@ impl<'o> Plan<'o> {
     /// Names what is missing in the words of the file.
     fn demand(&self, draft: &mut Draft<'_>) {
         let has_fault = |draft: &Draft<'_>, column: &Option<String>| {
-            draft.findings.iter().any(|finding| finding.column == *column)
+            draft
+                .findings
+                .iter()
+                .any(|finding| finding.column == *column)
         };
-        let column = self.column_of(draft.kind, "name");
+        let column = self.column_of(draft.kind, "body.name");
         if !draft.body.contains_key("name") && !draft.lacks_language && !has_fault(draft, &column) {
-            draft.find(column, "is empty, and every record needs a name", "write the title");
+            draft.find(
+                column,
+                "is empty, and every record needs a name",
+                "write the title",
+            );
         }
-        let column = self.column_of(draft.kind, "kind");
-        if let Some(Shape::OwnCode(scheme)) = draft.kind.shape("kind") {
-            if !draft.body.contains_key("kind") && !has_fault(draft, &column) {
-                let codes = format!("write one of {}", scheme.codes().join(", "));
-                draft.find(column, "the kind is missing", &codes);
-            }
+        let column = self.column_of(draft.kind, "body.kind");
+        if let Some(Shape::OwnCode(scheme)) = draft.kind.shape("kind")
+            && !draft.body.contains_key("kind")
+            && !has_fault(draft, &column)
+        {
+            let codes = format!("write one of {}", scheme.codes().join(", "));
+            draft.find(column, "the kind is missing", &codes);
         }
         if draft.lacks_language {
             let column = self.columns.iter().find(|column| {
-                column.meaning.as_ref().is_some_and(|meaning| meaning.target == Target::Language)
+                column
+                    .meaning
+                    .as_ref()
+                    .is_some_and(|meaning| meaning.target == Target::Language)
             });
             let column = column.map(|column| column.header.clone());
             if !has_fault(draft, &column) {
-                let right = "write a language tag such as fr, or give --set language=fr for the whole file";
+                let right =
+                    "write a language tag such as fr, or give --set language=fr for the whole file";
                 draft.find(column, "the language of the texts is unknown", right);
             }
         }
     }
 
     /// Gives the draft its local id.
-    fn name_draft(&self, cells: &[Cell], language: Option<&str>, draft: &mut Draft<'_>) -> Key {
+    fn name_draft(&self, cells: &[Cell], language: &str, draft: &mut Draft<'_>) -> Key {
         let text = |cell: &Cell| cell.text.trim().to_owned();
         let (id, key) = match self.filled(cells, Target::Id).next() {
             Some((_, _, cell)) => (local_id_of(&text(cell)), Key::Id),
@@ -474,12 +605,12 @@ impl<'o> Plan<'o> {
                 let names: BTreeMap<&str, String> = self
                     .filled(cells, Target::Body("name"))
                     .map(|(_, meaning, cell)| {
-                        (meaning.language.as_deref().or(language).unwrap_or_default(), text(cell))
+                        (meaning.language.as_deref().unwrap_or(language), text(cell))
                     })
                     .collect();
-                let title = names.get(language.unwrap_or_default()).or_else(|| names.values().next());
+                let title = names.get(language).or_else(|| names.values().next());
                 let title = title.map(String::as_str).unwrap_or_default();
-                (local_id_of_text(language.unwrap_or_default(), &url, title), Key::Text)
+                (local_id_of_text(language, &url, title), Key::Text)
             }
         };
         draft.envelope.insert("localId".to_owned(), id.into());
@@ -493,20 +624,27 @@ impl<'o> Plan<'o> {
             .filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit()))
             .collect();
         let path = named.join(".");
-        let fits = |target: Target| match target {
-            Target::Body(own) => {
+        let body = path.strip_prefix("body.");
+        let fits = |target: Target| match (target, body) {
+            (Target::Body(own), Some(path)) => {
                 let own = kind.own_path(own);
-                own == path || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('.'))
+                own == path
+                    || path
+                        .strip_prefix(own)
+                        .is_some_and(|rest| rest.starts_with('.'))
             }
-            Target::Type => path == "kind" || path == "type",
-            Target::RecordLicence => path == "licence",
-            Target::Place(part) => path.ends_with(&format!("place.{part}")),
-            other => other.name() == path,
+            (Target::Type, _) => body == Some("kind") || path == "type",
+            (Target::Place(part), Some(path)) => path.ends_with(&format!("place.{part}")),
+            (Target::RecordLicence, None) => path == "licence",
+            (other, None) => other.name() == path,
+            _ => false,
         };
-        let column = self
-            .columns
-            .iter()
-            .find(|column| column.meaning.as_ref().is_some_and(|meaning| fits(meaning.target)));
+        let column = self.columns.iter().find(|column| {
+            column
+                .meaning
+                .as_ref()
+                .is_some_and(|meaning| fits(meaning.target))
+        });
         column.map(|column| column.header.clone())
     }
 }
@@ -517,7 +655,9 @@ fn letters(position: usize) -> String {
     let mut left = position + 1;
     while left > 0 {
         left -= 1;
-        letters.push(char::from(b'A' + u8::try_from(left % 26).unwrap_or_default()));
+        letters.push(char::from(
+            b'A' + u8::try_from(left % 26).unwrap_or_default(),
+        ));
         left /= 26;
     }
     letters.into_iter().rev().collect()
@@ -556,27 +696,39 @@ impl<'o> Draft<'o> {
 
     fn find(&mut self, column: Option<String>, problem: &str, suggestion: &str) {
         let (problem, suggestion) = (problem.to_owned(), Some(suggestion.to_owned()));
-        self.findings.push(Finding { row: 0, column, value: None, problem, suggestion });
+        self.findings.push(Finding {
+            row: 0,
+            column,
+            value: None,
+            problem,
+            suggestion,
+        });
     }
 
     /// Reads a cell with `read` and keeps what it remarks.
     fn read<T>(&mut self, header: &str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
         let mut reader = Reader::new(self.options.labels, header);
         let value = read(&mut reader);
-        let Reader { notes, beside, faults, .. } = reader;
+        let Reader {
+            notes,
+            beside,
+            faults,
+            ..
+        } = reader;
         self.notes.extend(notes);
         for (path, value) in beside {
             if self.kind.shape(path).is_some() {
                 put(&mut self.body, path, value);
             }
         }
-        self.findings.extend(faults.into_iter().map(|fault| Finding {
-            row: 0,
-            column: Some(header.to_owned()),
-            value: Some(fault.value),
-            problem: fault.problem,
-            suggestion: fault.suggestion,
-        }));
+        self.findings
+            .extend(faults.into_iter().map(|fault| Finding {
+                row: 0,
+                column: Some(header.to_owned()),
+                value: Some(fault.value),
+                problem: fault.problem,
+                suggestion: fault.suggestion,
+            }));
         value
     }
 
@@ -595,12 +747,21 @@ impl<'o> Draft<'o> {
                     self.envelope.insert("language".to_owned(), language.into());
                 }
             }
-            Target::RecordLicence => self.fill_envelope(header, "licence", |reader| reader.tidy(cell)),
-            Target::ValidUntil => self.fill_envelope(header, "validUntil", |reader| reader.moment(cell, true)),
-            Target::Confirmed => self.fill_envelope(header, "confirmed", |reader| reader.moment(cell, false)),
+            Target::RecordLicence => {
+                self.fill_envelope(header, "licence", |reader| reader.tidy(cell))
+            }
+            Target::ValidUntil => {
+                self.fill_envelope(header, "validUntil", |reader| reader.moment(cell, true))
+            }
+            Target::Confirmed => {
+                self.fill_envelope(header, "confirmed", |reader| reader.moment(cell, false))
+            }
             Target::Place(part) => {
                 // A place of its own and that of an instance have the same members.
-                let shape = OWN_PLACE.iter().find(|(own, _)| *own == part).and_then(|(_, path)| Kind::Offering.shape(path));
+                let shape = OWN_PLACE
+                    .iter()
+                    .find(|(own, _)| *own == part)
+                    .and_then(|(_, path)| Kind::Offering.shape(path));
                 if let (Some(shape), Kind::Offering) = (shape, self.kind) {
                     if let Some(value) = self.value(header, part, shape, cell, language) {
                         self.places.push((part, value));
@@ -625,7 +786,9 @@ impl<'o> Draft<'o> {
 
     fn leave_out(&mut self, header: &str, meaning: &Meaning) {
         let (member, kind) = (meaning.member(), self.kind.name());
-        self.notes.push(format!("column “{header}” ({member}) is left out: no {kind} has it"));
+        self.notes.push(format!(
+            "column “{header}” ({member}) is left out: no {kind} has it"
+        ));
     }
 
     fn fill_envelope(
@@ -653,7 +816,10 @@ impl<'o> Draft<'o> {
                 if self.envelope.get("language").is_none() && language != "und" {
                     self.envelope.insert("language".to_owned(), language.into());
                 }
-                Some(Value::Object(Map::from_iter([(language.to_owned(), value)])))
+                Some(Value::Object(Map::from_iter([(
+                    language.to_owned(),
+                    value,
+                )])))
             }
             (Shape::TextMap, None) => {
                 self.lacks_language = true;
@@ -667,7 +833,11 @@ impl<'o> Draft<'o> {
     fn settle_places(&mut self) {
         let is_place = self.body.get("kind").and_then(Value::as_str) == Some("place");
         for (part, value) in std::mem::take(&mut self.places) {
-            let path = if is_place { format!("place.{part}") } else { format!("instances.place.{part}") };
+            let path = if is_place {
+                format!("place.{part}")
+            } else {
+                format!("instances.place.{part}")
+            };
             put(&mut self.body, &path, value);
         }
     }
@@ -679,7 +849,10 @@ impl<'o> Draft<'o> {
         };
         if let (None, Some(price)) = (cost.get("kind"), cost.get("price").and_then(Value::as_str)) {
             let is_zero = price.bytes().all(|byte| matches!(byte, b'0' | b'.'));
-            cost.insert("kind".to_owned(), if is_zero { "free" } else { "paid" }.into());
+            cost.insert(
+                "kind".to_owned(),
+                if is_zero { "free" } else { "paid" }.into(),
+            );
         }
     }
 }
@@ -720,7 +893,11 @@ fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
     let is_list = matches!(name, "instances" | "contactPoints");
     let empty = || {
         let object = Value::Object(Map::new());
-        if is_list { Value::Array(vec![object]) } else { object }
+        if is_list {
+            Value::Array(vec![object])
+        } else {
+            object
+        }
     };
     let inner = match object.entry(name).or_insert_with(empty) {
         Value::Array(list) => list.first_mut(),

@@ -113,7 +113,9 @@ pub enum ImportError {
         detail: String,
     },
     /// A mapping file that cannot be read.
-    #[error("the mapping file {detail}: write {{\"column header\": \"body.member\"}} or the same as TOML")]
+    #[error(
+        "the mapping file {detail}: write {{\"column header\": \"body.member\"}} or the same as TOML"
+    )]
     MappingSyntax {
         /// What is wrong.
         detail: String,
@@ -163,11 +165,17 @@ pub enum ImportError {
 }
 
 fn meant(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|nearest| format!(": did you mean “{nearest}”?")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|nearest| format!(": did you mean “{nearest}”?"))
+        .unwrap_or_default()
 }
 
 fn hint(suggestion: &Option<String>) -> String {
-    suggestion.as_ref().map(|suggestion| format!("; {suggestion}")).unwrap_or_default()
+    suggestion
+        .as_ref()
+        .map(|suggestion| format!("; {suggestion}"))
+        .unwrap_or_default()
 }
 
 /// What is wrong with one row, which is therefore no draft. As text, one line of plain English.
@@ -214,9 +222,18 @@ pub struct Duplicate {
 
 impl fmt::Display for Duplicate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rest = if self.is_identical { "all else too" } else { "other cells differ" };
-        let Self { row, first_row, by, .. } = self;
-        write!(out, "row {row}: repeats row {first_row} (same {by}; {rest}); row {first_row} is taken")
+        let rest = if self.is_identical {
+            "all else too"
+        } else {
+            "other cells differ"
+        };
+        let Self {
+            row, first_row, by, ..
+        } = self;
+        write!(
+            out,
+            "row {row}: repeats row {first_row} (same {by}; {rest}); row {first_row} is taken"
+        )
     }
 }
 
@@ -260,6 +277,8 @@ pub struct Report {
     pub rows_good: u64,
     /// Rows with at least one finding.
     pub rows_bad: u64,
+    /// Records that are no matter of imports: checkpoints.
+    pub rows_left_out: u64,
     /// What is wrong, in the order of the file.
     pub findings: Vec<Finding>,
     /// How many findings more there were than are kept.
@@ -299,7 +318,11 @@ impl Notices {
             notice.times += 1;
         } else if self.list.len() < NOTICES_MAX {
             self.at.insert(text.to_owned(), self.list.len());
-            self.list.push(Notice { text: text.to_owned(), first_row: row, times: 1 });
+            self.list.push(Notice {
+                text: text.to_owned(),
+                first_row: row,
+                times: 1,
+            });
         }
     }
 

@@ -17,9 +17,16 @@ pub(super) fn open<'r>(
     input: impl Read + 'r,
     options: &Options<'_>,
 ) -> Result<Text<'r>, ImportError> {
-    let mut input = Bounded { input, left: options.limits.bytes_max, max: options.limits.bytes_max };
+    let mut input = Bounded {
+        input,
+        left: options.limits.bytes_max,
+        max: options.limits.bytes_max,
+    };
     let mut start = Vec::new();
-    (&mut input).take(8).read_to_end(&mut start).map_err(error)?;
+    (&mut input)
+        .take(8)
+        .read_to_end(&mut start)
+        .map_err(error)?;
     if let Some(found) = other_kind(&start) {
         return Err(ImportError::OtherKind { found });
     }
@@ -39,7 +46,10 @@ pub(super) fn open<'r>(
     // A reader may give less at a time than the first row is long.
     let mut text = text;
     let mut start = Vec::new();
-    (&mut text).take(START_BYTES as u64).read_to_end(&mut start).map_err(error)?;
+    (&mut text)
+        .take(START_BYTES as u64)
+        .read_to_end(&mut start)
+        .map_err(error)?;
     let whole: Box<dyn Read + 'r> = Box::new(io::Cursor::new(start).chain(text));
     Ok(BufReader::with_capacity(START_BYTES, whole))
 }
@@ -59,9 +69,13 @@ fn other_kind(start: &[u8]) -> Option<&'static str> {
 
 /// The error of this module's readers, and of the reader below them.
 pub(super) fn error(error: io::Error) -> ImportError {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Stop>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Stop>());
     match inner {
-        Some(Stop::TooLarge(bytes_max)) => ImportError::TooLarge { bytes_max: *bytes_max },
+        Some(Stop::TooLarge(bytes_max)) => ImportError::TooLarge {
+            bytes_max: *bytes_max,
+        },
         Some(Stop::HalfPair) => ImportError::NotUtf16,
         None => ImportError::Io(error),
     }
@@ -103,7 +117,12 @@ struct Recoded<R, D> {
 
 impl<R: Read, D: Fn(&[u8], bool, &mut String) -> io::Result<usize>> Recoded<R, D> {
     fn new(input: R, decode: D) -> Self {
-        Self { input, decode, raw: Vec::new(), text: io::Cursor::new(Vec::new()) }
+        Self {
+            input,
+            decode,
+            raw: Vec::new(),
+            text: io::Cursor::new(Vec::new()),
+        }
     }
 }
 
@@ -116,7 +135,8 @@ impl<R: Read, D: Fn(&[u8], bool, &mut String) -> io::Result<usize>> Read for Rec
             }
             let mut chunk = [0; 4096];
             let count = self.input.read(&mut chunk)?;
-            self.raw.extend_from_slice(chunk.get(..count).unwrap_or_default());
+            self.raw
+                .extend_from_slice(chunk.get(..count).unwrap_or_default());
             if self.raw.is_empty() {
                 return Ok(0);
             }
@@ -128,15 +148,21 @@ impl<R: Read, D: Fn(&[u8], bool, &mut String) -> io::Result<usize>> Read for Rec
     }
 }
 
-fn utf16(
-    unit: fn([u8; 2]) -> u16,
-) -> impl Fn(&[u8], bool, &mut String) -> io::Result<usize> {
+fn utf16(unit: fn([u8; 2]) -> u16) -> impl Fn(&[u8], bool, &mut String) -> io::Result<usize> {
     let half = || io::Error::other(Stop::HalfPair);
     move |raw, at_end, text| {
-        let mut units: Vec<u16> =
-            raw.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
+        let mut units: Vec<u16> = raw
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|pair| unit(*pair))
+            .collect();
         // The second half may come with the next bytes.
-        if !at_end && units.last().is_some_and(|last| (0xD800..0xDC00).contains(last)) {
+        if !at_end
+            && units
+                .last()
+                .is_some_and(|last| (0xD800..0xDC00).contains(last))
+        {
             units.pop();
         }
         if at_end && raw.len() % 2 == 1 {
@@ -153,11 +179,14 @@ fn utf16(
 const WINDOWS_1252: &str = "€\u{FFFD}‚ƒ„…†‡ˆ‰Š‹Œ\u{FFFD}Ž\u{FFFD}\u{FFFD}‘’“”•–—˜™š›œ\u{FFFD}žŸ";
 
 fn windows_1252(raw: &[u8], _at_end: bool, text: &mut String) -> io::Result<usize> {
-    text.extend(raw.iter().map(|byte| match byte {
-        0x80..=0x9F => {
-            WINDOWS_1252.chars().nth(usize::from(byte - 0x80)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    text.extend(raw.iter().map(|byte| {
+        match byte {
+            0x80..=0x9F => WINDOWS_1252
+                .chars()
+                .nth(usize::from(byte - 0x80))
+                .unwrap_or(char::REPLACEMENT_CHARACTER),
+            _ => char::from(*byte),
         }
-        _ => char::from(*byte),
     }));
     Ok(raw.len())
 }

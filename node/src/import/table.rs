@@ -63,7 +63,15 @@ struct Raw {
 
 impl<R: BufRead> Table<R> {
     pub(super) fn new(input: R, delimiter: u8, limits: Limits) -> Self {
-        Self { input, delimiter, limits, row: 0, line: 1, column: 0, after_return: false }
+        Self {
+            input,
+            delimiter,
+            limits,
+            row: 0,
+            line: 1,
+            column: 0,
+            after_return: false,
+        }
     }
 
     /// Tells the table that a line was taken off before it.
@@ -121,7 +129,10 @@ impl<R: BufRead> Table<R> {
             }
         }
         if matches!(state, State::Quoted) {
-            return Err(ImportError::UnclosedQuote { line: cell.line, column: cell.column });
+            return Err(ImportError::UnclosedQuote {
+                line: cell.line,
+                column: cell.column,
+            });
         }
         if !seen_any {
             return Ok(None);
@@ -153,7 +164,10 @@ impl<R: BufRead> Table<R> {
             }
             State::Closed if byte == b' ' => Step::Skip,
             State::Closed => {
-                return Err(ImportError::TextAfterQuote { line: self.line, column: self.column });
+                return Err(ImportError::TextAfterQuote {
+                    line: self.line,
+                    column: self.column,
+                });
             }
             State::Start | State::Bare => {
                 *state = State::Bare;
@@ -163,7 +177,12 @@ impl<R: BufRead> Table<R> {
     }
 
     fn next_byte(&mut self) -> Result<Option<u8>, ImportError> {
-        let byte = self.input.fill_buf().map_err(source::error)?.first().copied();
+        let byte = self
+            .input
+            .fill_buf()
+            .map_err(source::error)?
+            .first()
+            .copied();
         if byte.is_some() {
             self.input.consume(1);
         }
@@ -171,7 +190,11 @@ impl<R: BufRead> Table<R> {
     }
 
     fn begin_cell(&self, ahead: u64) -> Raw {
-        Raw { line: self.line, column: self.column + ahead, ..Raw::default() }
+        Raw {
+            line: self.line,
+            column: self.column + ahead,
+            ..Raw::default()
+        }
     }
 
     fn keep(&self, cell: &mut Raw, byte: u8) -> Result<(), ImportError> {
@@ -189,17 +212,27 @@ impl<R: BufRead> Table<R> {
     fn end_cell(&self, cells: &mut Vec<Cell>, raw: Raw) -> Result<(), ImportError> {
         if cells.len() >= self.limits.columns_max {
             let columns_max = self.limits.columns_max;
-            return Err(ImportError::TooManyColumns { row: self.row + 1, columns_max });
+            return Err(ImportError::TooManyColumns {
+                row: self.row + 1,
+                columns_max,
+            });
         }
         let mut text = String::from_utf8(raw.bytes).map_err(|error| {
-            let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-            let count = |wanted: fn(&u8) -> bool| good.iter().filter(|byte| wanted(byte)).count() as u64;
+            let good = error
+                .as_bytes()
+                .get(..error.utf8_error().valid_up_to())
+                .unwrap_or_default();
+            let count =
+                |wanted: fn(&u8) -> bool| good.iter().filter(|byte| wanted(byte)).count() as u64;
             match count(|byte| *byte == b'\n') {
                 0 => ImportError::NotUtf8 {
                     line: raw.line,
                     column: raw.column + count(|byte| *byte & 0xC0 != 0x80),
                 },
-                lines => ImportError::NotUtf8 { line: raw.line + lines, column: raw.column },
+                lines => ImportError::NotUtf8 {
+                    line: raw.line + lines,
+                    column: raw.column,
+                },
             }
         })?;
         let cut = text.len() > CELL_BYTES_MAX;
@@ -207,12 +240,19 @@ impl<R: BufRead> Table<R> {
             text.truncate(text.floor_char_boundary(CELL_BYTES_MAX));
             text.shrink_to_fit();
         }
-        cells.push(Cell { text, values: None, cut });
+        cells.push(Cell {
+            text,
+            values: None,
+            cut,
+        });
         Ok(())
     }
 
     fn end_row(&mut self, cells: Vec<Cell>) -> Result<Cells, ImportError> {
         self.row += 1;
-        Ok(Cells { row: self.row, cells })
+        Ok(Cells {
+            row: self.row,
+            cells,
+        })
     }
 }

@@ -1,8 +1,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::Command;
 
-use proptest::prelude::{Just, Strategy as _, any, prop_oneof, proptest};
+use proptest::prelude::{Just, any, prop_oneof, proptest};
 use protocol::canonical::{Numbers, parse};
 use protocol::codes;
 use protocol::id::Did;
@@ -13,7 +12,10 @@ use serde_json::{Value, json};
 use super::*;
 
 fn set(settings: &[&str]) -> Options<'static> {
-    Options { set: settings.iter().map(|text| text.parse().unwrap()).collect(), ..Options::default() }
+    Options {
+        set: settings.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Options::default()
+    }
 }
 
 /// A course in English, as far as the file does not say otherwise.
@@ -37,9 +39,19 @@ fn one(file: &str, options: &Options<'_>) -> Value {
 fn tree(draft: &Draft) -> Value {
     let author = format!("did:webvh:{}:a.example", protocol::id::Scid::of(b"a"));
     let envelope = draft
-        .sign(&Did::parse(&author).unwrap(), 1, Timestamp::from_unix_seconds(0), &SecretKey::from_seed(&[7; 32]))
+        .sign(
+            &Did::parse(&author).unwrap(),
+            1,
+            Timestamp::from_unix_seconds(0),
+            &SecretKey::from_seed(&[7; 32]),
+        )
         .unwrap();
-    parse(envelope.canonical(), RECORD_BYTES_MAX, Numbers::SafeIntegers).unwrap()
+    parse(
+        envelope.canonical(),
+        RECORD_BYTES_MAX,
+        Numbers::SafeIntegers,
+    )
+    .unwrap()
 }
 
 fn findings(file: &str, options: &Options<'_>) -> Vec<String> {
@@ -65,7 +77,10 @@ impl Labels for Some6 {
         let labels = include_str!("../../codes/labels.csv");
         let row = labels.lines().find(|line| {
             line.split(',').next() == Some(scheme)
-                && line.split(',').skip(2).any(|label| label.to_lowercase() == text.to_lowercase())
+                && line
+                    .split(',')
+                    .skip(2)
+                    .any(|label| label.to_lowercase() == text.to_lowercase())
         })?;
         row.split(',').nth(1)
     }
@@ -78,15 +93,23 @@ impl Labels for Some6 {
     }
 
     fn language(&self, text: &str) -> Option<String> {
-        [("french", "fr"), ("français", "fr"), ("kiswahili", "sw"), ("eng", "en")]
-            .iter()
-            .find(|(name, _)| *name == text.to_lowercase())
-            .map(|(_, tag)| (*tag).to_owned())
+        [
+            ("french", "fr"),
+            ("français", "fr"),
+            ("kiswahili", "sw"),
+            ("eng", "en"),
+        ]
+        .iter()
+        .find(|(name, _)| *name == text.to_lowercase())
+        .map(|(_, tag)| (*tag).to_owned())
     }
 }
 
 fn labelled(settings: &[&str]) -> Options<'static> {
-    Options { labels: &Some6, ..set(settings) }
+    Options {
+        labels: &Some6,
+        ..set(settings)
+    }
 }
 
 #[test]
@@ -135,10 +158,26 @@ fn every_member_of_the_example_in_the_protocol_can_be_a_column() {
 #[test]
 fn settings_fill_what_the_file_lacks_and_nothing_else() {
     let file = "title,kind,cost\nA,event,\nB,,paid\n";
-    let records = good(file, &set(&["kind=course", "cost=free", "language=en", "provider=ITU"]));
-    let said: Vec<_> = records.iter().map(|record| (&record["body"]["kind"], &record["body"]["cost"]["kind"])).collect();
-    assert_eq!(said, [(&json!("event"), &json!("free")), (&json!("course"), &json!("paid"))]);
-    assert!(records.iter().all(|record| record["body"]["provider"] == "ITU"));
+    let records = good(
+        file,
+        &set(&["kind=course", "cost=free", "language=en", "provider=ITU"]),
+    );
+    let said: Vec<_> = records
+        .iter()
+        .map(|record| (&record["body"]["kind"], &record["body"]["cost"]["kind"]))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (&json!("event"), &json!("free")),
+            (&json!("course"), &json!("paid"))
+        ]
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record["body"]["provider"] == "ITU")
+    );
     assert_eq!(records[0]["body"]["languages"], json!(["en"]));
 }
 
@@ -158,14 +197,26 @@ fn a_wrong_setting_is_refused_before_the_first_row() {
 fn what_no_column_gives_is_said_once_with_what_to_do() {
     assert!(error("title,lang\nA,en\n", &Options::default()).contains("--set kind=course"));
     assert!(error("title\nA\n", &set(&["kind=course"])).contains("--set language=en"));
-    assert!(error("url,lang\nhttps://a,en\n", &set(&["kind=course"])).contains("no column gives the name"));
+    assert!(
+        error("url,lang\nhttps://a,en\n", &set(&["kind=course"]))
+            .contains("no column gives the name")
+    );
     assert!(error("foo,bar\n1,2\n", &Options::default()).contains("found: foo, bar"));
 }
 
 #[test]
 fn i09_the_same_file_twice_gives_the_same_drafts_in_any_order_of_rows() {
-    let rows = ["A,https://a.example/1,en", "B,https://a.example/2,en", "C,,fr"];
-    let file = |order: [usize; 3]| format!("title,url,lang\n{}\n{}\n{}\n", rows[order[0]], rows[order[1]], rows[order[2]]);
+    let rows = [
+        "A,https://a.example/1,en",
+        "B,https://a.example/2,en",
+        "C,,fr",
+    ];
+    let file = |order: [usize; 3]| {
+        format!(
+            "title,url,lang\n{}\n{}\n{}\n",
+            rows[order[0]], rows[order[1]], rows[order[2]]
+        )
+    };
     let drafts = |order| {
         let reading = read(file(order).as_bytes(), &set(&["kind=course"])).unwrap();
         let mut drafts: Vec<Draft> = reading.drafts.into_iter().map(|row| row.draft).collect();
@@ -181,22 +232,74 @@ fn i09_the_same_file_twice_gives_the_same_drafts_in_any_order_of_rows() {
 }
 
 #[test]
+fn a_nodes_default_language_names_no_row() {
+    let id = |language: Option<&str>| {
+        let language = language.map(str::to_owned);
+        let options = Options {
+            language,
+            ..set(&["kind=course"])
+        };
+        one("title,url\nA,https://a.example\n", &options)["localId"].clone()
+    };
+    assert_eq!(id(Some("en")), id(Some("fr")));
+}
+
+#[test]
+fn checkpoints_are_left_out() {
+    let checkpoint = json!({"type": "Checkpoint", "localId": "checkpoint", "body": {"count": 1}});
+    let reading = read(
+        json!([checkpoint, course("a")]).to_string().as_bytes(),
+        &Options::default(),
+    );
+    let reading = reading.unwrap();
+    assert_eq!((reading.drafts.len(), reading.report.rows_left_out), (1, 1));
+    assert!(reading.report.is_clean());
+}
+
+#[test]
 fn the_id_of_a_row_never_changes_with_this_program() {
     // Published ids hang on these: a change here makes every second import a first one.
-    let record = one("title,url,lang\n A ,https://a.example/1,en\n", &set(&["kind=course"]));
-    assert_eq!(record["localId"], "row-48ce18a77cd5f8c9e6f3");
-    let ids = |file: &str| good(file, &english()).iter().map(|record| record["localId"].clone()).collect::<Vec<_>>();
-    assert_eq!(ids("id,title\ncert-101,A\nCERT_102,B\n17,C\n"), ["cert-101", "cert_102", "17"]);
+    let record = one(
+        "title,url,lang\n A ,https://a.example/1,en\n",
+        &set(&["kind=course"]),
+    );
+    assert_eq!(record["localId"], "row-617637968695d12a54c3");
+    let ids = |file: &str| {
+        good(file, &english())
+            .iter()
+            .map(|record| record["localId"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ids("id,title\ncert-101,A\nCERT_102,B\n17,C\n"),
+        ["cert-101", "cert_102", "17"]
+    );
     let hashed = ids("id,title\nكود,A\na b,B\ncheckpoint,C\n");
-    assert!(hashed.iter().all(|id| id.as_str().unwrap().starts_with("id-") && id.as_str().unwrap().len() == 23));
+    assert!(
+        hashed
+            .iter()
+            .all(|id| id.as_str().unwrap().starts_with("id-") && id.as_str().unwrap().len() == 23)
+    );
 }
 
 #[test]
 fn a_repeated_row_is_reported_as_one_and_the_first_is_taken() {
     let file = "title,url,lang,subject\nA,https://a,en,x\nB,https://b,en,x\nA,https://a,en,y\nB,https://b,en,x\n";
     let reading = read(file.as_bytes(), &set(&["kind=course"])).unwrap();
-    assert_eq!((reading.drafts.len(), reading.report.rows_duplicate, reading.report.is_clean()), (2, 2, true));
-    let lines: Vec<String> = reading.report.duplicates.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (
+            reading.drafts.len(),
+            reading.report.rows_duplicate,
+            reading.report.is_clean()
+        ),
+        (2, 2, true)
+    );
+    let lines: Vec<String> = reading
+        .report
+        .duplicates
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         lines,
         [
@@ -220,8 +323,20 @@ fn i05_each_bad_row_is_named_with_column_reason_and_remedy() {
         1,Same id,https://a.example,2027-01-12,free,KE,en\n\
         10,Language,https://a.example,2027-01-12,free,KE,\n";
     let reading = read(file.as_bytes(), &set(&["kind=course"])).unwrap();
-    assert_eq!((reading.drafts.len(), reading.report.rows_bad, reading.report.rows_read), (1, 9, 10));
-    let lines: Vec<String> = reading.report.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (
+            reading.drafts.len(),
+            reading.report.rows_bad,
+            reading.report.rows_read
+        ),
+        (1, 9, 10)
+    );
+    let lines: Vec<String> = reading
+        .report
+        .findings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         lines,
         [
@@ -240,25 +355,60 @@ fn i05_each_bad_row_is_named_with_column_reason_and_remedy() {
 
 #[test]
 fn the_licence_of_a_column_is_that_of_the_thing_and_of_a_setting_that_of_the_record() {
-    let record = one("title,licence\nA,MIT\n", &set(&["kind=course", "language=en", "licence=CC0-1.0"]));
-    assert_eq!((&record["licence"], &record["body"]["licence"]), (&json!("CC0-1.0"), &json!("MIT")));
-    let record = one("title,record.licence\nA,ODbL-1.0\n", &set(&["kind=course", "language=en", "body.licence=MIT"]));
-    assert_eq!((&record["licence"], &record["body"]["licence"]), (&json!("ODbL-1.0"), &json!("MIT")));
+    let record = one(
+        "title,licence\nA,MIT\n",
+        &set(&["kind=course", "language=en", "licence=CC0-1.0"]),
+    );
+    assert_eq!(
+        (&record["licence"], &record["body"]["licence"]),
+        (&json!("CC0-1.0"), &json!("MIT"))
+    );
+    let record = one(
+        "title,record.licence\nA,ODbL-1.0\n",
+        &set(&["kind=course", "language=en", "body.licence=MIT"]),
+    );
+    assert_eq!(
+        (&record["licence"], &record["body"]["licence"]),
+        (&json!("ODbL-1.0"), &json!("MIT"))
+    );
 }
 
 #[test]
 fn text_that_is_no_code_stays_the_word_of_its_source() {
     let file = "title,subject,sub_subject\nA,JavaScript,React\nB,incident-response; Cyber,digital inclusion\nC,cybr,ESCO:S1.2\n";
     let reading = read(file.as_bytes(), &english()).unwrap();
-    let bodies: Vec<Value> = reading.drafts.iter().map(|row| tree(&row.draft)["body"].clone()).collect();
-    assert_eq!(bodies[0]["areas"], json!([{"scheme": "source", "code": "JavaScript"}]));
-    assert_eq!(bodies[0]["topics"], json!([{"scheme": "source", "code": "React"}]));
+    let bodies: Vec<Value> = reading
+        .drafts
+        .iter()
+        .map(|row| tree(&row.draft)["body"].clone())
+        .collect();
+    assert_eq!(
+        bodies[0]["areas"],
+        json!([{"scheme": "source", "code": "JavaScript"}])
+    );
+    assert_eq!(
+        bodies[0]["topics"],
+        json!([{"scheme": "source", "code": "React"}])
+    );
     // A topic among the areas is a topic, and the other way round.
     assert_eq!(bodies[1]["areas"], json!(["cyber", "digital-inclusion"]));
     assert_eq!(bodies[1]["topics"], json!(["incident-response"]));
-    assert_eq!(bodies[2]["topics"], json!([{"scheme": "ESCO", "code": "S1.2"}]));
-    let notices: Vec<String> = reading.report.notices.iter().map(ToString::to_string).collect();
-    assert!(notices.iter().any(|notice| notice.contains("did you mean “cyber”?")), "{notices:#?}");
+    assert_eq!(
+        bodies[2]["topics"],
+        json!([{"scheme": "ESCO", "code": "S1.2"}])
+    );
+    let notices: Vec<String> = reading
+        .report
+        .notices
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        notices
+            .iter()
+            .any(|notice| notice.contains("did you mean “cyber”?")),
+        "{notices:#?}"
+    );
 }
 
 #[test]
@@ -269,20 +419,43 @@ fn codes_countries_and_languages_are_known_by_their_names() {
     assert_eq!(body["audiences"], json!(["women", "youth"]));
     assert_eq!(body["levels"], json!(["basic"]));
     assert_eq!(body["countries"], json!(["KE", "SN"]));
-    assert_eq!((&body["languages"], &body["kind"]), (&json!(["fr"]), &json!("workshop")));
+    assert_eq!(
+        (&body["languages"], &body["kind"]),
+        (&json!(["fr"]), &json!("workshop"))
+    );
     assert_eq!(body["cost"], json!({"kind": "free"}));
     // A country where a region stands, and the other way round.
-    let body = one("title,country,region\nA,Africa,Kenya\nB,worldwide,\n".split_inclusive('\n').take(2).collect::<String>().as_str(), &labelled(&["kind=course", "language=eng"]))["body"].clone();
-    assert_eq!((&body["countries"], &body["regions"]), (&json!(["KE"]), &json!(["002"])));
+    let body = one(
+        "title,country,region\nA,Africa,Kenya\nB,worldwide,\n"
+            .split_inclusive('\n')
+            .take(2)
+            .collect::<String>()
+            .as_str(),
+        &labelled(&["kind=course", "language=eng"]),
+    )["body"]
+        .clone();
+    assert_eq!(
+        (&body["countries"], &body["regions"]),
+        (&json!(["KE"]), &json!(["002"]))
+    );
     assert_eq!(body["name"], json!({"en": "A"}));
 }
 
 #[test]
 fn tags_with_underscores_and_capitals_are_understood() {
-    let languages: Vec<Value> = good("title,lang\nA,fa_IR\nB,PT-br\nC,zh_hant_tw\nD,\"fr; ar\"\n", &set(&["kind=course"]))
-        .iter()
-        .map(|record| json!([record["language"], record["body"]["languages"], record["body"]["name"].as_object().unwrap().keys().next()]))
-        .collect();
+    let languages: Vec<Value> = good(
+        "title,lang\nA,fa_IR\nB,PT-br\nC,zh_hant_tw\nD,\"fr; ar\"\n",
+        &set(&["kind=course"]),
+    )
+    .iter()
+    .map(|record| {
+        json!([
+            record["language"],
+            record["body"]["languages"],
+            record["body"]["name"].as_object().unwrap().keys().next()
+        ])
+    })
+    .collect();
     assert_eq!(
         languages,
         [
@@ -296,9 +469,18 @@ fn tags_with_underscores_and_capitals_are_understood() {
 
 #[test]
 fn a_default_language_is_that_of_the_texts_and_says_nothing_of_the_teaching() {
-    let options = Options { language: Some("sw".to_owned()), ..set(&["kind=course"]) };
+    let options = Options {
+        language: Some("sw".to_owned()),
+        ..set(&["kind=course"])
+    };
     let record = one("title\nA\n", &options);
-    assert_eq!((&record["language"], &record["body"]), (&json!("sw"), &json!({"kind": "course", "name": {"sw": "A"}})));
+    assert_eq!(
+        (&record["language"], &record["body"]),
+        (
+            &json!("sw"),
+            &json!({"kind": "course", "name": {"sw": "A"}})
+        )
+    );
 }
 
 #[test]
@@ -318,11 +500,41 @@ fn what_can_mean_one_thing_is_mended_and_told() {
             "cost": {"kind": "paid", "price": "12.50"}, "tutor": true, "certificate": {"kind": "none"},
         })
     );
-    assert_eq!((&body(1)["url"], &body(1)["duration"], &body(1)["cost"]["price"]), (&json!("https://www.b.example"), &json!("PT12H"), &json!("1234.50")));
-    assert_eq!((&body(2)["url"], &body(2)["instances"][0]["start"], &body(2)["cost"]["price"]), (&json!("https://c.example"), &json!("2027-01-12"), &json!("1000")));
-    let notices: Vec<String> = reading.report.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (
+            &body(1)["url"],
+            &body(1)["duration"],
+            &body(1)["cost"]["price"]
+        ),
+        (
+            &json!("https://www.b.example"),
+            &json!("PT12H"),
+            &json!("1234.50")
+        )
+    );
+    assert_eq!(
+        (
+            &body(2)["url"],
+            &body(2)["instances"][0]["start"],
+            &body(2)["cost"]["price"]
+        ),
+        (
+            &json!("https://c.example"),
+            &json!("2027-01-12"),
+            &json!("1000")
+        )
+    );
+    let notices: Vec<String> = reading
+        .report
+        .notices
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     for part in ["%20", "https:// before it", "HTML spellings"] {
-        assert!(notices.iter().any(|notice| notice.contains(part)), "{part}: {notices:#?}");
+        assert!(
+            notices.iter().any(|notice| notice.contains(part)),
+            "{part}: {notices:#?}"
+        );
     }
 }
 
@@ -334,7 +546,11 @@ fn what_can_mean_two_things_is_named_with_both() {
         ("certificate", "yes", "did you mean “completion”?"),
         ("start", "46400", "day number"),
         ("currency", "$", "ISO 4217"),
-        ("url", "https://a.example https://b.example", "more than one web address"),
+        (
+            "url",
+            "https://a.example https://b.example",
+            "more than one web address",
+        ),
         ("description", "#REF!", "formula failed"),
         ("kind", "MOOC", "did you mean “course”?"),
         ("seats", "about 30", "whole number"),
@@ -342,7 +558,10 @@ fn what_can_mean_two_things_is_named_with_both() {
         ("region", "Middle Earth", "UN M49"),
     ] {
         let line = finding(&format!("title,{column}\nA,{value}\n"), &english());
-        assert!(line.starts_with(&format!("row 2, column “{column}”: ")) && line.contains(part), "{line}");
+        assert!(
+            line.starts_with(&format!("row 2, column “{column}”: ")) && line.contains(part),
+            "{line}"
+        );
     }
 }
 
@@ -365,22 +584,52 @@ fn a_cost_may_be_an_amount() {
 #[test]
 fn i04_cells_that_look_like_formulas_stay_text() {
     let file = "title,provider\n=1+1,@SUM(A1)\n+49,-5\n";
-    let bodies: Vec<Value> = good(file, &english()).iter().map(|record| record["body"].clone()).collect();
-    assert_eq!((&bodies[0]["name"]["en"], &bodies[0]["provider"]), (&json!("=1+1"), &json!("@SUM(A1)")));
-    assert_eq!((&bodies[1]["name"]["en"], &bodies[1]["provider"]), (&json!("+49"), &json!("-5")));
+    let bodies: Vec<Value> = good(file, &english())
+        .iter()
+        .map(|record| record["body"].clone())
+        .collect();
+    assert_eq!(
+        (&bodies[0]["name"]["en"], &bodies[0]["provider"]),
+        (&json!("=1+1"), &json!("@SUM(A1)"))
+    );
+    assert_eq!(
+        (&bodies[1]["name"]["en"], &bodies[1]["provider"]),
+        (&json!("+49"), &json!("-5"))
+    );
 }
 
 #[test]
 fn other_types_take_the_columns_that_they_have() {
-    let record = one("name,link,type,price\nSmart Africa,https://s.example,Organisation,3\n", &set(&["language=en", "kind=course"]));
-    assert_eq!((&record["type"], &record["body"]["website"]), (&json!("Organization"), &json!("https://s.example")));
-    assert!(record["body"].get("cost").is_none());
-    let record = one("name,kind,provider,licence\nX,software,ITU,MIT\n", &set(&["type=Solution", "language=en"]));
-    assert_eq!(record["body"], json!({"kind": "software", "name": {"en": "X"}, "owners": ["ITU"], "licence": "MIT"}));
+    let record = one(
+        "name,link,type,price\nSmart Africa,https://s.example,Organisation,3\n",
+        &set(&["language=en", "kind=course"]),
+    );
+    assert_eq!(
+        (&record["type"], &record["body"]["website"]),
+        (&json!("Organization"), &json!("https://s.example"))
+    );
+    assert!(record["body"].get("cost").is_none() && record["body"].get("kind").is_none());
+    let record = one(
+        "name,kind,provider,licence\nX,software,ITU,MIT\n",
+        &set(&["type=Solution", "language=en"]),
+    );
+    assert_eq!(
+        record["body"],
+        json!({"kind": "software", "name": {"en": "X"}, "owners": ["ITU"], "licence": "MIT"})
+    );
     // As most tables use the word, a type is a kind.
-    assert_eq!(one("name,type\nX,workshop\n", &english())["body"]["kind"], "workshop");
-    let record = one("name,kind,venue,city\nX,place,Hall,Dhaka\n", &set(&["language=en"]));
-    assert_eq!(record["body"]["place"], json!({"name": {"en": "Hall"}, "locality": "Dhaka"}));
+    assert_eq!(
+        one("name,type\nX,workshop\n", &english())["body"]["kind"],
+        "workshop"
+    );
+    let record = one(
+        "name,kind,venue,city\nX,place,Hall,Dhaka\n",
+        &set(&["language=en"]),
+    );
+    assert_eq!(
+        record["body"]["place"],
+        json!({"name": {"en": "Hall"}, "locality": "Dhaka"})
+    );
 }
 
 #[test]
@@ -391,14 +640,40 @@ fn a_mapping_says_what_headers_do_not() {
         "{\"Was\": \"body.name:de\", \"wo\": \"url\", \"title\": \"\", \"id\": \"ignore\"}",
         "Was = \"name:de\"\nWo = \"body.url\"\ntitle = \"-\"\nid = \"\"\n",
     ] {
-        let record = one(file, &Options { mapping: mapping(text), ..english() });
-        assert_eq!((&record["body"]["name"], &record["body"]["url"]), (&json!({"de": "Schweißen"}), &json!("https://a.example")));
+        let record = one(
+            file,
+            &Options {
+                mapping: mapping(text),
+                ..english()
+            },
+        );
+        assert_eq!(
+            (&record["body"]["name"], &record["body"]["url"]),
+            (&json!({"de": "Schweißen"}), &json!("https://a.example"))
+        );
         assert!(record["localId"].as_str().unwrap().starts_with("row-"));
     }
-    let wrong = |text: &str| error(file, &Options { mapping: mapping(text), ..english() });
-    assert!(wrong("{\"Waz\": \"name\"}").contains("“Waz”, which the file does not have: did you mean “Was”?"));
+    let wrong = |text: &str| {
+        error(
+            file,
+            &Options {
+                mapping: mapping(text),
+                ..english()
+            },
+        )
+    };
+    assert!(
+        wrong("{\"Waz\": \"name\"}")
+            .contains("“Waz”, which the file does not have: did you mean “Was”?")
+    );
     assert!(wrong("{\"Was\": \"descripton\"}").contains("did you mean “description”?"));
-    for text in ["[1]", "{\"a\": 1}", "{\"a\": \"x\", \"a\": \"y\"}", "a = [", "\u{0}"] {
+    for text in [
+        "[1]",
+        "{\"a\": 1}",
+        "{\"a\": \"x\", \"a\": \"y\"}",
+        "a = [",
+        "\u{0}",
+    ] {
         assert!(Mapping::read(text.as_bytes()).is_err(), "{text}");
     }
 }
@@ -406,7 +681,10 @@ fn a_mapping_says_what_headers_do_not() {
 #[test]
 fn two_columns_that_mean_the_same_are_a_finding_and_lists_are_joined() {
     let line = finding("title,titre\nA,B\n", &english());
-    assert_eq!(line, "row 1, column “titre”: means name, as the column “title” does; leave one out, or say in a mapping file what each means");
+    assert_eq!(
+        line,
+        "row 1, column “titre”: means name, as the column “title” does; leave one out, or say in a mapping file what each means"
+    );
     // The member's own name goes before another word for it.
     let record = one("title,name\nA,B\n", &english());
     assert_eq!(record["body"]["name"]["en"], "B");
@@ -416,18 +694,40 @@ fn two_columns_that_mean_the_same_are_a_finding_and_lists_are_joined() {
 
 #[test]
 fn columns_that_mean_nothing_are_listed_once_and_left_out() {
-    let report = read("title,notes,colour\nA,x,y\nB,x,y\n".as_bytes(), &english()).unwrap().report;
+    let report = read("title,notes,colour\nA,x,y\nB,x,y\n".as_bytes(), &english())
+        .unwrap()
+        .report;
     let notices: Vec<String> = report.notices.iter().map(ToString::to_string).collect();
-    assert_eq!(notices, ["columns left out, for their headers mean nothing known: “notes”, “colour”"]);
-    let columns: Vec<_> = report.columns.iter().map(|column| column.member.as_deref()).collect();
+    assert_eq!(
+        notices,
+        ["columns left out, for their headers mean nothing known: “notes”, “colour”"]
+    );
+    let columns: Vec<_> = report
+        .columns
+        .iter()
+        .map(|column| column.member.as_deref())
+        .collect();
     assert_eq!(columns, [Some("name"), None, None]);
 }
 
 #[test]
 fn every_draft_names_its_source_and_no_row_number() {
-    let source = Source { title: Some("List".to_owned()), url: Some("https://l.example".to_owned()), licence: Some("MIT".to_owned()) };
-    let record = one("title\nA\n", &Options { source, ..english() });
-    assert_eq!(record["sources"], json!([{"title": "List", "url": "https://l.example", "licence": "MIT", "method": "imported"}]));
+    let source = Source {
+        title: Some("List".to_owned()),
+        url: Some("https://l.example".to_owned()),
+        licence: Some("MIT".to_owned()),
+    };
+    let record = one(
+        "title\nA\n",
+        &Options {
+            source,
+            ..english()
+        },
+    );
+    assert_eq!(
+        record["sources"],
+        json!([{"title": "List", "url": "https://l.example", "licence": "MIT", "method": "imported"}])
+    );
 }
 
 #[test]
@@ -436,25 +736,38 @@ fn row_numbers_are_those_that_a_spreadsheet_shows() {
     let file = "title,url\n\n\"A\nB\",https://a.example\n,\n\"C\",nonsense\n";
     assert!(finding(file, &english()).starts_with("row 5, column “url”"));
     assert!(finding(&file.replace('\n', "\r\n"), &english()).starts_with("row 5, column “url”"));
-    assert!(finding("sep=;\ntitle;url\nA;nonsense\n", &english()).starts_with("row 3, column “url”"));
+    assert!(
+        finding("sep=;\ntitle;url\nA;nonsense\n", &english()).starts_with("row 3, column “url”")
+    );
     assert!(finding("title,url\rA,https://a\rB,nonsense\r", &english()).starts_with("row 3"));
 }
 
 #[test]
 fn delimiters_are_found_by_the_headers_that_they_give() {
     for delimiter in [",", ";", "\t", "|"] {
-        let file = ["title", "url", "a:b"].join(delimiter) + "\n" + &["A", "https://a.example", "z"].join(delimiter) + "\n";
-        assert_eq!(one(&file, &english())["body"]["url"], "https://a.example", "{delimiter:?}");
+        let file = ["title", "url", "a:b"].join(delimiter)
+            + "\n"
+            + &["A", "https://a.example", "z"].join(delimiter)
+            + "\n";
+        assert_eq!(
+            one(&file, &english())["body"]["url"],
+            "https://a.example",
+            "{delimiter:?}"
+        );
     }
-    assert_eq!(one("title;\"a,b,c,d\"\nA, B;x\n", &english())["body"]["name"]["en"], "A, B");
+    assert_eq!(
+        one("title;\"a,b,c,d\"\nA, B;x\n", &english())["body"]["name"]["en"],
+        "A, B"
+    );
 }
 
 #[test]
 fn a_row_with_cells_beyond_the_last_column_is_named() {
-    let line = finding("title,url\nA, B,https://a.example\n", &english());
-    assert!(line.contains("beyond the last of the 2 columns") || line.contains("is no web address"), "{line}");
     let line = finding("title,url\nA,https://a.example,c\n", &english());
-    assert!(line.starts_with("row 2: “c” stands beyond the last of the 2 columns"), "{line}");
+    assert!(
+        line.starts_with("row 2: “c” stands beyond the last of the 2 columns"),
+        "{line}"
+    );
 }
 
 /// A table without end, made as it is read.
@@ -479,18 +792,55 @@ impl Read for Endless {
 
 #[test]
 fn i01_too_many_rows_stop_at_the_limit_with_a_row_number() {
-    let options = Options { limits: Limits { rows_max: 500, ..Limits::default() }, ..english() };
+    let options = Options {
+        limits: Limits {
+            rows_max: 500,
+            ..Limits::default()
+        },
+        ..english()
+    };
     let endless = |head, row| Endless { head, row, at: 0 };
     let error = read(endless(b"title\n", b"A\n"), &options).unwrap_err();
-    assert_eq!(error.to_string(), "row 502: more than 500 rows. Nothing was imported; divide the file");
-    let options = Options { limits: Limits { bytes_max: 10_000, ..Limits::default() }, ..english() };
-    for (head, row) in [(&b"title\n"[..], &b"A\n"[..]), (b"title\n", b"\n"), (b"[", b" ")] {
+    assert_eq!(
+        error.to_string(),
+        "row 502: more than 500 rows. Nothing was imported; divide the file"
+    );
+    let options = Options {
+        limits: Limits {
+            bytes_max: 10_000,
+            ..Limits::default()
+        },
+        ..english()
+    };
+    for (head, row) in [
+        (&b"title\n"[..], &b"A\n"[..]),
+        (b"title\n", b"\n"),
+        (b"[", b" "),
+    ] {
         let error = read(endless(head, row), &options).unwrap_err();
-        assert!(matches!(error, ImportError::TooLarge { bytes_max: 10_000 }), "{error}");
+        assert!(
+            matches!(error, ImportError::TooLarge { bytes_max: 10_000 }),
+            "{error}"
+        );
     }
-    let options = Options { limits: Limits { rows_max: 2, ..Limits::default() }, ..english() };
-    assert!(matches!(read("[1,2,3]".as_bytes(), &options), Err(ImportError::TooManyRows { row: 3, .. })));
-    let wide = Options { limits: Limits { columns_max: 5, ..Limits::default() }, ..english() };
+    let options = Options {
+        limits: Limits {
+            rows_max: 2,
+            ..Limits::default()
+        },
+        ..english()
+    };
+    assert!(matches!(
+        read("[1,2,3]".as_bytes(), &options),
+        Err(ImportError::TooManyRows { row: 3, .. })
+    ));
+    let wide = Options {
+        limits: Limits {
+            columns_max: 5,
+            ..Limits::default()
+        },
+        ..english()
+    };
     assert!(error_kind(&read("a,b,c,d,title,f\n".as_bytes(), &wide)).contains("columns"));
 }
 
@@ -500,19 +850,46 @@ fn error_kind(result: &Result<Reading, ImportError>) -> String {
 
 #[test]
 fn i02_an_unclosed_quote_and_a_giant_cell_are_refused_with_line_and_column() {
-    assert_eq!(error("title,url\nA,\"https://a\nB,x\n", &english()), "line 2, character 3: the quote that opens here is never closed");
+    assert_eq!(
+        error("title,url\nA,\"https://a\nB,x\n", &english()),
+        "line 2, character 3: the quote that opens here is never closed"
+    );
     assert_eq!(
         error("title,url\n\"A \"quoted\" word\",x\n", &english()),
         "line 2, character 5: text after a closing quote. A quote within a quoted cell is written twice (\"\")"
     );
-    let error = read(Endless { head: b"title,url\nA,\"", row: b"x", at: 0 }, &english()).unwrap_err();
-    assert!(matches!(error, ImportError::CellTooLong { line: 2, column: 3, .. }), "{error}");
+    let error = read(
+        Endless {
+            head: b"title,url\nA,\"",
+            row: b"x",
+            at: 0,
+        },
+        &english(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ImportError::CellTooLong {
+                line: 2,
+                column: 3,
+                ..
+            }
+        ),
+        "{error}"
+    );
     // A text that is merely too long spoils its row alone.
     let long = "x".repeat(CELL_BYTES_MAX + 1);
     let line = finding(&format!("title\nA\n{long}\nB\n"), &english());
-    assert!(line.starts_with("row 3, column “title”") && line.contains("longer than 16384 bytes"), "{line}");
+    assert!(
+        line.starts_with("row 3, column “title”") && line.contains("longer than 16384 bytes"),
+        "{line}"
+    );
     let texts = vec!["é".repeat(8_000); 5].join(",");
-    let line = finding(&format!("title,summary,description,prerequisites,eligibility\n{texts}\n"), &english());
+    let line = finding(
+        &format!("title,summary,description,prerequisites,eligibility\n{texts}\n"),
+        &english(),
+    );
     assert!(line.contains("cannot be a record"), "{line}");
 }
 
@@ -522,7 +899,10 @@ fn i03_every_encoding_is_recognised_or_refused_by_name() {
     let options = set(&["kind=course"]);
     let expected = good(plain, &options);
     let utf16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
-        mark.iter().copied().chain(plain.encode_utf16().flat_map(bytes)).collect::<Vec<u8>>()
+        mark.iter()
+            .copied()
+            .chain(plain.encode_utf16().flat_map(bytes))
+            .collect::<Vec<u8>>()
     };
     let little = utf16(b"\xFF\xFE", u16::to_le_bytes);
     for file in [
@@ -531,7 +911,14 @@ fn i03_every_encoding_is_recognised_or_refused_by_name() {
         utf16(b"\xFE\xFF", u16::to_be_bytes),
     ] {
         let reading = read(file.as_slice(), &options).unwrap();
-        assert_eq!(reading.drafts.iter().map(|row| tree(&row.draft)).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            reading
+                .drafts
+                .iter()
+                .map(|row| tree(&row.draft))
+                .collect::<Vec<_>>(),
+            expected
+        );
     }
     let error = error(&little[..little.len() - 1], &options);
     assert!(error.contains("UTF-16"), "{error}");
@@ -539,32 +926,64 @@ fn i03_every_encoding_is_recognised_or_refused_by_name() {
     assert!(unmarked.to_string().contains("UTF-16"), "{unmarked}");
     let western = b"title;lang\nD\xE9j\xE0 \x80;fr\n";
     let error = read(&western[..], &options).unwrap_err().to_string();
-    assert!(error.starts_with("line 2, character 2: not UTF-8.") && error.contains("Windows-1252"), "{error}");
-    let named = Options { encoding: Encoding::Windows1252, ..options.clone() };
-    assert_eq!(tree(&read(&western[..], &named).unwrap().drafts[0].draft)["body"]["name"]["fr"], "Déjà €");
-    for (start, name) in [(&b"PK\x03\x04"[..], "xlsx"), (b"\xD0\xCF\x11\xE0\xA1", "xls"), (b"\x1F\x8B\x08", "gzip"), (b"<html>", "web page")] {
-        assert!(read(start, &options).unwrap_err().to_string().contains(name));
+    assert!(
+        error.starts_with("line 2, character 2: not UTF-8.") && error.contains("Windows-1252"),
+        "{error}"
+    );
+    let named = Options {
+        encoding: Encoding::Windows1252,
+        ..options.clone()
+    };
+    assert_eq!(
+        tree(&read(&western[..], &named).unwrap().drafts[0].draft)["body"]["name"]["fr"],
+        "Déjà €"
+    );
+    for (start, name) in [
+        (&b"PK\x03\x04"[..], "xlsx"),
+        (b"\xD0\xCF\x11\xE0\xA1", "xls"),
+        (b"\x1F\x8B\x08", "gzip"),
+        (b"<html>", "web page"),
+    ] {
+        assert!(
+            read(start, &options)
+                .unwrap_err()
+                .to_string()
+                .contains(name)
+        );
     }
-    let garbled = read("title,lang\nDÃ©jÃ ,fr\n".as_bytes(), &options).unwrap().report;
+    let garbled = read("title,lang\nDÃ©jÃ ,fr\n".as_bytes(), &options)
+        .unwrap()
+        .report;
     assert!(garbled.notices[0].text.contains("garbled"));
 }
 
 #[test]
 fn j09_a_nul_is_named_with_its_row() {
     let line = finding("title,url\nA\0B,https://a.example\n", &english());
-    assert_eq!(line, "row 2, column “title”: “A B” contains the character U+0000; take it out");
-    let draft = r#"[{"type":"Offering","localId":"a","body":{"kind":"course","name":{"en":"A\u0000"}}}]"#;
+    assert_eq!(
+        line,
+        "row 2, column “title”: “A B” contains the character U+0000; take it out"
+    );
+    let draft =
+        r#"[{"type":"Offering","localId":"a","body":{"kind":"course","name":{"en":"A\u0000"}}}]"#;
     assert!(finding(draft, &english()).contains("U+0000"));
 }
 
 #[test]
 fn j13_an_empty_file_says_so() {
     for file in ["", "\n\n", " ", "\u{FEFF}"] {
-        assert!(matches!(read(file.as_bytes(), &english()), Err(ImportError::Empty)), "{file:?}");
+        assert!(
+            matches!(read(file.as_bytes(), &english()), Err(ImportError::Empty)),
+            "{file:?}"
+        );
     }
     assert!(good("[]", &english()).is_empty());
     assert!(good("title\n", &english()).is_empty());
-    assert!(findings("[null, 5, \"x\", []]", &english()).iter().all(|line| line.contains("is no object")));
+    assert!(
+        findings("[null, 5, \"x\", []]", &english())
+            .iter()
+            .all(|line| line.contains("is no object"))
+    );
 }
 
 fn course(id: &str) -> Value {
@@ -576,10 +995,20 @@ fn json_drafts_are_read_from_lists_collections_lines_and_alone() {
     let (a, b) = (course("a"), course("b"));
     let expected = good(&json!([a, b]).to_string(), &Options::default());
     assert_eq!(expected[0]["sources"], json!([{"method": "imported"}]));
-    assert_eq!(good(&format!("{a}\n\n{b}\n"), &Options::default()), expected);
+    assert_eq!(
+        good(&format!("{a}\n\n{b}\n"), &Options::default()),
+        expected
+    );
     let collection = json!({"handle": "itu", "records": [a, b], "other": {"x": [1]}}).to_string();
     assert_eq!(good(&collection, &Options::default()), expected);
-    assert_eq!(read(collection.as_bytes(), &Options::default()).unwrap().report.handle.as_deref(), Some("itu"));
+    assert_eq!(
+        read(collection.as_bytes(), &Options::default())
+            .unwrap()
+            .report
+            .handle
+            .as_deref(),
+        Some("itu")
+    );
     assert_eq!(good(&a.to_string(), &Options::default()), expected[..1]);
 }
 
@@ -590,16 +1019,32 @@ fn j17_faults_of_json_drafts_are_named_with_their_member() {
     bad["body"]["url"] = json!(5);
     let lines = findings(&json!([course("b"), bad]).to_string(), &Options::default());
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].starts_with("row 2, column “body.url”: must be a web address"), "{}", lines[0]);
-    assert!(lines[1].starts_with("row 2, column “body.cost.kind”: has the unknown cost"), "{}", lines[1]);
+    assert!(
+        lines[0].starts_with("row 2, column “body.url”: must be a web address"),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].starts_with("row 2, column “body.cost.kind”: has the unknown cost"),
+        "{}",
+        lines[1]
+    );
     for (member, value) in [
-        ("language", json!("english language")), ("validUntil", json!("tomorrow")), ("licence", json!("")), ("localId", json!("A b")),
-        ("status", json!("gone")), ("sources", json!("x")), ("type", json!("Course")),
+        ("language", json!("english language")),
+        ("validUntil", json!("tomorrow")),
+        ("licence", json!("")),
+        ("localId", json!("A b")),
+        ("status", json!("gone")),
+        ("sources", json!("x")),
+        ("type", json!("Course")),
     ] {
         let mut bad = course("a");
         bad[member] = value;
         let line = finding(&json!([bad]).to_string(), &Options::default());
-        assert!(line.starts_with(&format!("row 1, column “{member}”")), "{line}");
+        assert!(
+            line.starts_with(&format!("row 1, column “{member}”")),
+            "{line}"
+        );
     }
     let mut bad = course("a");
     bad["type"] = json!("Request");
@@ -611,9 +1056,21 @@ fn j17_faults_of_json_drafts_are_named_with_their_member() {
 
 #[test]
 fn j01_json_that_readers_would_mend_in_silence_is_named() {
-    let line = finding(r#"[{"type":"Offering","type":"Solution","localId":"a","body":{}}]"#, &Options::default());
-    assert!(line.starts_with("row 1: the member name “type” stands twice"), "{line}");
-    assert!(finding(r#"[{"localId":"a","body":{"x":9007199254740993}}]"#, &Options::default()).contains("safe integers"));
+    let line = finding(
+        r#"[{"type":"Offering","type":"Solution","localId":"a","body":{}}]"#,
+        &Options::default(),
+    );
+    assert!(
+        line.starts_with("row 1: the member name “type” stands twice"),
+        "{line}"
+    );
+    assert!(
+        finding(
+            r#"[{"localId":"a","body":{"x":9007199254740993}}]"#,
+            &Options::default()
+        )
+        .contains("safe integers")
+    );
     assert!(error(r#"{"records":[],"records":[]}"#, &Options::default()).contains("twice"));
     let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
     assert!(finding(&deep, &Options::default()).contains("32 levels"));
@@ -626,22 +1083,35 @@ fn j14_broken_json_is_refused_with_line_and_character() {
         let result = read(&file.as_bytes()[..end], &Options::default());
         assert!(matches!(result, Err(ImportError::Json { .. })), "{end}");
     }
-    assert_eq!(error("[{\"a\": 1}\n{}]", &Options::default()), "line 2, character 1: “,” or “]” must stand here");
+    assert_eq!(
+        error("[{\"a\": 1}\n{}]", &Options::default()),
+        "line 2, character 1: “,” or “]” must stand here"
+    );
     assert!(error("[1,\n tru]", &Options::default()).starts_with("line 2, character "));
     assert!(error("[] []", &Options::default()).contains("nothing may stand after"));
-    assert!(matches!(read(&b"[\"\xFF\"]"[..], &Options::default()), Err(ImportError::NotUtf8 { line: 1, column: 3 })));
+    assert!(matches!(
+        read(&b"[\"\xFF\"]"[..], &Options::default()),
+        Err(ImportError::NotUtf8 { line: 1, column: 3 })
+    ));
 }
 
 #[test]
 fn i12_signed_records_become_drafts_again_if_their_signature_holds() {
-    let reading = read(json!([course("a")]).to_string().as_bytes(), &Options::default()).unwrap();
+    let reading = read(
+        json!([course("a")]).to_string().as_bytes(),
+        &Options::default(),
+    )
+    .unwrap();
     let mut signed = tree(&reading.drafts[0].draft);
     assert!(signed["proof"].is_object());
     let again = read(json!([signed]).to_string().as_bytes(), &Options::default()).unwrap();
     assert_eq!(again.drafts, reading.drafts);
     assert!(again.report.notices[0].text.contains("to be signed anew"));
     signed["body"]["name"]["en"] = json!("b");
-    assert!(finding(&json!([signed]).to_string(), &Options::default()).contains("its signature does not hold"));
+    assert!(
+        finding(&json!([signed]).to_string(), &Options::default())
+            .contains("its signature does not hold")
+    );
 }
 
 #[test]
@@ -651,7 +1121,10 @@ fn flat_objects_are_rows() {
         {"title": "B", "lang": "ar", "country": "KE;SN", "x": null},
         {"name": {"en": "C", "fr": "D"}, "lang": "en", "subject": "a;b"},
     ]);
-    let bodies: Vec<Value> = good(&file.to_string(), &set(&["kind=course"])).iter().map(|record| record["body"].clone()).collect();
+    let bodies: Vec<Value> = good(&file.to_string(), &set(&["kind=course"]))
+        .iter()
+        .map(|record| record["body"].clone())
+        .collect();
     assert_eq!(
         bodies[0],
         json!({
@@ -661,7 +1134,10 @@ fn flat_objects_are_rows() {
     );
     assert_eq!(bodies[1]["countries"], json!(["KE", "SN"]));
     assert_eq!(bodies[2]["name"], json!({"en": "C", "fr": "D"}));
-    let as_row = one("title,lang,link\nA,fr,https://a.example\n", &set(&["kind=course"]));
+    let as_row = one(
+        "title,lang,link\nA,fr,https://a.example\n",
+        &set(&["kind=course"]),
+    );
     let as_object = good(&file.to_string(), &set(&["kind=course"]));
     assert_eq!(as_row["localId"], as_object[0]["localId"]);
 }
@@ -672,9 +1148,18 @@ fn settings_fill_what_json_drafts_lack() {
     draft.as_object_mut().unwrap().remove("type");
     draft["body"].as_object_mut().unwrap().remove("kind");
     draft["body"]["cost"] = json!({"price": "3"});
-    let record = one(&json!([draft]).to_string(), &set(&["kind=event", "cost=paid", "licence=CC0-1.0"]));
-    assert_eq!((&record["body"]["kind"], &record["body"]["cost"]), (&json!("event"), &json!({"kind": "paid", "price": "3"})));
-    assert_eq!((&record["type"], &record["licence"]), (&json!("Offering"), &json!("CC0-1.0")));
+    let record = one(
+        &json!([draft]).to_string(),
+        &set(&["kind=event", "cost=paid", "licence=CC0-1.0"]),
+    );
+    assert_eq!(
+        (&record["body"]["kind"], &record["body"]["cost"]),
+        (&json!("event"), &json!({"kind": "paid", "price": "3"}))
+    );
+    assert_eq!(
+        (&record["type"], &record["licence"]),
+        (&json!("Offering"), &json!("CC0-1.0"))
+    );
     let kept = one(&json!([course("a")]).to_string(), &set(&["kind=event"]));
     assert_eq!(kept["body"]["kind"], "course");
 }
@@ -687,7 +1172,12 @@ fn the_example_catalogue_reads_without_findings() {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let reading = read(std::fs::File::open(&path).unwrap(), &Options::default()).unwrap();
-            assert!(reading.report.is_clean(), "{}: {:#?}", path.display(), reading.report.findings);
+            assert!(
+                reading.report.is_clean(),
+                "{}: {:#?}",
+                path.display(),
+                reading.report.findings
+            );
             assert!(reading.report.notices.is_empty() && reading.report.duplicates.is_empty());
             assert!(reading.report.handle.is_some());
             files += 1;
@@ -699,10 +1189,15 @@ fn the_example_catalogue_reads_without_findings() {
 
 /// Data that nobody in the project wrote, beside the clone or where `BARAZA_SHARED` says.
 fn shared(path: &str) -> Option<PathBuf> {
-    // The one reader of the environment is not to learn of tests, so a child reads it.
-    let said = Command::new("sh").args(["-c", "printf %s \"$BARAZA_SHARED\""]).output().ok()?;
-    let said = String::from_utf8(said.stdout).ok().filter(|text| !text.is_empty());
-    let root = said.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only a test may be told where its data lies"
+    )]
+    let said = std::env::var("BARAZA_SHARED").ok();
+    let root = said.map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
     Some(root.join(path)).filter(|path| path.exists())
 }
 
@@ -718,19 +1213,32 @@ fn the_list_of_free_courses_imports_whole() {
     for notice in &report.notices {
         eprintln!("{notice}");
     }
-    eprintln!("{} rows, {} drafts, {} duplicates", report.rows_read, report.rows_good, report.rows_duplicate);
+    eprintln!(
+        "{} rows, {} drafts, {} duplicates",
+        report.rows_read, report.rows_good, report.rows_duplicate
+    );
     assert!(report.is_clean(), "{:#?}", report.findings);
     assert_eq!(report.rows_read, 4_572);
     assert_eq!(report.rows_good + report.rows_duplicate, 4_572);
     assert_eq!((report.rows_good, report.duplicates.len()), (4_547, 25));
     let trees: Vec<Value> = reading.drafts.iter().map(|row| tree(&row.draft)).collect();
-    let languages: std::collections::BTreeSet<&str> = trees.iter().filter_map(|tree| tree["language"].as_str()).collect();
+    let languages: std::collections::BTreeSet<&str> = trees
+        .iter()
+        .filter_map(|tree| tree["language"].as_str())
+        .collect();
     assert_eq!(languages.len(), 41);
     for tree in &trees {
         let body = &tree["body"];
-        assert_eq!((&body["kind"], &body["cost"]["kind"]), (&json!("course"), &json!("free")));
+        assert_eq!(
+            (&body["kind"], &body["cost"]["kind"]),
+            (&json!("course"), &json!("free"))
+        );
         assert_eq!(body["languages"], json!([tree["language"]]));
-        assert!(body["areas"].as_array().is_some_and(|areas| !areas.is_empty()));
+        assert!(
+            body["areas"]
+                .as_array()
+                .is_some_and(|areas| !areas.is_empty())
+        );
         assert!(!tree.to_string().contains("&lrm"), "{tree}");
     }
     let again = read(std::fs::File::open(&path).unwrap(), &options).unwrap();

@@ -45,19 +45,27 @@ pub(super) struct Reader<'r> {
 }
 
 /// Cells that say that nothing is known.
-const UNKNOWN: [&str; 11] =
-    ["-", "–", "—", "?", "n/a", "#n/a", "na", "null", "nil", "unknown", "tbd"];
+const UNKNOWN: [&str; 11] = [
+    "-", "–", "—", "?", "n/a", "#n/a", "na", "null", "nil", "unknown", "tbd",
+];
 
 /// What a spreadsheet writes where a formula failed.
-const FORMULA_ERRORS: [&str; 7] =
-    ["#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#ERROR!"];
+const FORMULA_ERRORS: [&str; 7] = [
+    "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#ERROR!",
+];
 
 /// UTF-8 that was once read as Windows-1252.
 const GARBLED: [&str; 9] = ["Ã©", "Ã¨", "Ã¡", "Ã±", "Ã§", "Ã³", "Ãª", "â€™", "Ø§Ù"];
 
 impl<'r> Reader<'r> {
     pub(super) fn new(labels: &'r dyn Labels, header: &'r str) -> Self {
-        Self { labels, header, notes: Vec::new(), beside: Vec::new(), faults: Vec::new() }
+        Self {
+            labels,
+            header,
+            notes: Vec::new(),
+            beside: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// The cell as a value for the member at `path`; `None` where it says nothing or is wrong. A text
@@ -70,10 +78,15 @@ impl<'r> Reader<'r> {
         }
         let pieces = || -> Vec<String> {
             let parted = |text: &str| -> Vec<String> {
-                text.split([';', '؛']).map(|piece| piece.trim().to_owned()).collect()
+                text.split([';', '؛'])
+                    .map(|piece| piece.trim().to_owned())
+                    .collect()
             };
             let mut pieces = match &cell.values {
-                Some(values) => values.iter().map(|value| entities(value).trim().to_owned()).collect(),
+                Some(values) => values
+                    .iter()
+                    .map(|value| entities(value).trim().to_owned())
+                    .collect(),
                 None => parted(&text),
             };
             pieces.retain(|piece: &String| !piece.is_empty());
@@ -134,8 +147,13 @@ impl<'r> Reader<'r> {
     /// The languages that a cell names, as tags.
     pub(super) fn languages_of(&mut self, cell: &Cell) -> Vec<String> {
         let list = self.value("languages", Shape::Languages, cell);
-        let tags = list.as_ref().and_then(Value::as_array).into_iter().flatten();
-        tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+        let tags = list
+            .as_ref()
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        tags.filter_map(|tag| tag.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// A day as the moment at which it begins or, where `at_end`, ends; a moment as it is.
@@ -143,7 +161,11 @@ impl<'r> Reader<'r> {
         let date = self.value("", Shape::Date, cell)?;
         let date = date.as_str()?;
         let time = if at_end { "T23:59:59Z" } else { "T00:00:00Z" };
-        Some(if date.len() == 10 { format!("{date}{time}") } else { date.to_owned() })
+        Some(if date.len() == 10 {
+            format!("{date}{time}")
+        } else {
+            date.to_owned()
+        })
     }
 
     /// The text of a cell without what is there by accident; `None` where nothing is left.
@@ -155,7 +177,11 @@ impl<'r> Reader<'r> {
         if cell.cut {
             let most = super::CELL_BYTES_MAX;
             let problem = format!("is longer than {most} bytes");
-            self.faults.push(Fault::new(raw, problem, "shorten it, and link to the whole text"));
+            self.faults.push(Fault::new(
+                raw,
+                problem,
+                "shorten it, and link to the whole text",
+            ));
             return None;
         }
         if raw.contains('\0') {
@@ -165,18 +191,32 @@ impl<'r> Reader<'r> {
         }
         if FORMULA_ERRORS.contains(&raw) {
             let problem = "is what a spreadsheet writes where a formula failed";
-            self.faults.push(Fault::new(raw, problem, "write the value itself, or leave the cell empty"));
+            self.faults.push(Fault::new(
+                raw,
+                problem,
+                "write the value itself, or leave the cell empty",
+            ));
             return None;
         }
         if raw.contains('\u{FFFD}') || GARBLED.iter().any(|garbled| raw.contains(garbled)) {
             self.note("text that looks garbled, as if saved in another encoding, is kept as it is");
         }
-        let mut text = entities(raw);
-        if text != raw {
+        let without_tags = without_spans(raw);
+        if without_tags != raw {
+            self.note("HTML tags that only set the direction of text were taken out");
+        }
+        let mut text = entities(&without_tags);
+        if text != without_tags {
             self.note("HTML spellings such as &amp; became the characters that they stand for");
         }
-        if text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t')) {
-            text = text.replace(|letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'), " ");
+        if text
+            .chars()
+            .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'))
+        {
+            text = text.replace(
+                |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t'),
+                " ",
+            );
             self.note("control characters became spaces");
         }
         let text = text.trim().replace("\r\n", "\n");
@@ -184,7 +224,8 @@ impl<'r> Reader<'r> {
     }
 
     fn note(&mut self, text: &str) {
-        self.notes.push(format!("column “{}”: {text}", shown(self.header)));
+        self.notes
+            .push(format!("column “{}”: {text}", shown(self.header)));
     }
 
     fn known(&self, scheme: &Scheme, text: &str) -> Option<&'static str> {
@@ -195,19 +236,25 @@ impl<'r> Reader<'r> {
             .or_else(|| scheme.get(self.labels.code(scheme.name(), text)?))
     }
 
-    fn own_code(&mut self, path: &str, scheme: &'static Scheme, text: &str) -> Result<Value, Fault> {
+    fn own_code(
+        &mut self,
+        path: &str,
+        scheme: &'static Scheme,
+        text: &str,
+    ) -> Result<Value, Fault> {
         if let Some(code) = self.known(scheme, text) {
             return Ok(code.into());
         }
-        if path == "cost.kind" {
-            if let Some((price, currency)) = amount(text) {
-                let free = price.bytes().all(|byte| matches!(byte, b'0' | b'.'));
-                if !free {
-                    self.beside.push(("cost.price", price.into()));
-                    self.beside.extend(currency.map(|code| ("cost.currency", code.into())));
-                }
-                return Ok(if free { "free" } else { "paid" }.into());
+        if path == "cost.kind"
+            && let Some((price, currency)) = amount(text)
+        {
+            let free = price.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+            if !free {
+                self.beside.push(("cost.price", price.into()));
+                self.beside
+                    .extend(currency.map(|code| ("cost.currency", code.into())));
             }
+            return Ok(if free { "free" } else { "paid" }.into());
         }
         if path == "certificate.kind" && flag(text) == Ok(Value::Bool(false)) {
             return Ok("none".into());
@@ -217,7 +264,11 @@ impl<'r> Reader<'r> {
             Some(nearest) => format!("did you mean “{nearest}”? It must be one of {codes}"),
             None => format!("it must be one of {codes}"),
         };
-        Err(Fault::new(text, format!("is no {} that is known", scheme.name()), suggestion))
+        Err(Fault::new(
+            text,
+            format!("is no {} that is known", scheme.name()),
+            suggestion,
+        ))
     }
 
     fn code(&mut self, scheme: &'static Scheme, text: &str) -> Value {
@@ -229,7 +280,10 @@ impl<'r> Reader<'r> {
 
     /// A text that is no code of ours stays what the source calls it.
     fn kept(&mut self, scheme: &'static Scheme, text: &str) -> Value {
-        if scheme.name() == "sector" && text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if scheme.name() == "sector"
+            && text.len() == 5
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+        {
             return json!({"scheme": "DAC", "code": text});
         }
         let value = foreign(text);
@@ -240,7 +294,10 @@ impl<'r> Reader<'r> {
                     shown(text),
                     scheme.name()
                 )),
-                None => self.note(&format!("what is no {} is kept as the source's own word", scheme.name())),
+                None => self.note(&format!(
+                    "what is no {} is kept as the source's own word",
+                    scheme.name()
+                )),
             }
         }
         value
@@ -250,13 +307,20 @@ impl<'r> Reader<'r> {
         let mut values = Vec::new();
         for piece in pieces {
             let piece = match scheme.name() {
-                "sdg-target" => piece.trim_start_matches(|letter: char| !letter.is_ascii_digit()).to_owned(),
+                "sdg-target" => piece
+                    .trim_start_matches(|letter: char| !letter.is_ascii_digit())
+                    .to_owned(),
                 _ => piece,
             };
             if let Some(code) = self.known(scheme, &piece) {
                 values.push(code.into());
-            } else if let Some(found) = self.in_sister_list(path, &piece) {
-                self.beside.push(found);
+            } else if let Some((sister, code)) = self.in_sister_list(path, &piece) {
+                self.beside.push((sister, json!([code])));
+                values.extend(
+                    codes::area_of(code)
+                        .filter(|_| path == "areas")
+                        .map(Value::from),
+                );
             } else if let Some(codes) = parts(&piece, |part| self.known(scheme, part)) {
                 values.extend(codes.into_iter().map(Value::from));
             } else if !piece.is_empty() {
@@ -267,13 +331,13 @@ impl<'r> Reader<'r> {
     }
 
     /// An area among the topics, or a topic among the areas.
-    fn in_sister_list(&self, path: &str, text: &str) -> Option<(&'static str, Value)> {
+    fn in_sister_list(&self, path: &str, text: &str) -> Option<(&'static str, &'static str)> {
         let (sister, scheme) = match path {
             "areas" => ("topics", &codes::TOPICS),
             "topics" => ("areas", &codes::AREAS),
             _ => return None,
         };
-        self.known(scheme, text).map(|code| (sister, json!([code])))
+        self.known(scheme, text).map(|code| (sister, code))
     }
 
     fn language(&self, text: &str) -> Option<String> {
@@ -304,7 +368,8 @@ impl<'r> Reader<'r> {
 
     fn country(&self, text: &str) -> Option<String> {
         let code = text.to_ascii_uppercase().replace('_', "-");
-        if geography::country(&code).is_some() || geography::country_of_subdivision(&code).is_some() {
+        if geography::country(&code).is_some() || geography::country_of_subdivision(&code).is_some()
+        {
             return Some(code);
         }
         self.labels.country(text).map(str::to_owned)
@@ -312,7 +377,14 @@ impl<'r> Reader<'r> {
 
     fn region(&self, text: &str) -> Option<&'static str> {
         const WORLD: [&str; 9] = [
-            "world", "worldwide", "global", "all countries", "monde", "mondial", "mundial", "عالمي",
+            "world",
+            "worldwide",
+            "global",
+            "all countries",
+            "monde",
+            "mondial",
+            "mundial",
+            "عالمي",
             "dunia nzima",
         ];
         if WORLD.contains(&text.to_lowercase().as_str()) {
@@ -341,7 +413,10 @@ impl<'r> Reader<'r> {
         let mut regions = Vec::new();
         for piece in pieces {
             let padded = format!("{piece:0>3}");
-            if let Some(code) = self.region(&piece).or_else(|| geography::REGIONS.get(&padded)) {
+            if let Some(code) = self
+                .region(&piece)
+                .or_else(|| geography::REGIONS.get(&padded))
+            {
                 regions.push(code);
             } else if let Some(country) = self.country(&piece) {
                 self.beside.push(("countries", json!([country])));
@@ -362,7 +437,10 @@ impl<'r> Reader<'r> {
         const RIGHT: &str = "write an address that begins with https:// or http://";
         let text = text.trim_matches(['<', '>', ' ']);
         let lower = text.to_ascii_lowercase();
-        let address = if let Some(rest) = ["https://", "http://"].iter().find(|scheme| lower.starts_with(**scheme)) {
+        let address = if let Some(rest) = ["https://", "http://"]
+            .iter()
+            .find(|scheme| lower.starts_with(**scheme))
+        {
             let (scheme, rest) = text.split_at_checked(rest.len()).unwrap_or_default();
             format!("{}{rest}", scheme.to_ascii_lowercase())
         } else if lower.starts_with("www.") && !text.contains(char::is_whitespace) {
@@ -372,18 +450,33 @@ impl<'r> Reader<'r> {
             let host = text.split('/').next().unwrap_or_default();
             let is_host = host.contains('.')
                 && host.split('.').all(|part| !part.is_empty())
-                && host.chars().all(|letter| letter.is_alphanumeric() || "-.".contains(letter));
-            let suggestion = if is_host { format!("perhaps https://{}", shown(text)) } else { RIGHT.to_owned() };
+                && host
+                    .chars()
+                    .all(|letter| letter.is_alphanumeric() || "-.".contains(letter));
+            let suggestion = if is_host {
+                format!("perhaps https://{}", shown(text))
+            } else {
+                RIGHT.to_owned()
+            };
             return Err(Fault::new(text, "is no web address", suggestion));
         };
         let lower = address.to_ascii_lowercase();
         let second = lower.get(8..).is_some_and(|rest| {
-            rest.split(char::is_whitespace).skip(1).any(|word| word.contains("://"))
+            rest.split(char::is_whitespace)
+                .skip(1)
+                .any(|word| word.contains("://"))
         });
         if second {
-            return Err(Fault::new(text, "holds more than one web address", "keep the one that people should open"));
+            return Err(Fault::new(
+                text,
+                "holds more than one web address",
+                "keep the one that people should open",
+            ));
         }
-        let rest = address.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
+        let rest = address
+            .split_once("://")
+            .map(|(_, rest)| rest)
+            .unwrap_or_default();
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if host.is_empty() || host.contains(char::is_whitespace) {
             return Err(Fault::new(text, "is no web address", RIGHT));
@@ -392,7 +485,11 @@ impl<'r> Reader<'r> {
             return Ok(address.into());
         }
         self.note("spaces within addresses became %20");
-        Ok(address.split_whitespace().collect::<Vec<_>>().join("%20").into())
+        Ok(address
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join("%20")
+            .into())
     }
 
     fn date(&mut self, text: &str) -> Result<String, Fault> {
@@ -404,7 +501,10 @@ impl<'r> Reader<'r> {
         }
         let fault = |problem: &str, suggestion: &str| Err(Fault::new(&text, problem, suggestion));
         if text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return fault("is a spreadsheet's own day number", "format the column as dates like 2027-01-12 and save again");
+            return fault(
+                "is a spreadsheet's own day number",
+                "format the column as dates like 2027-01-12 and save again",
+            );
         }
         if let Some((day, time)) = text.split_at_checked(10) {
             let has_time = time.starts_with([' ', 'T']) && time.contains(':');
@@ -418,7 +518,8 @@ impl<'r> Reader<'r> {
             return fault("is no date", RIGHT);
         };
         let day = |year: &str, month: &str, day: &str| {
-            Some(format!("{year}-{month:0>2}-{day:0>2}")).filter(|text| text.len() == 10 && is_day(text))
+            Some(format!("{year}-{month:0>2}-{day:0>2}"))
+                .filter(|text| text.len() == 10 && is_day(text))
         };
         if first.len() == 4 {
             return day(first, second, third).map_or_else(|| fault("is no date", RIGHT), Ok);
@@ -431,9 +532,10 @@ impl<'r> Reader<'r> {
         };
         match readings.as_slice() {
             [only] => Ok(only.clone()),
-            [day_first, month_first] => {
-                fault("may be two dates", &format!("write {day_first} or {month_first}"))
-            }
+            [day_first, month_first] => fault(
+                "may be two dates",
+                &format!("write {day_first} or {month_first}"),
+            ),
             _ => fault("is no date", RIGHT),
         }
     }
@@ -460,7 +562,11 @@ fn parts<T>(text: &str, known: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
         .map(str::trim)
         .filter(|part| !part.is_empty())
         .collect();
-    if parts.len() < 2 { None } else { parts.into_iter().map(known).collect() }
+    if parts.len() < 2 {
+        None
+    } else {
+        parts.into_iter().map(known).collect()
+    }
 }
 
 fn unknown_country(text: &str) -> Fault {
@@ -477,8 +583,11 @@ fn foreign(text: &str) -> Value {
     if let Some((scheme, code)) = text.split_once(':') {
         let is_scheme = (2..=32).contains(&scheme.len())
             && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
-        let is_code = !code.is_empty() && !code.starts_with("//") && !code.contains(char::is_whitespace);
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+        let is_code =
+            !code.is_empty() && !code.starts_with("//") && !code.contains(char::is_whitespace);
         if is_scheme && is_code {
             return json!({"scheme": scheme, "code": code});
         }
@@ -491,10 +600,23 @@ fn meant_by(scheme: &Scheme, text: &str) -> Option<&'static str> {
     let text = text.to_lowercase();
     let word = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match scheme.name() {
-        "kind" if word(&["mooc", "training", "e-learning", "formation", "curso", "lesson"]) => Some("course"),
+        "kind"
+            if word(&[
+                "mooc",
+                "training",
+                "e-learning",
+                "formation",
+                "curso",
+                "lesson",
+            ]) =>
+        {
+            Some("course")
+        }
         "kind" if word(&["webinar", "seminar", "conference"]) => Some("event"),
         "kind" if word(&["grant", "fund", "loan", "subvention"]) => Some("funding"),
-        "kind" if word(&["consult", "advice", "technical assistance", "conseil"]) => Some("advisory"),
+        "kind" if word(&["consult", "advice", "technical assistance", "conseil"]) => {
+            Some("advisory")
+        }
         "kind" if word(&["guide", "manual", "template"]) => Some("toolkit"),
         "certificate" if flag(&text) == Ok(Value::Bool(true)) => Some("completion"),
         "cost" if flag(&text) == Ok(Value::Bool(true)) => Some("paid"),
@@ -504,13 +626,20 @@ fn meant_by(scheme: &Scheme, text: &str) -> Option<&'static str> {
 }
 
 fn flag(text: &str) -> Result<Value, Fault> {
-    const YES: [&str; 12] =
-        ["true", "yes", "y", "1", "x", "✓", "oui", "sí", "si", "sim", "نعم", "ndiyo"];
-    const NO: [&str; 10] = ["false", "no", "n", "0", "non", "não", "nao", "لا", "hapana", "la"];
+    const YES: [&str; 12] = [
+        "true", "yes", "y", "1", "x", "✓", "oui", "sí", "si", "sim", "نعم", "ndiyo",
+    ];
+    const NO: [&str; 10] = [
+        "false", "no", "n", "0", "non", "não", "nao", "لا", "hapana", "la",
+    ];
     match text.to_lowercase().as_str() {
         text if YES.contains(&text) => Ok(true.into()),
         text if NO.contains(&text) => Ok(false.into()),
-        _ => Err(Fault::new(text, "is neither yes nor no", "write yes or no, or leave the cell empty")),
+        _ => Err(Fault::new(
+            text,
+            "is neither yes nor no",
+            "write yes or no, or leave the cell empty",
+        )),
     }
 }
 
@@ -520,12 +649,21 @@ fn ascii_digits(text: &str) -> String {
         '۰'..='۹' => char::from_digit(letter as u32 - '۰' as u32, 10),
         _ => None,
     };
-    text.trim().chars().map(|letter| digit(letter).unwrap_or(letter)).collect()
+    text.trim()
+        .chars()
+        .map(|letter| digit(letter).unwrap_or(letter))
+        .collect()
 }
 
 fn count(text: &str) -> Result<Value, Fault> {
-    let digits: String = ascii_digits(text).chars().filter(|letter| !letter.is_whitespace()).collect();
-    let number = digits.parse::<u64>().ok().filter(|_| digits.len() <= 15 && !digits.starts_with('+'));
+    let digits: String = ascii_digits(text)
+        .chars()
+        .filter(|letter| !letter.is_whitespace())
+        .collect();
+    let number = digits
+        .parse::<u64>()
+        .ok()
+        .filter(|_| digits.len() <= 15 && !digits.starts_with('+'));
     number
         .map(Value::from)
         .ok_or_else(|| Fault::new(text, "is no whole number", "write digits alone, such as 30"))
@@ -535,26 +673,45 @@ fn count(text: &str) -> Result<Value, Fault> {
 fn decimal(text: &str) -> Result<String, Fault> {
     let compact: String = ascii_digits(text)
         .chars()
-        .filter(|letter| !letter.is_whitespace() && !matches!(letter, '\u{A0}' | '\u{202F}' | '\'' | '’'))
+        .filter(|letter| {
+            !letter.is_whitespace() && !matches!(letter, '\u{A0}' | '\u{202F}' | '\'' | '’')
+        })
         .collect();
     let (sign, number) = match compact.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", compact.strip_prefix('+').unwrap_or(&compact)),
     };
-    let fault = |suggestion: String| Err(Fault::new(text, "is no number that can be read in one way", suggestion));
+    let fault = |suggestion: String| {
+        Err(Fault::new(
+            text,
+            "is no number that can be read in one way",
+            suggestion,
+        ))
+    };
     let groups = |text: &str, mark: char| {
         let mut parts = text.split(mark);
-        parts.next().is_some_and(|first| (1..=3).contains(&first.len())) && parts.all(|part| part.len() == 3)
+        parts
+            .next()
+            .is_some_and(|first| (1..=3).contains(&first.len()))
+            && parts.all(|part| part.len() == 3)
     };
     let number = match (number.rfind(','), number.rfind('.')) {
         (None, None) => number.to_owned(),
         (Some(comma), Some(point)) => {
-            let (mark, at) = if comma < point { (',', point) } else { ('.', comma) };
+            let (mark, at) = if comma < point {
+                (',', point)
+            } else {
+                ('.', comma)
+            };
             let (whole, fraction) = number.split_at_checked(at).unwrap_or_default();
             if !groups(whole, mark) {
                 return fault("write digits and one point, such as 12.50".to_owned());
             }
-            format!("{}.{}", whole.replace(mark, ""), fraction.get(1..).unwrap_or_default())
+            format!(
+                "{}.{}",
+                whole.replace(mark, ""),
+                fraction.get(1..).unwrap_or_default()
+            )
         }
         (Some(comma), None) => match number.split_at_checked(comma) {
             Some((whole, fraction)) if fraction.len() == 4 || whole.contains(',') => {
@@ -569,7 +726,9 @@ fn decimal(text: &str) -> Result<String, Fault> {
         (None, Some(_)) => number.to_owned(),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((&number, "0"));
-    let digits = |part: &str| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |part: &str| {
+        (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     if digits(whole) && digits(fraction) {
         return Ok(format!("{sign}{number}"));
     }
@@ -582,7 +741,11 @@ fn amount(text: &str) -> Option<(String, Option<String>)> {
         return Some((price, None));
     }
     let (first, last) = text.split_once(char::is_whitespace)?;
-    let code = |text: &str| currency(text.trim()).ok().and_then(|code| code.as_str().map(str::to_owned));
+    let code = |text: &str| {
+        currency(text.trim())
+            .ok()
+            .and_then(|code| code.as_str().map(str::to_owned))
+    };
     match (decimal(first), decimal(last)) {
         (Ok(price), _) => Some((price, Some(code(last)?))),
         (_, Ok(price)) => Some((price, Some(code(first)?))),
@@ -602,18 +765,46 @@ fn currency(text: &str) -> Result<Value, Fault> {
     if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(code.into());
     }
-    Err(Fault::new(text, "is no currency", "write its three letters of ISO 4217, such as KES"))
+    Err(Fault::new(
+        text,
+        "is no currency",
+        "write its three letters of ISO 4217, such as KES",
+    ))
 }
 
 /// `P6W` as it is; `6 weeks`, `12 h`, `3 jours` as ISO 8601.
 fn duration(text: &str) -> Result<Value, Fault> {
     const UNITS: [(&str, &str, &str); 6] = [
-        ("PT", "M", "m min mins minute minutes minuto minutos دقيقة دقائق dakika"),
-        ("PT", "H", "h hr hrs hour hours heure heures hora horas ساعة ساعات saa"),
-        ("P", "D", "d day days jour jours j día dia días dias يوم أيام siku"),
-        ("P", "W", "w wk wks week weeks semaine semaines semana semanas أسبوع أسابيع wiki"),
-        ("P", "M", "month months mois mes meses mês شهر أشهر شهور mwezi miezi"),
-        ("P", "Y", "y yr yrs year years an ans année años año ano anos سنة سنوات mwaka miaka"),
+        (
+            "PT",
+            "M",
+            "m min mins minute minutes minuto minutos دقيقة دقائق dakika",
+        ),
+        (
+            "PT",
+            "H",
+            "h hr hrs hour hours heure heures hora horas ساعة ساعات saa",
+        ),
+        (
+            "P",
+            "D",
+            "d day days jour jours j día dia días dias يوم أيام siku",
+        ),
+        (
+            "P",
+            "W",
+            "w wk wks week weeks semaine semaines semana semanas أسبوع أسابيع wiki",
+        ),
+        (
+            "P",
+            "M",
+            "month months mois mes meses mês شهر أشهر شهور mwezi miezi",
+        ),
+        (
+            "P",
+            "Y",
+            "y yr yrs year years an ans année años año ano anos سنة سنوات mwaka miaka",
+        ),
     ];
     let plain = ascii_digits(text);
     if plain.starts_with(['P', 'p']) && plain.chars().any(|letter| letter.is_ascii_digit()) {
@@ -623,17 +814,53 @@ fn duration(text: &str) -> Result<Value, Fault> {
     let digits = plain.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = plain.split_at_checked(digits).unwrap_or_default();
     let unit = unit.trim().trim_end_matches('.').to_lowercase();
-    let found = UNITS.iter().find(|(_, _, words)| words.split(' ').any(|word| word == unit));
+    let found = UNITS
+        .iter()
+        .find(|(_, _, words)| words.split(' ').any(|word| word == unit));
     match found {
         Some((before, after, _)) if (1..=6).contains(&number.len()) => {
             Ok(format!("{before}{number}{after}").into())
         }
         _ => {
-            let hours = if unit.is_empty() && !number.is_empty() { number } else { "12" };
+            let hours = if unit.is_empty() && !number.is_empty() {
+                number
+            } else {
+                "12"
+            };
             let right = format!("write it like P6W (6 weeks) or PT{hours}H ({hours} hours)");
-            Err(Fault::new(text, "is no duration that can be read in one way", right))
+            Err(Fault::new(
+                text,
+                "is no duration that can be read in one way",
+                right,
+            ))
         }
     }
+}
+
+/// The text without `<span …>` and `<bdi>`, with which exports wrap mixed scripts. Other tags stay: a
+/// course on HTML has them in its title.
+fn without_spans(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('<') {
+        plain.push_str(before);
+        let name = after.strip_prefix('/').unwrap_or(after);
+        let tag = ["span", "bdi"]
+            .into_iter()
+            .find_map(|tag| name.strip_prefix(tag));
+        match tag
+            .filter(|tail| tail.starts_with([' ', '>']))
+            .and_then(|tail| tail.split_once('>'))
+        {
+            Some((_, tail)) => rest = tail,
+            None => {
+                plain.push('<');
+                rest = after;
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// The text with the HTML spellings that exports leave behind turned into characters. Markup and

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::problem::Problem;
 use super::sync::blocking;
-use super::{App, pages};
+use super::{App, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
 use crate::search::Facet;
 use crate::store::Receipt;
@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/records/{scid}/{local}", get(record))
         .route("/records/{scid}/{local}/history", get(history))
         .route("/organizations", get(organizations))
+        .route("/organizations/{scid}/log", axum::routing::post(hosting::receive_log))
         .route("/organizations/{scid}/did.jsonl", get(log))
         .route("/organizations/{scid}/did-witness.json", get(witness))
         .route("/node", get(node))
@@ -62,7 +63,7 @@ struct Item {
     language: Option<String>,
     author: ItemAuthor,
     url: String,
-    score: u32,
+    score: Option<u32>,
     issued: String,
     confirmed: Option<String>,
 }
@@ -81,9 +82,16 @@ async fn search(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(query.as_deref().unwrap_or_default())?;
     let languages = pages::accepted_languages(&headers);
-    let query = ask.query(languages.first().map(String::as_str), &FACETS, app.clock.now())?;
-    let work = Arc::clone(&app);
-    let answer = blocking(move || -> Result<Value, Problem> {
+    let answer = blocking(move || found(&app, &ask, &languages)).await?;
+    Ok(Json(answer).into_response())
+}
+
+/// What a search finds, for someone who reads `languages`.
+///
+/// # Errors
+/// 400 with the parameter that is wrong; 503 for a fault of the disk.
+pub(crate) fn found(work: &App, ask: &Ask, languages: &[String]) -> Result<Value, Problem> {
+        let query = ask.query(languages.first().map(String::as_str), &FACETS, work.clock.now())?;
         let found = work.index.search(&query)?;
         let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
         let mut items = Vec::with_capacity(found.hits.len());
@@ -119,16 +127,13 @@ async fn search(
             .facets
             .iter()
             .map(|counts| {
-                let values = counts.values.iter().map(|(code, count)| {
-                    json!({"code": code, "label": pages::label(&work, counts.facet, code, language), "count": count})
+                let values = counts.codes.iter().map(|(code, count)| {
+                    json!({"code": code, "label": pages::label(work, counts.facet, code, language), "count": count})
                 });
                 (counts.facet.name().to_owned(), values.collect())
             })
             .collect();
         Ok(json!({"total": found.total, "items": items, "facets": facets, "next": found.next}))
-    })
-    .await?;
-    Ok(Json(answer).into_response())
 }
 
 /// The kind of a record, and its summary by language.

@@ -1,0 +1,216 @@
+//! What can be typed. Names are kept from release to release: people script against them.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A node of the Baraza network: publish, exchange, verify and find offerings of digital-capacity
+/// support.
+#[derive(Debug, Parser)]
+#[command(name = "baraza", version)]
+pub(super) struct Arguments {
+    /// The node's folder [default: $BARAZA_DIR, else ./baraza-data]
+    #[arg(long, global = true)]
+    pub(super) dir: Option<PathBuf>,
+    /// Print the result as JSON, as the last line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say more of what goes on
+    #[arg(long, short, global = true)]
+    pub(super) verbose: bool,
+    #[command(subcommand)]
+    pub(super) command: Typed,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Typed {
+    /// Make a node: its settings, its keys, its identity
+    Init {
+        /// The folder to make
+        folder: PathBuf,
+        /// The node's name, for people
+        #[arg(long)]
+        name: String,
+        /// The address under which others reach it, such as https://hub.example
+        #[arg(long)]
+        url: String,
+        /// The language of its pages, such as fr
+        #[arg(long, default_value = "en")]
+        language: String,
+        /// Where it is at home, such as KE
+        #[arg(long)]
+        country: Option<String>,
+        /// A host and port to reach over plain http, for trials; may be repeated
+        #[arg(long = "insecure-peer")]
+        insecure_peers: Vec<String>,
+    },
+    /// Run the node until Ctrl-C
+    Serve,
+    /// Watch three nodes publish, exchange, verify and search, on this machine
+    Demo {
+        /// The first of three ports
+        #[arg(long, default_value_t = 8800)]
+        port: u16,
+        /// A file of more offerings, such as a CSV
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// End after the story, with its figures as the last line
+        #[arg(long)]
+        once: bool,
+    },
+    /// The organisations that this node hosts
+    #[command(subcommand)]
+    Org(Org),
+    /// Sign drafts, keep them and announce them
+    Publish {
+        /// Files of drafts: one, a list, or an object with `records`
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// As whom
+        #[arg(long)]
+        org: String,
+    },
+    /// Take a record back: a tombstone takes its place everywhere
+    Withdraw {
+        /// The record, SCID/localId
+        id: String,
+    },
+    /// Publish the rows of a CSV or JSON file
+    Import {
+        /// The file
+        file: PathBuf,
+        /// As whom
+        #[arg(long)]
+        org: String,
+        /// auto, csv or json
+        #[arg(long, default_value = "auto")]
+        format: String,
+        /// A file that says what columns mean
+        #[arg(long)]
+        map: Option<PathBuf>,
+        /// What the file lacks, such as kind=course; may be repeated
+        #[arg(long = "set", value_name = "FIELD=VALUE")]
+        set: Vec<String>,
+        /// Publish the good rows although others are bad
+        #[arg(long)]
+        good_rows: bool,
+        /// Withdraw records of earlier imports that are not in the file
+        #[arg(long)]
+        withdraw_missing: bool,
+        /// Say what would be done and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// A file to write the findings to
+        #[arg(long)]
+        report: Option<PathBuf>,
+    },
+    /// Search what this node has
+    Search {
+        /// Words, "phrases" and -exclusions
+        text: Vec<String>,
+        #[arg(long)]
+        area: Vec<String>,
+        #[arg(long)]
+        country: Vec<String>,
+        #[arg(long)]
+        language: Vec<String>,
+        #[arg(long)]
+        audience: Vec<String>,
+        #[arg(long)]
+        mode: Vec<String>,
+        #[arg(long)]
+        cost: Vec<String>,
+        #[arg(long)]
+        kind: Vec<String>,
+        #[arg(long = "type")]
+        record_type: Vec<String>,
+        /// Results to show, at most 100
+        #[arg(long)]
+        limit: Option<u8>,
+    },
+    /// Take in what another node has, from now on
+    Follow {
+        /// Its address
+        url: String,
+        /// One area only; may be repeated
+        #[arg(long)]
+        topic: Vec<String>,
+        /// A part only: author=…&area=…&country=…&type=…
+        #[arg(long, default_value = "")]
+        filter: String,
+    },
+    /// Follow a node no longer; what came from it stays
+    Unfollow {
+        /// Its address
+        url: String,
+    },
+    /// Catch up now, with one peer or all
+    Sync {
+        /// Its address
+        url: Option<String>,
+    },
+    /// The nodes that this one knows, and how it stands with each
+    Peers,
+    /// Files that carry a part of the network and verify by themselves
+    #[command(subcommand)]
+    Bundle(Bundle),
+    /// Check a record, a log or a bundle, and explain each step; needs no network
+    Verify {
+        /// The file, or - for standard input
+        file: PathBuf,
+        /// The author's did.jsonl, if the file has it not
+        #[arg(long)]
+        log: Option<PathBuf>,
+    },
+    /// Fill the search index anew from the records
+    Reindex,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Org {
+    /// Host an organisation; prints its recovery code once
+    Add {
+        /// Its name in addresses: a-z 0-9 -
+        handle: String,
+        /// Its name for people
+        #[arg(long)]
+        name: String,
+    },
+    /// List those whose keys are here
+    List,
+    /// Give one a new key; what the old key signed no longer counts
+    Rotate {
+        /// Which
+        handle: String,
+    },
+    /// Move one to another host; it keeps its identity and records
+    Move {
+        /// Which
+        handle: String,
+        /// The new host's address
+        #[arg(long)]
+        to: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Bundle {
+    /// Write one
+    Export {
+        /// The file, such as world.ndjson.zst
+        file: PathBuf,
+        /// A part only: author=…&area=…&country=…&type=…
+        #[arg(long, default_value = "")]
+        filter: String,
+    },
+    /// Take one in
+    Import {
+        /// The file
+        file: PathBuf,
+    },
+    /// Check one; needs no node
+    Verify {
+        /// The file
+        file: PathBuf,
+    },
+}

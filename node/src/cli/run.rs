@@ -1,0 +1,193 @@
+//! From what was typed to what is done: by the node that runs in the folder, or in place of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use url::form_urlencoded::Serializer;
+
+use super::arguments::{Arguments, Bundle, Org, Typed};
+use super::verify;
+use crate::clock::{SharedClock, SystemClock};
+use crate::commands::{self, Command, Done, Import};
+use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
+use crate::control::{self, Progress};
+use crate::demo;
+use crate::node::{Node, NodeError};
+
+fn refused(error: impl std::fmt::Display) -> NodeError {
+    NodeError::Refused(error.to_string())
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let folder = arguments.dir.unwrap_or_else(config::default_folder);
+    let command = match arguments.command {
+        Typed::Init { folder, name, url, language, country, insecure_peers } => {
+            let settings = Settings {
+                name,
+                url,
+                language,
+                country,
+                listen: None,
+                publishing: Publishing::default(),
+                federation: Federation { insecure_peers },
+                hosting: Hosting::default(),
+            };
+            return init(Config::check(&folder, settings)?, clock).await;
+        }
+        Typed::Serve => return serve(&folder, clock).await,
+        Typed::Demo { port, data, once } => {
+            return demo::run(demo::Options { port, data, is_once: once }, clock).await;
+        }
+        Typed::Verify { file, log } => return verify::file(&file, log.as_deref(), &folder, &*clock).await,
+        Typed::Bundle(Bundle::Verify { file }) => return verify::bundle(&file, &*clock),
+        Typed::Bundle(Bundle::Export { file, filter }) => Command::BundleExport { path: absolute(&file)?, filter },
+        Typed::Bundle(Bundle::Import { file }) => Command::BundleImport { path: absolute(&file)? },
+        Typed::Org(Org::Add { handle, name }) => Command::OrgAdd { handle, name },
+        Typed::Org(Org::List) => Command::OrgList,
+        Typed::Org(Org::Rotate { handle }) => Command::OrgRotate { handle },
+        Typed::Org(Org::Move { handle, to }) => Command::OrgMove { handle, to },
+        Typed::Publish { files, org } => {
+            let drafts = files.iter().map(|file| read_json(file)).collect::<Result<_, _>>()?;
+            Command::Publish { handle: org, drafts }
+        }
+        Typed::Withdraw { id } => Command::Withdraw { id },
+        Typed::Import { file, org, format, map, set, good_rows, withdraw_missing, dry_run, report } => {
+            Command::Import(Import {
+                path: absolute(&file)?,
+                handle: org,
+                format,
+                map: map.as_deref().map(absolute).transpose()?,
+                set,
+                good_rows,
+                withdraw_missing,
+                dry_run,
+                report: report.as_deref().map(absolute).transpose()?,
+            })
+        }
+        Typed::Search { text, area, country, language, audience, mode, cost, kind, record_type, limit } => {
+            let mut query = Serializer::new(String::new());
+            query.append_pair("q", &text.join(" "));
+            let filters = [
+                ("area", area),
+                ("country", country),
+                ("language", language),
+                ("audience", audience),
+                ("mode", mode),
+                ("cost", cost),
+                ("kind", kind),
+                ("type", record_type),
+            ];
+            for (name, values) in filters {
+                for value in values {
+                    query.append_pair(name, &value);
+                }
+            }
+            if let Some(limit) = limit {
+                query.append_pair("limit", &limit.to_string());
+            }
+            Command::Search { query: query.finish(), language: None }
+        }
+        Typed::Follow { url, topic, filter } => {
+            let topics = topic.iter().map(|area| format!("area={area}"));
+            let filter = std::iter::once(filter).filter(|filter| !filter.is_empty()).chain(topics);
+            Command::Follow { url, filter: filter.collect::<Vec<_>>().join("&") }
+        }
+        Typed::Unfollow { url } => Command::Unfollow { url },
+        Typed::Sync { url } => Command::Sync { url },
+        Typed::Peers => Command::Peers,
+        Typed::Reindex => Command::Reindex,
+    };
+    carry_out(&folder, command, clock).await
+}
+
+/// Asks the running node, or opens the folder if none runs. The user never has to know which.
+async fn carry_out(folder: &Path, command: Command, clock: SharedClock) -> Result<Done, NodeError> {
+    let config = Config::load(folder)?;
+    let (progress, steps) = mpsc::channel(256);
+    let bar = tokio::spawn(show_progress(steps));
+    let asked = control::ask(&config.control_socket(), &command, &progress).await;
+    let result = match asked.map_err(refused)? {
+        Some(answer) => answer.map_err(NodeError::Refused),
+        None => {
+            let node = Node::open(config, clock)?;
+            let result = commands::run(&node, command, &progress).await;
+            node.stop().await;
+            result
+        }
+    };
+    drop(progress);
+    // The bar has nothing to say of how the command went.
+    let _ = bar.await;
+    result
+}
+
+/// A bar on a terminal, nothing elsewhere.
+async fn show_progress(mut steps: mpsc::Receiver<Progress>) {
+    let mut bar: Option<ProgressBar> = None;
+    while let Some(step) = steps.recv().await {
+        let bar = bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(step.total.unwrap_or_default());
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {eta} left");
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        bar.set_position(step.done);
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
+    std::path::absolute(path).map_err(|error| refused(format!("{}: {error}", path.display())))
+}
+
+fn read_json(path: &Path) -> Result<Value, NodeError> {
+    let bytes = std::fs::read(path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+    serde_json::from_slice(&bytes).map_err(|error| refused(format!("{}: {error}", path.display())))
+}
+
+async fn init(config: Config, clock: SharedClock) -> Result<Done, NodeError> {
+    let founded = Node::init(&config, clock).await?;
+    let folder = config.folder.display();
+    let text = format!(
+        "A node is ready in {folder}.\n  identifier     {did}\n  recovery code  {code}\n\
+         Print the recovery code and keep it off this machine: it takes the identity back if keys are lost or stolen.\n\
+         It is shown only once. A second recovery key is in {escrow}: give it to someone you trust.\n\
+         Start it with: baraza serve --dir {folder}",
+        did = founded.did,
+        code = founded.recovery_code,
+        escrow = founded.escrow_file.display(),
+    );
+    let json = json!({
+        "dir": config.folder, "did": founded.did.to_string(), "scid": founded.did.scid().to_string(),
+        "url": config.url.as_str(), "recoveryCode": founded.recovery_code,
+    });
+    Ok(Done { text, json, is_complete: true })
+}
+
+async fn serve(folder: &Path, clock: SharedClock) -> Result<Done, NodeError> {
+    let config = Config::load(folder)?;
+    let address = config.url.to_string();
+    let node = Node::open(config, clock)?;
+    node.serve().await?;
+    println!("{} serves at {address}", node.config.settings.name);
+    println!("Stop it with Ctrl-C.");
+    until_signal().await?;
+    println!("stopping …");
+    node.stop().await;
+    Ok(Done { text: String::new(), json: Value::Null, is_complete: true })
+}
+
+/// Ctrl-C, or the signal by which service managers stop a process.
+pub(crate) async fn until_signal() -> Result<(), NodeError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(refused),
+        _ = terminate.recv() => Ok(()),
+    }
+}

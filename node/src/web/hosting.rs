@@ -1,0 +1,121 @@
+//! Identities that this node hosts: serving their logs, and taking in those that come here.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use protocol::id::Scid;
+use protocol::identity::{Branches, LogEntry, WitnessProofs, read_lines};
+use serde_json::json;
+
+use super::App;
+use super::api::log_of;
+use super::problem::Problem;
+use super::sync::blocking;
+use crate::config::HostingPolicy;
+use crate::keychain::is_handle;
+use crate::store::LogReceipt;
+
+/// The header that carries an invitation.
+const INVITATION: &str = "baraza-invitation";
+
+/// `GET /.well-known/did.jsonl`: the node's own log.
+pub(super) async fn own_log(State(app): State<App>) -> Result<Response, Problem> {
+    let own = app.own().map_err(|_| Problem::unavailable("this node's own key cannot be read"))?;
+    log_of(&app, *own.did.scid()).await
+}
+
+/// `GET /orgs/{handle}/did.jsonl`: the log of an organisation that is at home here.
+pub(super) async fn hosted_log(State(app): State<App>, Path(handle): Path<String>) -> Result<Response, Problem> {
+    let work = Arc::clone(&app);
+    let scid = blocking(move || work.hosted(&handle)).await?;
+    let scid = scid.ok_or_else(|| Problem::not_found("no organisation of that name is at home here"))?;
+    log_of(&app, scid).await
+}
+
+/// `POST /api/v1/organizations/{scid}/log`: JSON lines of a whole log, or of its new entries. An author
+/// that is unknown here is admitted by the hosting policy; one that is hosted may always add to its log.
+pub(super) async fn receive_log(
+    State(app): State<App>,
+    Path(scid): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let scid = Scid::parse(&scid).map_err(|error| Problem::malformed(error.to_string()))?;
+    let entries = read_lines(&body).collect::<Result<Vec<LogEntry>, _>>()?;
+    if entries.is_empty() {
+        return Err(Problem::malformed("send the log as JSON lines, one entry a line"));
+    }
+    let work = Arc::clone(&app);
+    let held = blocking(move || -> Result<Vec<LogEntry>, Problem> {
+        let lines = work.store.active_log_of(&scid)?;
+        Ok(lines.iter().filter_map(|line| LogEntry::parse(line).ok()).collect())
+    })
+    .await?;
+    // Tried on a copy first: nothing of a log that is refused is kept.
+    let now = app.clock.now();
+    let mut branches = Branches::empty(scid);
+    for entry in held.iter().chain(&entries) {
+        branches.take(entry, now, &WitnessProofs::empty())?;
+    }
+    if branches.is_disputed() {
+        let detail = "these entries fork the log that this node holds: an operator must choose between them";
+        return Err(Problem::new(StatusCode::CONFLICT, "forked", detail));
+    }
+    let incomplete = || Problem::malformed("send the log from its first entry");
+    let did = branches.head().ok_or_else(incomplete)?.did().clone();
+    let is_here = held.last().is_some_and(|last| app.hosts(last.did()));
+    if app.hosts(&did) {
+        if !is_here {
+            admit(&app, &headers)?;
+        }
+        check_handle(&app, &scid, &did).await?;
+    } else if !is_here {
+        let detail = "this log is served elsewhere: its newest entry must name this node's host";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
+    }
+    let mut is_new = false;
+    for entry in &entries {
+        let receipt = app.ingest.log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty()).await?;
+        is_new |= receipt != LogReceipt::AlreadyHeld;
+    }
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(json!({"did": did.to_string(), "scid": scid.to_string()}))).into_response())
+}
+
+fn admit(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let hosting = &app.config.settings.hosting;
+    let invitation = headers.get(INVITATION).and_then(|value| value.to_str().ok());
+    match hosting.policy {
+        HostingPolicy::Open => Ok(()),
+        HostingPolicy::Invitation if invitation.is_some_and(|code| hosting.invitations.iter().any(|known| known == code)) => Ok(()),
+        HostingPolicy::Invitation => {
+            let detail = "this node hosts by invitation: ask its operator for a code and send it as Baraza-Invitation";
+            Err(Problem::new(StatusCode::FORBIDDEN, "invitation-needed", detail))
+        }
+        HostingPolicy::Closed => {
+            let detail = "this node hosts no organisations but its own: choose another";
+            Err(Problem::new(StatusCode::FORBIDDEN, "hosting-closed", detail))
+        }
+    }
+}
+
+async fn check_handle(app: &App, scid: &Scid, did: &protocol::id::Did) -> Result<(), Problem> {
+    let path: Vec<&str> = did.path().collect();
+    let handle = match path.as_slice() {
+        ["orgs", handle] if is_handle(handle) => (*handle).to_owned(),
+        _ => {
+            let detail = "the identifier's path must be orgs:HANDLE, with a handle of a-z 0-9 and -";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-handle", detail));
+        }
+    };
+    let work = Arc::clone(app);
+    let taken = blocking(move || work.hosted(&handle)).await?;
+    match taken.filter(|by| by != scid) {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(StatusCode::CONFLICT, "handle-taken", "another organisation has that name here: choose another")),
+    }
+}
