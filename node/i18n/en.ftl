@@ -173,6 +173,7 @@ issued-on = Published { $it }
 
 ## A record
 join = How to join
+find = Where to find it
 join-go = Go to
 join-where = This leads to another site:
 join-text = The address given is not one that can be linked:

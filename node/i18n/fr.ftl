@@ -172,6 +172,7 @@ issued-on = Publié le { $it }
 
 ## Une fiche
 join = Comment participer
+find = Où la trouver
 join-go = Aller sur
 join-where = Ce lien mène à un autre site :
 join-text = L’adresse indiquée ne peut pas devenir un lien :

@@ -58,10 +58,19 @@ pub fn wants(filter: &Filter, author: &Scid, canonical: &[u8]) -> bool {
 /// A disk fault.
 pub fn write_log(store: &Store, scid: &Scid, text: &mut String) -> Result<(), StoreError> {
     let witness = store.witness_of(scid)?;
-    let witness = witness.as_deref().and_then(|witness| std::str::from_utf8(witness).ok());
+    let witness = witness
+        .as_deref()
+        .and_then(|witness| std::str::from_utf8(witness).ok());
     for entry in store.log_of(scid)? {
         let entry = String::from_utf8_lossy(&entry);
-        text.push_str(&Line::Log { scid: *scid, entry: &entry, witness }.write(None));
+        text.push_str(
+            &Line::Log {
+                scid: *scid,
+                entry: &entry,
+                witness,
+            }
+            .write(None),
+        );
     }
     Ok(())
 }
@@ -94,7 +103,9 @@ pub fn export(store: &Store, filter: &Filter, out: impl Write) -> Result<u64, Bu
 }
 
 /// Lines of a bundle, packed or not, bounded.
-fn lines<'f>(file: impl Read + Send + 'f) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'f> {
+fn lines<'f>(
+    file: impl Read + Send + 'f,
+) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'f> {
     let mut file = BufReader::new(file);
     let is_packed = file.fill_buf()?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
     let mut reader: Box<dyn BufRead + Send + 'f> = match is_packed {
@@ -103,7 +114,11 @@ fn lines<'f>(file: impl Read + Send + 'f) -> io::Result<impl Iterator<Item = io:
     };
     Ok(std::iter::from_fn(move || {
         let mut line = Vec::new();
-        match reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+        match reader
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+        {
             Ok(0) => None,
             Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LINE_BYTES_MAX => {
                 Some(Err(io::Error::other("a line is too long")))
@@ -159,7 +174,9 @@ pub async fn import(ingest: &Ingest, file: impl Read + Send) -> Result<Imported,
             }
             Ok((Line::Log { entry, witness, .. }, _)) => {
                 take_batch(ingest, &mut batch, &mut imported).await?;
-                let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| WitnessProofs::parse(witness.as_bytes()));
+                let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| {
+                    WitnessProofs::parse(witness.as_bytes())
+                });
                 let taken = match proofs {
                     Ok(proofs) => ingest.log_entry(entry.as_bytes(), &proofs).await,
                     Err(error) => Err(error.into()),
@@ -185,7 +202,10 @@ async fn take_batch(
     imported: &mut Imported,
 ) -> Result<(), BundleError> {
     let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = std::mem::take(batch).into_iter().unzip();
-    for (number, receipt) in numbers.into_iter().zip(ingest.records(lines, Some("bundle".into())).await?) {
+    for (number, receipt) in numbers
+        .into_iter()
+        .zip(ingest.records(lines, Some("bundle".into())).await?)
+    {
         match receipt {
             Ok(Receipt::Stored) => imported.stored += 1,
             Ok(Receipt::AlreadyHeld | Receipt::Superseded | Receipt::Twin) => imported.held += 1,
@@ -221,7 +241,14 @@ pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleEr
         let refused = match Line::read(&line) {
             Err(error) => Some(error.to_string()),
             Ok((Line::End, _)) => None,
-            Ok((Line::Log { scid, entry, witness }, _)) => {
+            Ok((
+                Line::Log {
+                    scid,
+                    entry,
+                    witness,
+                },
+                _,
+            )) => {
                 let branches = logs.entry(scid).or_insert_with(|| Branches::empty(scid));
                 check_entry(branches, entry, witness, now).err()
             }
@@ -237,19 +264,31 @@ pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleEr
                 Err(reason) => Some(reason),
             },
         };
-        checked.refused.extend(refused.map(|reason| format!("line {number}: {reason}")));
+        checked
+            .refused
+            .extend(refused.map(|reason| format!("line {number}: {reason}")));
     }
     checked.authors = logs.values().filter(|log| log.head().is_some()).count() as u64;
     Ok(checked)
 }
 
-fn check_entry(branches: &mut Branches, entry: &str, witness: Option<&str>, now: Timestamp) -> Result<(), String> {
+fn check_entry(
+    branches: &mut Branches,
+    entry: &str,
+    witness: Option<&str>,
+    now: Timestamp,
+) -> Result<(), String> {
     let entry = LogEntry::parse(entry.as_bytes()).map_err(|error| error.to_string())?;
     let proofs = match witness {
         None => WitnessProofs::empty(),
-        Some(witness) => WitnessProofs::parse(witness.as_bytes()).map_err(|error| error.to_string())?,
+        Some(witness) => {
+            WitnessProofs::parse(witness.as_bytes()).map_err(|error| error.to_string())?
+        }
     };
-    match branches.take(&entry, now, &proofs).map_err(|error| error.to_string())? {
+    match branches
+        .take(&entry, now, &proofs)
+        .map_err(|error| error.to_string())?
+    {
         Taken::Orphan => Err("a log entry that continues nothing in this file".to_owned()),
         _ => Ok(()),
     }
@@ -258,10 +297,18 @@ fn check_entry(branches: &mut Branches, entry: &str, witness: Option<&str>, now:
 /// `false` if the author's log, or the key in it, is not there to check against.
 fn check_record(logs: &BTreeMap<Scid, Branches>, record: &[u8]) -> Result<bool, String> {
     let envelope = Envelope::parse(record).map_err(|error| error.to_string())?;
-    let head = logs.get(envelope.header().author.scid()).and_then(Branches::head);
+    let head = logs
+        .get(envelope.header().author.scid())
+        .and_then(Branches::head);
     let proven = envelope.prove().map_err(|error| error.to_string())?;
-    let judged = proven.against(&Rules::decided(), head.map(protocol::identity::LogState::keys));
-    Ok(matches!(judged.map_err(|error| error.to_string())?, Judged::Verified(_)))
+    let judged = proven.against(
+        &Rules::decided(),
+        head.map(protocol::identity::LogState::keys),
+    );
+    Ok(matches!(
+        judged.map_err(|error| error.to_string())?,
+        Judged::Verified(_)
+    ))
 }
 
 /// Bytes handed to a task that sends them.

@@ -48,7 +48,10 @@ pub enum Saying {
 impl Shown {
     /// The key that signed it, as its fragment stands in the proof.
     pub fn key(&self) -> &str {
-        let method = self.tree.get("proof").and_then(|proof| proof.get("verificationMethod"));
+        let method = self
+            .tree
+            .get("proof")
+            .and_then(|proof| proof.get("verificationMethod"));
         let method = method.and_then(Value::as_str).unwrap_or_default();
         method.split_once('#').map_or("", |(_, key)| key)
     }
@@ -64,11 +67,18 @@ impl Shown {
 
 /// A text in the first of `languages` that it has, with the tag it is in: the tag itself, then any
 /// tag of the same language; then `original`; then whichever comes first.
-pub fn choose<'t>(text: &'t TextMap, languages: &[&str], original: Option<&str>) -> Option<(&'t str, &'t str)> {
+pub fn choose<'t>(
+    text: &'t TextMap,
+    languages: &[&str],
+    original: Option<&str>,
+) -> Option<(&'t str, &'t str)> {
     let in_language = |wanted: &str| {
         let primary = protocol::codes::primary_language(wanted);
         let exact = text.iter().find(|(tag, _)| ***tag == *wanted);
-        exact.or_else(|| text.iter().find(|(tag, _)| protocol::codes::primary_language(tag) == primary))
+        exact.or_else(|| {
+            text.iter()
+                .find(|(tag, _)| protocol::codes::primary_language(tag) == primary)
+        })
     };
     let wanted = languages.iter().copied().chain(original);
     wanted
@@ -95,15 +105,24 @@ impl ShownAuthor {
 
     /// Its name in the first of `languages` that it has; its handle if it has not said.
     pub fn name(&self, languages: &[&str]) -> String {
-        let said = self.profile.as_ref().and_then(|profile| profile.name(languages));
+        let said = self
+            .profile
+            .as_ref()
+            .and_then(|profile| profile.name(languages));
         let did = self.author.state.did();
-        said.map_or_else(|| did.handle().unwrap_or(did.host()).to_owned(), |(_, name)| name.to_owned())
+        said.map_or_else(
+            || did.handle().unwrap_or(did.host()).to_owned(),
+            |(_, name)| name.to_owned(),
+        )
     }
 
     /// The host that its log names: always shown beside the name, which anyone may choose.
     pub fn host(&self) -> String {
         let did = self.author.state.did();
-        did.port().map_or_else(|| did.host().to_owned(), |port| format!("{}:{port}", did.host()))
+        did.port().map_or_else(
+            || did.host().to_owned(),
+            |port| format!("{}:{port}", did.host()),
+        )
     }
 }
 
@@ -127,7 +146,9 @@ impl Catalogue {
         let Some(row) = self.store.counting(id)? else {
             return Ok(None);
         };
-        let damaged = || StoreError::Corrupt { detail: format!("the record {id} does not read") };
+        let damaged = || StoreError::Corrupt {
+            detail: format!("the record {id} does not read"),
+        };
         let canonical = row.canonical()?;
         let Ok(Value::Object(tree)) = serde_json::from_slice(&canonical) else {
             return Err(damaged());
@@ -168,13 +189,20 @@ impl Catalogue {
     /// # Errors
     /// A disk fault.
     pub fn authors(&self) -> Result<Vec<ShownAuthor>, StoreError> {
-        self.store.authors()?.into_iter().map(|author| self.described(author)).collect()
+        self.store
+            .authors()?
+            .into_iter()
+            .map(|author| self.described(author))
+            .collect()
     }
 
     fn described(&self, author: Author) -> Result<ShownAuthor, StoreError> {
         let local = protocol::id::LocalId::parse(PROFILE);
         let profile = match local {
-            Ok(local) => self.record(&RecordId { author: *author.state.scid(), local })?,
+            Ok(local) => self.record(&RecordId {
+                author: *author.state.scid(),
+                local,
+            })?,
             Err(_) => None,
         };
         Ok(ShownAuthor { author, profile })

@@ -13,15 +13,18 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use serde_json::Value;
 
-use arguments::Arguments;
 use crate::commands::Done;
+use arguments::Arguments;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     // clap leaves with 2 for wrong usage, and with 0 for help.
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("baraza: this machine gives no threads: {error}");
@@ -32,7 +35,11 @@ pub fn main() -> ExitCode {
     match runtime.block_on(run::run(arguments)) {
         Ok(done) => {
             print(&done, wants_json);
-            if done.is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if done.is_complete {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             if wants_json {
@@ -55,7 +62,14 @@ fn print(done: &Done, wants_json: bool) {
 
 /// Faults go to standard error; more with `--verbose`.
 fn start_log(is_verbose: bool) {
-    let filter = if is_verbose { "baraza=debug" } else { "baraza=warn" };
+    let filter = if is_verbose {
+        "baraza=debug"
+    } else {
+        "baraza=warn"
+    };
     // A log that is there already is used as it is.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }

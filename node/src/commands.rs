@@ -123,7 +123,11 @@ pub struct Done {
 
 impl Done {
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, is_complete: true }
+        Self {
+            text: text.into(),
+            json,
+            is_complete: true,
+        }
     }
 }
 
@@ -135,7 +139,11 @@ fn refused(error: impl std::fmt::Display) -> NodeError {
 ///
 /// # Errors
 /// Why it could not be done, in words for the operator.
-pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Progress>) -> Result<Done, NodeError> {
+pub async fn run(
+    node: &Arc<Node>,
+    command: Command,
+    progress: &mpsc::Sender<Progress>,
+) -> Result<Done, NodeError> {
     match command {
         Command::OrgAdd { handle, name } => add_organization(node, &handle, &name).await,
         Command::OrgList => list_organizations(node),
@@ -148,12 +156,18 @@ pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Pro
         Command::Follow { url, filter } => {
             protocol::sync::Filter::parse(&filter).map_err(refused)?;
             let peer = node.puller.follow(&url, &filter).await.map_err(refused)?;
-            Ok(Done::new(format!("following {}", peer.url), json!({"url": peer.url, "filter": peer.filter})))
+            Ok(Done::new(
+                format!("following {}", peer.url),
+                json!({"url": peer.url, "filter": peer.filter}),
+            ))
         }
         Command::Unfollow { url } => {
             node.puller.unfollow(&url).await.map_err(refused)?;
             let url = node_address(&url).map_err(refused)?;
-            Ok(Done::new(format!("{url} is followed no longer; what came from it stays"), json!({"url": url})))
+            Ok(Done::new(
+                format!("{url} is followed no longer; what came from it stays"),
+                json!({"url": url}),
+            ))
         }
         Command::Sync { url } => sync(node, url.as_deref()).await,
         Command::Peers => peers(node),
@@ -167,14 +181,18 @@ pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Pro
                 file.sync_all()?;
                 Ok::<_, bundle::BundleError>(records)
             };
-            let records = tokio::task::spawn_blocking(write).await.map_err(refused)?.map_err(refused)?;
+            let records = tokio::task::spawn_blocking(write)
+                .await
+                .map_err(refused)?
+                .map_err(refused)?;
             Ok(Done::new(
                 format!("{records} records written to {}", path.display()),
                 json!({"records": records, "file": path}),
             ))
         }
         Command::BundleImport { path } => {
-            let file = File::open(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+            let file = File::open(&path)
+                .map_err(|error| refused(format!("{}: {error}", path.display())))?;
             let imported = bundle::import(&node.ingest, file).await.map_err(refused)?;
             let mut text = format!(
                 "{} new records, {} held already, {} waiting for a key log, {} refused",
@@ -184,7 +202,11 @@ pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Pro
                 text.push_str(&format!("\n  {reason}"));
             }
             let is_complete = imported.refused_count == 0;
-            Ok(Done { text, json: serde_json::to_value(&imported).map_err(refused)?, is_complete })
+            Ok(Done {
+                text,
+                json: serde_json::to_value(&imported).map_err(refused)?,
+                is_complete,
+            })
         }
         Command::Reindex => {
             let total = node.store.last_change()?;
@@ -192,18 +214,31 @@ pub async fn run(node: &Arc<Node>, command: Command, progress: &mpsc::Sender<Pro
             let fill = move || {
                 work.follower.refill(|done| {
                     // A step that nobody has room for is not waited for.
-                    drop(progress.try_send(Progress { done, total: Some(total) }));
+                    let _ = progress.try_send(Progress {
+                        done,
+                        total: Some(total),
+                    });
                 })
             };
             tokio::task::spawn_blocking(fill).await.map_err(refused)??;
             let count = node.index.count();
-            Ok(Done::new(format!("{count} records can be found"), json!({"indexed": count})))
+            Ok(Done::new(
+                format!("{count} records can be found"),
+                json!({"indexed": count}),
+            ))
         }
         Command::Log { scid } => {
             let scid = protocol::id::Scid::parse(&scid).map_err(refused)?;
             let lines = node.store.log_of(&scid)?;
-            let text = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect::<Vec<_>>().join("\n");
-            Ok(Done::new(text, json!({"scid": scid.to_string(), "entries": lines.len()})))
+            let text = lines
+                .iter()
+                .map(|line| String::from_utf8_lossy(line).into_owned())
+                .collect::<Vec<_>>()
+                .join("\n");
+            Ok(Done::new(
+                text,
+                json!({"scid": scid.to_string(), "entries": lines.len()}),
+            ))
         }
     }
 }
@@ -224,22 +259,34 @@ async fn add_organization(node: &Arc<Node>, handle: &str, name: &str) -> Result<
         founded.recovery_code,
         founded.escrow_file.display(),
     );
-    Ok(Done::new(text, json!({"handle": handle, "did": did, "scid": scid, "recoveryCode": founded.recovery_code})))
+    Ok(Done::new(
+        text,
+        json!({"handle": handle, "did": did, "scid": scid, "recoveryCode": founded.recovery_code}),
+    ))
 }
 
 fn list_organizations(node: &Node) -> Result<Done, NodeError> {
     let mut rows = Vec::new();
     let mut items = Vec::new();
     for signer in node.keychain.signers()? {
-        let Some(author) = node.catalogue.author(signer.did.scid())? else { continue };
+        let Some(author) = node.catalogue.author(signer.did.scid())? else {
+            continue;
+        };
         let did = author.author.state.did().to_string();
-        rows.push(format!("{:<24} {:<40} {did}", signer.handle, author.name(&[&node.config.settings.language])));
+        rows.push(format!(
+            "{:<24} {:<40} {did}",
+            signer.handle,
+            author.name(&[&node.config.settings.language])
+        ));
         items.push(json!({
             "handle": signer.handle, "did": did, "scid": signer.did.scid().to_string(),
             "disputed": author.author.is_disputed,
         }));
     }
-    Ok(Done::new(rows.join("\n"), json!({"total": items.len(), "items": items})))
+    Ok(Done::new(
+        rows.join("\n"),
+        json!({"total": items.len(), "items": items}),
+    ))
 }
 
 /// A new log entry, and every record signed anew: published in this order, so that no peer sees the
@@ -247,11 +294,18 @@ fn list_organizations(node: &Node) -> Result<Done, NodeError> {
 async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
     let signer = node.keychain.signer(handle)?;
     let scid = *signer.did.scid();
-    let author = node.store.author(&scid)?.ok_or_else(|| refused("its log is not held here"))?;
+    let author = node
+        .store
+        .author(&scid)?
+        .ok_or_else(|| refused("its log is not held here"))?;
     let held = newest_of(node, &scid)?;
     let place = Place::of(author.state.did());
-    let entry = node.keychain.change(handle, &author.state, place, true, node.clock.now())?;
-    node.ingest.log_entry(&entry.to_canonical_bytes(), &Default::default()).await?;
+    let entry = node
+        .keychain
+        .change(handle, &author.state, place, true, node.clock.now())?;
+    node.ingest
+        .log_entry(&entry.to_canonical_bytes(), &Default::default())
+        .await?;
     let signer = node.keychain.signer(handle)?;
     let count = node.publisher.sign_anew(&signer, &held, 1).await?;
     let text = format!(
@@ -259,11 +313,17 @@ async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
          what the old key signed no longer counts anywhere.",
         entry.version_id().number
     );
-    Ok(Done::new(text, json!({"handle": handle, "logVersion": entry.version_id().to_string(), "signed": count})))
+    Ok(Done::new(
+        text,
+        json!({"handle": handle, "logVersion": entry.version_id().to_string(), "signed": count}),
+    ))
 }
 
 /// The counting version of every record of an author.
-fn newest_of(node: &Node, scid: &protocol::id::Scid) -> Result<Vec<crate::store::HeldRow>, NodeError> {
+fn newest_of(
+    node: &Node,
+    scid: &protocol::id::Scid,
+) -> Result<Vec<crate::store::HeldRow>, NodeError> {
     let mut newest = Vec::new();
     let mut last = None;
     for held in node.store.held(Some(scid)) {
@@ -288,16 +348,25 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
     let place = Place::new(&host, target.port(), &["orgs", handle]).map_err(refused)?;
     let signer = node.keychain.signer(handle)?;
     let scid = *signer.did.scid();
-    let author = node.store.author(&scid)?.ok_or_else(|| refused("its log is not held here"))?;
+    let author = node
+        .store
+        .author(&scid)?
+        .ok_or_else(|| refused("its log is not held here"))?;
     let former = author.state.did().to_string();
     let held = newest_of(node, &scid)?;
-    let entry = node.keychain.change(handle, &author.state, place, false, node.clock.now())?;
+    let entry = node
+        .keychain
+        .change(handle, &author.state, place, false, node.clock.now())?;
     let mut log = node.store.active_log_of(&scid)?;
     log.push(entry.to_canonical_bytes());
     let kind = [("content-type", "text/jsonl".to_owned())];
     let answer = node
         .client
-        .post(&format!("{address}/api/v1/organizations/{scid}/log"), &kind, log.join(&b'\n'))
+        .post(
+            &format!("{address}/api/v1/organizations/{scid}/log"),
+            &kind,
+            log.join(&b'\n'),
+        )
         .await?;
     if !answer.is_success() {
         return Err(refused(format!(
@@ -305,12 +374,24 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
             answer.reason()
         )));
     }
-    node.ingest.log_entry(&entry.to_canonical_bytes(), &Default::default()).await?;
+    node.ingest
+        .log_entry(&entry.to_canonical_bytes(), &Default::default())
+        .await?;
     let kind = [("content-type", "application/json".to_owned())];
     for row in &held {
-        let answer = node.client.post(&format!("{address}/api/v1/records"), &kind, row.canonical()?).await?;
+        let answer = node
+            .client
+            .post(
+                &format!("{address}/api/v1/records"),
+                &kind,
+                row.canonical()?,
+            )
+            .await?;
         if !answer.is_success() {
-            return Err(refused(format!("{address} did not take a record: {}", answer.reason())));
+            return Err(refused(format!(
+                "{address} did not take a record: {}",
+                answer.reason()
+            )));
         }
     }
     let text = format!(
@@ -318,7 +399,10 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
         held.len()
     );
     let did = entry.did().to_string();
-    Ok(Done::new(text, json!({"handle": handle, "did": did, "scid": scid.to_string(), "formerly": former, "records": held.len()})))
+    Ok(Done::new(
+        text,
+        json!({"handle": handle, "did": did, "scid": scid.to_string(), "formerly": former, "records": held.len()}),
+    ))
 }
 
 /// Drafts as files have them: one, a list, or an object with `records`.
@@ -346,17 +430,25 @@ async fn publish_drafts(
     let mut checked = Vec::new();
     let mut faults = Vec::new();
     for (draft, number) in flatten(drafts).into_iter().zip(1..) {
-        let tree = draft.as_object().ok_or_else(|| refused(format!("draft {number} is no JSON object")))?;
+        let tree = draft
+            .as_object()
+            .ok_or_else(|| refused(format!("draft {number} is no JSON object")))?;
         match Draft::new(tree, licence) {
             Ok(draft) => checked.push(draft),
             Err(error) => {
-                let name = tree.get("localId").and_then(Value::as_str).unwrap_or_default();
+                let name = tree
+                    .get("localId")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 faults.push(format!("draft {number} {name}: {error}"));
             }
         }
     }
     if !faults.is_empty() {
-        return Err(refused(format!("nothing was published:\n  {}", faults.join("\n  "))));
+        return Err(refused(format!(
+            "nothing was published:\n  {}",
+            faults.join("\n  ")
+        )));
     }
     Ok(node.publisher.publish(signer, &checked, progress).await?)
 }
@@ -369,9 +461,20 @@ async fn publish(
 ) -> Result<Done, NodeError> {
     let signer = node.keychain.signer(handle)?;
     let total = flatten(drafts).len() as u64;
-    let tell = |done: usize| drop(progress.try_send(Progress { done: done as u64, total: Some(total) }));
+    let tell = |done: usize| {
+        // A step that nobody has room for is not waited for.
+        let _ = progress.try_send(Progress {
+            done: done as u64,
+            total: Some(total),
+        });
+    };
     let published = publish_drafts(node, &signer, drafts, tell).await?;
-    let count = |outcome| published.iter().filter(|record| record.outcome == outcome).count();
+    let count = |outcome| {
+        published
+            .iter()
+            .filter(|record| record.outcome == outcome)
+            .count()
+    };
     let text = format!(
         "{} new, {} changed, {} unchanged",
         count(Outcome::New),
@@ -392,21 +495,52 @@ async fn withdraw(node: &Node, id: &str) -> Result<Done, NodeError> {
         .signers()?
         .into_iter()
         .find(|signer| *signer.did.scid() == id.author)
-        .ok_or_else(|| refused("only its author can withdraw a record, and the author's key is not here"))?;
+        .ok_or_else(|| {
+            refused("only its author can withdraw a record, and the author's key is not here")
+        })?;
     let published = node.publisher.withdraw(&signer, &id.local).await?;
-    let text = format!("{} is withdrawn; a signed tombstone takes its place everywhere", published.id);
-    Ok(Done::new(text, serde_json::to_value(&published).map_err(refused)?))
+    let text = format!(
+        "{} is withdrawn; a signed tombstone takes its place everywhere",
+        published.id
+    );
+    Ok(Done::new(
+        text,
+        serde_json::to_value(&published).map_err(refused)?,
+    ))
 }
 
 fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done, NodeError> {
     node.index_now(|_| {})?;
     let ask = Ask::read(query).map_err(|problem| refused(problem.detail()))?;
     let language = language.unwrap_or(&node.config.settings.language);
-    let answer = crate::web::api::found(node, &ask, &[language.to_owned()]).map_err(|problem| refused(problem.detail()))?;
-    let mut text = format!("{} found", answer.get("total").and_then(Value::as_u64).unwrap_or_default());
-    for item in answer.get("items").and_then(Value::as_array).into_iter().flatten() {
-        let of = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        text.push_str(&format!("\n\n{}  [{}]\n  {} ({})\n  {}", of("/name"), of("/kind"), of("/author/name"), of("/author/host"), of("/id")));
+    let answer = crate::web::api::found(node, &ask, &[language.to_owned()])
+        .map_err(|problem| refused(problem.detail()))?;
+    let mut text = format!(
+        "{} found",
+        answer
+            .get("total")
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
+    );
+    for item in answer
+        .get("items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let of = |pointer: &str| {
+            item.pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        text.push_str(&format!(
+            "\n\n{}  [{}]\n  {} ({})\n  {}",
+            of("/name"),
+            of("/kind"),
+            of("/author/name"),
+            of("/author/host"),
+            of("/id")
+        ));
     }
     Ok(Done::new(text, answer))
 }
@@ -417,13 +551,21 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     let mut text = Vec::new();
     let mut items = Vec::new();
     let mut is_complete = true;
-    for peer in node.peers.all()?.into_iter().filter(|peer| peer.is_followed) {
+    for peer in node
+        .peers
+        .all()?
+        .into_iter()
+        .filter(|peer| peer.is_followed)
+    {
         if wanted.as_ref().is_some_and(|wanted| *wanted != peer.url) {
             continue;
         }
         match node.puller.catch_up(&peer.url).await {
             Ok(pulled) => {
-                text.push(format!("{}: {} new records, {} refused", peer.url, pulled.stored, pulled.refused));
+                text.push(format!(
+                    "{}: {} new records, {} refused",
+                    peer.url, pulled.stored, pulled.refused
+                ));
                 items.push(json!({"url": peer.url, "pulled": pulled}));
             }
             Err(error) => {
@@ -434,26 +576,47 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
         }
     }
     if let (Some(wanted), true) = (wanted, items.is_empty()) {
-        return Err(refused(format!("{wanted} is not followed: `baraza follow {wanted}` does that")));
+        return Err(refused(format!(
+            "{wanted} is not followed: `baraza follow {wanted}` does that"
+        )));
     }
-    Ok(Done { text: text.join("\n"), json: json!({"peers": items}), is_complete })
+    Ok(Done {
+        text: text.join("\n"),
+        json: json!({"peers": items}),
+        is_complete,
+    })
 }
 
 fn peers(node: &Node) -> Result<Done, NodeError> {
     let peers = node.peers.all()?;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["peer", "followed", "last heard", "records", "refused", "last error"]);
+    table.set_header([
+        "peer",
+        "followed",
+        "last heard",
+        "records",
+        "refused",
+        "last error",
+    ]);
     for peer in &peers {
         table.add_row([
             peer.url.clone(),
             if peer.is_followed { "yes" } else { "no" }.to_owned(),
-            peer.last_heard().map_or_else(|| "never".to_owned(), |heard| heard.to_string()),
+            peer.last_heard()
+                .map_or_else(|| "never".to_owned(), |heard| heard.to_string()),
             peer.received.to_string(),
             peer.refused.to_string(),
             peer.last_error.clone().unwrap_or_default(),
         ]);
     }
-    let text = if peers.is_empty() { "no peers yet: `baraza follow URL` makes one".to_owned() } else { table.to_string() };
-    Ok(Done::new(text, json!({"total": peers.len(), "items": serde_json::to_value(&peers).map_err(refused)?})))
+    let text = if peers.is_empty() {
+        "no peers yet: `baraza follow URL` makes one".to_owned()
+    } else {
+        table.to_string()
+    };
+    Ok(Done::new(
+        text,
+        json!({"total": peers.len(), "items": serde_json::to_value(&peers).map_err(refused)?}),
+    ))
 }

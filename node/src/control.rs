@@ -75,11 +75,17 @@ pub(crate) async fn serve(node: Arc<Node>, listener: UnixListener) {
 async fn carry_out(node: Arc<Node>, stream: UnixStream) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(reader.take(COMMAND_BYTES_MAX)).read_line(&mut line).await?;
+    BufReader::new(reader.take(COMMAND_BYTES_MAX))
+        .read_line(&mut line)
+        .await?;
     let command: Command = match serde_json::from_str(&line) {
         Ok(command) => command,
         Err(error) => {
-            return say(&mut writer, &Answer::Failed(format!("this node does not know that command: {error}"))).await;
+            return say(
+                &mut writer,
+                &Answer::Failed(format!("this node does not know that command: {error}")),
+            )
+            .await;
         }
     };
     let (progress, mut steps) = mpsc::channel(64);
@@ -90,7 +96,9 @@ async fn carry_out(node: Arc<Node>, stream: UnixStream) -> io::Result<()> {
     let answer = match work.await {
         Ok(Ok(done)) => Answer::Done(done),
         Ok(Err(error)) => Answer::Failed(error.to_string()),
-        Err(_) => Answer::Failed("the command met a defect of this program; its log says more".to_owned()),
+        Err(_) => {
+            Answer::Failed("the command met a defect of this program; its log says more".to_owned())
+        }
     };
     say(&mut writer, &answer).await
 }

@@ -42,7 +42,12 @@ pub struct SearchFollower {
 impl SearchFollower {
     /// A follower of `store` that fills `index`.
     pub fn new(store: Arc<Store>, index: Index, labels: Arc<Labels>) -> Self {
-        Self { store, index, labels, writer: Mutex::default() }
+        Self {
+            store,
+            index,
+            labels,
+            writer: Mutex::default(),
+        }
     }
 
     /// Empties the index and fills it again from the whole log.
@@ -58,7 +63,8 @@ impl SearchFollower {
     fn position(&self) -> Result<u64, FollowError> {
         let cursor = self.index.position().and_then(|text| Cursor::parse(&text));
         let last = self.store.last_change()?;
-        let here = cursor.filter(|cursor| cursor.epoch == self.store.epoch() && cursor.number <= last);
+        let here =
+            cursor.filter(|cursor| cursor.epoch == self.store.epoch() && cursor.number <= last);
         Ok(here.map_or(0, |cursor| cursor.number))
     }
 
@@ -82,7 +88,12 @@ impl SearchFollower {
         Ok(is_news)
     }
 
-    fn fill(&self, writer: &mut Writer, from: u64, mut progress: impl FnMut(u64)) -> Result<bool, FollowError> {
+    fn fill(
+        &self,
+        writer: &mut Writer,
+        from: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<bool, FollowError> {
         if from == 0 {
             writer.clear()?;
         }
@@ -93,7 +104,10 @@ impl SearchFollower {
             let (changes, read_to) = self.store.changes(position, ROWS)?;
             let is_end = read_to == position;
             if uncommitted > 0 && (is_end || uncommitted >= UNCOMMITTED_ROWS_MAX) {
-                let cursor = Cursor { epoch: self.store.epoch().to_owned(), number: position };
+                let cursor = Cursor {
+                    epoch: self.store.epoch().to_owned(),
+                    number: position,
+                };
                 writer.commit(&cursor.to_string())?;
                 uncommitted = 0;
                 progress(position);
@@ -115,7 +129,10 @@ impl SearchFollower {
 
     /// Makes the index say of a record what counts now.
     fn index_record(&self, writer: &Writer, id: &RecordId) -> Result<(), FollowError> {
-        let counting = self.store.counting(id)?.filter(|row| row.status == Status::Active);
+        let counting = self
+            .store
+            .counting(id)?
+            .filter(|row| row.status == Status::Active);
         let document = match counting {
             None => None,
             Some(row) => {
@@ -155,12 +172,16 @@ impl SearchFollower {
                 self.labels.all("kind", offering.kind).collect(),
             ]
             .concat(),
-            Body::Organization(organization) => {
-                [own("area", &organization.areas), own("audience", &organization.audiences)].concat()
-            }
-            Body::Solution(solution) => {
-                [own("area", &solution.areas), own("building-block", &solution.building_blocks)].concat()
-            }
+            Body::Organization(organization) => [
+                own("area", &organization.areas),
+                own("audience", &organization.audiences),
+            ]
+            .concat(),
+            Body::Solution(solution) => [
+                own("area", &solution.areas),
+                own("building-block", &solution.building_blocks),
+            ]
+            .concat(),
             Body::Checkpoint(_) => Vec::new(),
         }
     }

@@ -41,14 +41,23 @@ impl Labels {
     pub fn of(&self, scheme: &str, code: &str, language: &str) -> Option<&str> {
         let labels = self.by_code.get(&(scheme.into(), code.into()))?;
         let primary = protocol::codes::primary_language(language);
-        let position = LANGUAGES.iter().position(|known| *known == primary).unwrap_or(0);
-        labels.get(position).filter(|label| !label.is_empty()).or(labels.first()).map(AsRef::as_ref)
+        let position = LANGUAGES
+            .iter()
+            .position(|known| *known == primary)
+            .unwrap_or(0);
+        labels
+            .get(position)
+            .filter(|label| !label.is_empty())
+            .or(labels.first())
+            .map(AsRef::as_ref)
     }
 
     /// The labels of a code in every language: language and label.
     pub fn all(&self, scheme: &str, code: &str) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.by_code.get(&(scheme.into(), code.into()));
-        labels.into_iter().flat_map(|labels| LANGUAGES.into_iter().zip(labels.iter().map(AsRef::as_ref)))
+        labels
+            .into_iter()
+            .flat_map(|labels| LANGUAGES.into_iter().zip(labels.iter().map(AsRef::as_ref)))
     }
 
     /// The code of a scheme that has this label in some language, whatever the case.
@@ -71,9 +80,14 @@ mod tests {
     #[test]
     fn every_shipped_code_has_a_label_in_every_language() {
         let labels = Labels::shipped().unwrap();
-        for scheme in SCHEMES.iter().filter(|scheme| scheme.name() != "sdg-target") {
+        for scheme in SCHEMES
+            .iter()
+            .filter(|scheme| scheme.name() != "sdg-target")
+        {
             for code in scheme.codes() {
-                let found = labels.all(scheme.name(), code).filter(|(_, label)| !label.is_empty());
+                let found = labels
+                    .all(scheme.name(), code)
+                    .filter(|(_, label)| !label.is_empty());
                 assert_eq!(found.count(), LANGUAGES.len(), "{} {code}", scheme.name());
             }
         }

@@ -124,18 +124,30 @@ impl Node {
     pub async fn init(config: &Config, clock: SharedClock) -> Result<Founded, NodeError> {
         let folder = &config.folder;
         if folder.join(crate::config::FILE).exists() {
-            return Err(NodeError::Exists { folder: folder.display().to_string() });
+            return Err(NodeError::Exists {
+                folder: folder.display().to_string(),
+            });
         }
-        std::fs::create_dir_all(folder)
-            .map_err(|source| NodeError::Socket { what: folder.display().to_string(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| NodeError::Socket {
+            what: folder.display().to_string(),
+            source,
+        })?;
         let keychain = Keychain::open(&config.keys_folder())?;
         let (host, port) = config.did_host();
-        let place = Place::new(&host, port, &[])
-            .map_err(|error| NodeError::Refused(format!("the address cannot stand in an identifier: {error}")))?;
+        let place = Place::new(&host, port, &[]).map_err(|error| {
+            NodeError::Refused(format!(
+                "the address cannot stand in an identifier: {error}"
+            ))
+        })?;
         let founded = keychain.found(keychain::NODE, place, clock.now())?;
-        let store = Arc::new(Store::open(&config.store_folder(), keychain::random_name()?)?);
+        let store = Arc::new(Store::open(
+            &config.store_folder(),
+            keychain::random_name()?,
+        )?);
         let ingest = Ingest::new(Arc::clone(&store), clock);
-        ingest.log_entry(&founded.entry.to_canonical_bytes(), &Default::default()).await?;
+        ingest
+            .log_entry(&founded.entry.to_canonical_bytes(), &Default::default())
+            .await?;
         store.close();
         // Last, so that a node with settings is a whole one.
         config.save()?;
@@ -148,7 +160,10 @@ impl Node {
     /// See [`NodeError`].
     pub fn open(config: Config, clock: SharedClock) -> Result<Arc<Self>, NodeError> {
         let keychain = Keychain::open(&config.keys_folder())?;
-        let store = Arc::new(Store::open(&config.store_folder(), keychain::random_name()?)?);
+        let store = Arc::new(Store::open(
+            &config.store_folder(),
+            keychain::random_name()?,
+        )?);
         let labels = Arc::new(Labels::shipped()?);
         let index = open_index(&config.index_folder())?;
         let follower = SearchFollower::new(Arc::clone(&store), index.clone(), Arc::clone(&labels));
@@ -157,7 +172,12 @@ impl Node {
         let agent = format!("Baraza/{} (+{})", env!("CARGO_PKG_VERSION"), config.url);
         let client = Client::new(config.insecure_peers.clone(), &agent)?;
         let peers = Peers::new(Arc::clone(&store));
-        let puller = Puller::new(client.clone(), peers.clone(), ingest.clone(), Arc::clone(&clock));
+        let puller = Puller::new(
+            client.clone(),
+            peers.clone(),
+            ingest.clone(),
+            Arc::clone(&clock),
+        );
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
             config,
@@ -186,7 +206,8 @@ impl Node {
         let listener = TcpListener::bind(self.config.listen)
             .await
             .map_err(socket(format!("cannot listen on {}", self.config.listen)))?;
-        let control = control::listen(&self.config.control_socket()).map_err(socket("the control socket".to_owned()))?;
+        let control = control::listen(&self.config.control_socket())
+            .map_err(socket("the control socket".to_owned()))?;
         self.puller.start()?;
         let mut tasks = self.tasks.lock().await;
         tasks.push(tokio::spawn(web::serve(Arc::clone(self), listener)));
@@ -228,10 +249,12 @@ impl Node {
     pub fn answers_for(&self, host: &str) -> bool {
         let authority = self.config.authority();
         let (did_host, did_port) = self.config.did_host();
-        let did_authority = did_port.map_or_else(|| did_host.clone(), |port| format!("{did_host}:{port}"));
+        let did_authority =
+            did_port.map_or_else(|| did_host.clone(), |port| format!("{did_host}:{port}"));
         host.eq_ignore_ascii_case(&authority)
             || host.eq_ignore_ascii_case(&did_authority)
-            || (self.config.listen.ip().is_loopback() && host.eq_ignore_ascii_case(&format!("localhost:{}", self.config.listen.port())))
+            || (self.config.listen.ip().is_loopback()
+                && host.eq_ignore_ascii_case(&format!("localhost:{}", self.config.listen.port())))
     }
 
     /// Whether an identifier says that its log is served here.
@@ -270,9 +293,15 @@ impl Node {
         let place = Place::new(&host, port, &["orgs", handle])
             .map_err(|error| NodeError::Refused(error.to_string()))?;
         let founded = self.keychain.found(handle, place, self.clock.now())?;
-        match self.ingest.log_entry(&founded.entry.to_canonical_bytes(), &Default::default()).await? {
+        match self
+            .ingest
+            .log_entry(&founded.entry.to_canonical_bytes(), &Default::default())
+            .await?
+        {
             LogReceipt::Grown => Ok(founded),
-            other => Err(NodeError::Refused(format!("the new log was not taken: {other:?}"))),
+            other => Err(NodeError::Refused(format!(
+                "the new log was not taken: {other:?}"
+            ))),
         }
     }
 
@@ -299,7 +328,11 @@ impl Node {
                 last = Some(id);
             }
         }
-        digests.extend(authors.iter().map(|author| *author.state.version_id().hash.as_digest()));
+        digests.extend(
+            authors
+                .iter()
+                .map(|author| *author.state.version_id().hash.as_digest()),
+        );
         digests.sort_unstable();
         let mut state = Sha256::new();
         for digest in &digests {

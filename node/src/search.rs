@@ -33,6 +33,8 @@ mod collect;
 mod cursor;
 mod document;
 mod facet;
+#[cfg(test)]
+mod measure;
 mod plan;
 mod query;
 mod rank;
@@ -58,8 +60,8 @@ use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyErro
 pub use document::{Document, NotIndexed};
 pub use facet::{Facet, GLOBAL};
 pub use query::{
-    FILTER_VALUES_MAX, Matching, PAGE_RESULTS_DEFAULT, PAGE_RESULTS_MAX, QUERY_CHARS_MAX, QUERY_WORDS_MAX,
-    Query, QueryError, QueryParts, Validity,
+    FILTER_VALUES_MAX, Matching, PAGE_RESULTS_DEFAULT, PAGE_RESULTS_MAX, QUERY_CHARS_MAX,
+    QUERY_WORDS_MAX, Query, QueryError, QueryParts, Validity,
 };
 pub use rank::Sort;
 
@@ -106,7 +108,9 @@ impl SearchError {
     }
 
     fn corrupt(reason: impl ToString) -> Self {
-        Self::Corrupt { reason: reason.to_string() }
+        Self::Corrupt {
+            reason: reason.to_string(),
+        }
     }
 
     fn reading(error: io::Error) -> Self {
@@ -123,7 +127,9 @@ impl From<TantivyError> for SearchError {
             TantivyError::LockFailure(LockError::LockBusy, _) => Self::Busy,
             TantivyError::IncompatibleIndex(found)
             | TantivyError::OpenReadError(OpenReadError::IncompatibleIndex(found)) => {
-                Self::OtherVersion { found: format!("{found:?}") }
+                Self::OtherVersion {
+                    found: format!("{found:?}"),
+                }
             }
             TantivyError::DataCorruption(_)
             | TantivyError::OpenReadError(OpenReadError::FileDoesNotExist(_))
@@ -132,9 +138,9 @@ impl From<TantivyError> for SearchError {
             | TantivyError::DeserializeError(_) => Self::corrupt(error),
             TantivyError::OpenReadError(OpenReadError::IoError { ref io_error, .. })
             | TantivyError::IoError(ref io_error) => match io_error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => {
-                    Self::corrupt(error)
-                }
+                io::ErrorKind::InvalidData
+                | io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::NotFound => Self::corrupt(error),
                 _ => Self::Failed(error),
             },
             other => Self::Failed(other),
@@ -177,11 +183,16 @@ impl Index {
         let payload = index.load_metas()?.payload.unwrap_or_default();
         let payload: Payload = serde_json::from_str(&payload).map_err(SearchError::corrupt)?;
         if payload.version != SCHEMA_VERSION || index.schema() != schema {
-            return Err(SearchError::OtherVersion { found: payload.version.to_string() });
+            return Err(SearchError::OtherVersion {
+                found: payload.version.to_string(),
+            });
         }
         let damaged = index.validate_checksum()?;
         if let Some(file) = damaged.iter().min() {
-            return Err(SearchError::corrupt(format!("the checksum of {} is wrong", file.display())));
+            return Err(SearchError::corrupt(format!(
+                "the checksum of {} is wrong",
+                file.display()
+            )));
         }
         Self::over(index, fields, payload.position)
     }
@@ -195,10 +206,14 @@ impl Index {
         let failed = |error: io::Error| SearchError::Failed(error.into());
         fs::create_dir_all(folder).map_err(failed)?;
         let directory = MmapDirectory::open(folder).map_err(TantivyError::from)?;
-        let lock = directory.acquire_lock(&INDEX_WRITER_LOCK).map_err(|error| match error {
-            LockError::LockBusy => SearchError::Busy,
-            LockError::IoError(_) => SearchError::Failed(TantivyError::LockFailure(error, None)),
-        })?;
+        let lock = directory
+            .acquire_lock(&INDEX_WRITER_LOCK)
+            .map_err(|error| match error {
+                LockError::LockBusy => SearchError::Busy,
+                LockError::IoError(_) => {
+                    SearchError::Failed(TantivyError::LockFailure(error, None))
+                }
+            })?;
         for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let is_file = entry.file_type().map_err(failed)?.is_file();
@@ -208,7 +223,10 @@ impl Index {
         }
         drop(lock);
         let (schema, fields) = Fields::build();
-        let index = tantivy::Index::builder().schema(schema).settings(settings()).create_in_dir(folder)?;
+        let index = tantivy::Index::builder()
+            .schema(schema)
+            .settings(settings())
+            .create_in_dir(folder)?;
         Self::begin(index, fields)
     }
 
@@ -218,7 +236,10 @@ impl Index {
     /// If there is no memory for it.
     pub fn in_memory() -> Result<Self, SearchError> {
         let (schema, fields) = Fields::build();
-        let index = tantivy::Index::builder().schema(schema).settings(settings()).create_in_ram()?;
+        let index = tantivy::Index::builder()
+            .schema(schema)
+            .settings(settings())
+            .create_in_ram()?;
         Self::begin(index, fields)
     }
 
@@ -230,10 +251,24 @@ impl Index {
         Ok(made)
     }
 
-    fn over(index: tantivy::Index, fields: Fields, position: Option<String>) -> Result<Self, SearchError> {
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+    fn over(
+        index: tantivy::Index,
+        fields: Fields,
+        position: Option<String>,
+    ) -> Result<Self, SearchError> {
+        let reader = index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .try_into()?;
         let position = RwLock::new(position);
-        Ok(Self { shared: Arc::new(Shared { index, reader, fields, position }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                index,
+                reader,
+                fields,
+                position,
+            }),
+        })
     }
 
     /// The one writer. It holds its memory and a lock on the folder until it is dropped.
@@ -242,7 +277,9 @@ impl Index {
     /// [`SearchError::Busy`] if there is one already, here or in another process.
     pub fn writer(&self, budget: WriterBudget) -> Result<Writer, SearchError> {
         let options = IndexWriterOptions::builder()
-            .memory_budget_per_thread((budget.memory_bytes / budget.threads.max(1)).max(BYTES_A_THREAD_MIN))
+            .memory_budget_per_thread(
+                (budget.memory_bytes / budget.threads.max(1)).max(BYTES_A_THREAD_MIN),
+            )
             .num_worker_threads(budget.threads.max(1))
             .num_merge_threads(1)
             .build();
@@ -251,13 +288,20 @@ impl Index {
         merging.set_min_num_segments(MERGED_SEGMENTS_MIN);
         merging.set_del_docs_ratio_before_merge(DELETED_RATIO_MAX);
         writer.set_merge_policy(Box::new(merging));
-        Ok(Writer { writer, shared: Arc::clone(&self.shared) })
+        Ok(Writer {
+            writer,
+            shared: Arc::clone(&self.shared),
+        })
     }
 
     /// Up to where in the change log the index was filled, as [`Writer::commit`] was told; `None`
     /// if nothing was committed yet.
     pub fn position(&self) -> Option<String> {
-        self.shared.position.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .position
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many records can be found.
@@ -272,18 +316,32 @@ impl Index {
     /// answered.
     pub fn search(&self, query: &Query) -> Result<Found, SearchError> {
         let searcher = self.shared.reader.searcher();
-        let plan = plan::plan(&self.shared.fields, query);
+        let plan = plan::plan(&self.shared.fields, query, &searcher)?;
         let mut collected = collect(&searcher, plan.as_ref(), query)?;
 
         let has_more = collected.best.len() > query.limit;
         collected.best.truncate(query.limit);
         let last = collected.best.last().filter(|_| has_more);
-        let next = last.map(|last| cursor::write(&query.fingerprint, &After { rank: last.rank, id: last.id.clone() }));
+        let next = last.map(|last| {
+            cursor::write(
+                &query.fingerprint,
+                &After {
+                    rank: last.rank,
+                    id: last.id.clone(),
+                },
+            )
+        });
         let facets = query.facets.iter().zip(collected.counts);
         Ok(Found {
             total: collected.total,
-            hits: collected.best.into_iter().map(|best| Hit::of(best, query)).collect(),
-            facets: facets.map(|(facet, counts)| FacetCounts::of(*facet, counts)).collect(),
+            hits: collected
+                .best
+                .into_iter()
+                .map(|best| Hit::of(best, query))
+                .collect(),
+            facets: facets
+                .map(|(facet, counts)| FacetCounts::of(*facet, counts))
+                .collect(),
             next,
         })
     }
@@ -291,7 +349,10 @@ impl Index {
 
 impl std::fmt::Debug for Index {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Index").field("count", &self.count()).field("position", &self.position()).finish()
+        out.debug_struct("Index")
+            .field("count", &self.count())
+            .field("position", &self.position())
+            .finish()
     }
 }
 
@@ -339,16 +400,30 @@ impl LanguageMatch {
 
 impl Hit {
     fn of(best: Best, query: &Query) -> Self {
-        let asked = query.filters.iter().filter(|(facet, _)| *facet == Facet::Language).flat_map(|(_, tags)| tags);
-        let pairs = asked.flat_map(|asked| best.language_tags.iter().map(move |found| (asked, found)));
-        let matching = pairs.filter(|(asked, found)| primary_language(asked) == primary_language(found));
+        let asked = query
+            .filters
+            .iter()
+            .filter(|filter| filter.facet == Facet::Language)
+            .flat_map(|filter| &filter.values);
+        let pairs =
+            asked.flat_map(|asked| best.language_tags.iter().map(move |found| (asked, found)));
+        let matching =
+            pairs.filter(|(asked, found)| primary_language(asked) == primary_language(found));
         // The exact one first, then the general one, then any other.
         let nearest = matching.min_by_key(|(asked, found)| {
-            (asked.as_ref() != found.as_str(), primary_language(found) != found.as_str(), found.as_str(), *asked)
+            (
+                asked.as_ref() != found.as_str(),
+                primary_language(found) != found.as_str(),
+                found.as_str(),
+                *asked,
+            )
         });
         Self {
             score: (query.sort == Sort::Relevance).then(|| rank::score_of(best.rank)),
-            language: nearest.map(|(asked, found)| LanguageMatch { asked: asked.clone(), found: found.as_str().into() }),
+            language: nearest.map(|(asked, found)| LanguageMatch {
+                asked: asked.clone(),
+                found: found.as_str().into(),
+            }),
             id: best.id,
         }
     }
@@ -373,7 +448,11 @@ impl FacetCounts {
         });
         let left_out = codes.len().saturating_sub(FACET_CODES_MAX);
         codes.truncate(FACET_CODES_MAX);
-        Self { facet, codes, left_out }
+        Self {
+            facet,
+            codes,
+            left_out,
+        }
     }
 }
 
@@ -388,13 +467,19 @@ pub struct WriterBudget {
 
 impl WriterBudget {
     fn smallest() -> Self {
-        Self { threads: 1, memory_bytes: BYTES_A_THREAD_MIN }
+        Self {
+            threads: 1,
+            memory_bytes: BYTES_A_THREAD_MIN,
+        }
     }
 }
 
 impl Default for WriterBudget {
     fn default() -> Self {
-        Self { threads: 1, memory_bytes: 48_000_000 }
+        Self {
+            threads: 1,
+            memory_bytes: 48_000_000,
+        }
     }
 }
 
@@ -422,7 +507,8 @@ impl Writer {
     pub fn put(&self, document: Document) -> Result<(), SearchError> {
         let id = self.id_term(document.id());
         let document = document.into_tantivy(&self.shared.fields);
-        self.writer.run([UserOperation::Delete(id), UserOperation::Add(document)])?;
+        self.writer
+            .run([UserOperation::Delete(id), UserOperation::Add(document)])?;
         Ok(())
     }
 
@@ -434,7 +520,8 @@ impl Writer {
     /// Takes all records of an author out.
     pub fn remove_author(&self, author: &Scid) {
         let term = code(Facet::Org.name(), &author.to_string());
-        self.writer.delete_term(Term::from_field_text(self.shared.fields.code, &term));
+        self.writer
+            .delete_term(Term::from_field_text(self.shared.fields.code, &term));
     }
 
     /// Takes everything out, so that the index can be filled anew.
@@ -456,13 +543,20 @@ impl Writer {
     }
 
     fn commit_payload(&mut self, position: Option<String>) -> Result<(), SearchError> {
-        let payload = Payload { version: SCHEMA_VERSION, position };
+        let payload = Payload {
+            version: SCHEMA_VERSION,
+            position,
+        };
         let written = serde_json::to_string(&payload).map_err(SearchError::corrupt)?;
         let mut commit = self.writer.prepare_commit()?;
         commit.set_payload(&written);
         commit.commit()?;
         self.shared.reader.reload()?;
-        *self.shared.position.write().unwrap_or_else(PoisonError::into_inner) = payload.position;
+        *self
+            .shared
+            .position
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = payload.position;
         Ok(())
     }
 
@@ -489,11 +583,15 @@ impl std::fmt::Debug for Writer {
 
 /// Records are not stored, so nothing is gained by a thread that compresses them.
 fn settings() -> IndexSettings {
-    IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() }
+    IndexSettings {
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    }
 }
 
 /// Whether tantivy gives files such names: its two lists, and a segment's id with what it holds.
 fn is_index_file(name: &str) -> bool {
-    let is_segment = |(id, _): (&str, &str)| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_segment =
+        |(id, _): (&str, &str)| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     ["meta.json", ".managed.json"].contains(&name) || name.split_once('.').is_some_and(is_segment)
 }

@@ -10,6 +10,8 @@ mod keys;
 mod logs;
 mod records;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::path::{Path, PathBuf};
@@ -141,11 +143,19 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(folder: &Path, epoch: String) -> Result<Self, StoreError> {
-        Self::on(
+        let form = embedded::form_of(folder)?;
+        if let Some(found) = form.filter(|found| *found > SCHEMA) {
+            return Err(StoreError::Newer { found });
+        }
+        let store = Self::on(
             Arc::new(embedded::Embedded::open(folder)?),
             epoch,
             Rules::decided(),
-        )
+        )?;
+        if form != Some(SCHEMA) {
+            embedded::write_form(folder, SCHEMA)?;
+        }
+        Ok(store)
     }
 
     /// A store on an engine, under rules.

@@ -56,7 +56,9 @@ const SHUTDOWN: Duration = Duration::from_secs(20);
 
 /// Every route, in one table.
 pub fn router(app: App) -> Router {
-    let public_reads = CorsLayer::new().allow_origin(Any).allow_methods([http::Method::GET]);
+    let public_reads = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([http::Method::GET]);
     let sync = Router::new()
         .route("/changes", get(sync::changes))
         .route("/fetch", post(sync::fetch))
@@ -72,14 +74,16 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ready))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address does not take that method")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this address does not take that method",
+            )
         })
         .layer(public_reads)
-        .layer(
-            CompressionLayer::new().compress_when(
-                SizeAbove::new(512).and(NotForContentType::const_new("application/zstd")),
-            ),
-        )
+        .layer(CompressionLayer::new().compress_when(
+            SizeAbove::new(512).and(NotForContentType::const_new("application/zstd")),
+        ))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
@@ -93,25 +97,55 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 /// What holds for every request and answer.
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     if request.uri().to_string().len() > TARGET_BYTES_MAX {
-        return Problem::new(StatusCode::URI_TOO_LONG, "target-too-long", "the address is longer than 4 KiB").into_response();
+        return Problem::new(
+            StatusCode::URI_TOO_LONG,
+            "target-too-long",
+            "the address is longer than 4 KiB",
+        )
+        .into_response();
     }
     // Links are only ever built from the configured address, and only requests for it are answered.
     let host = request
         .uri()
         .authority()
         .map(|authority| authority.as_str().to_owned())
-        .or_else(|| Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned()));
+        .or_else(|| {
+            Some(
+                request
+                    .headers()
+                    .get(header::HOST)?
+                    .to_str()
+                    .ok()?
+                    .to_owned(),
+            )
+        });
     if !host.is_some_and(|host| app.answers_for(&host)) {
-        return Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", "this node does not answer for that host").into_response();
+        return Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "wrong-host",
+            "this node does not answer for that host",
+        )
+        .into_response();
     }
     let is_chosen_encoding = |value: &HeaderValue| value.as_bytes() != b"identity";
-    if request.headers().get(header::CONTENT_ENCODING).is_some_and(is_chosen_encoding) {
-        return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded-body", "send the body without Content-Encoding").into_response();
+    if request
+        .headers()
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(is_chosen_encoding)
+    {
+        return Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "encoded-body",
+            "send the body without Content-Encoding",
+        )
+        .into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     };
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
@@ -164,7 +198,9 @@ pub(crate) async fn serve(app: App, listener: TcpListener) {
             .max_pending_accept_reset_streams(20)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(HEADER_READ);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -25,10 +25,15 @@ impl Cursor {
     /// Reads what [`fmt::Display`] writes; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, number) = text.rsplit_once('-')?;
-        let is_epoch = (1..=64).contains(&epoch.len()) && epoch.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let is_number = (1..=20).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let is_epoch = (1..=64).contains(&epoch.len())
+            && epoch.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_number =
+            (1..=20).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
         (is_epoch && is_number).then_some(())?;
-        Some(Self { epoch: epoch.to_owned(), number: number.parse().ok()? })
+        Some(Self {
+            epoch: epoch.to_owned(),
+            number: number.parse().ok()?,
+        })
     }
 }
 
@@ -87,13 +92,19 @@ impl<'l> Line<'l> {
     /// No JSON object, or one that is neither a log entry nor a record nor an end.
     pub fn read(line: &'l [u8]) -> Result<(Self, Option<Cursor>), LineError> {
         let wrong = |detail: String| LineError { detail };
-        let members: Members<'l> = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
+        let members: Members<'l> =
+            serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
         let cursor = match &members.cursor {
             None => None,
-            Some(text) => Some(Cursor::parse(text).ok_or_else(|| wrong("a cursor that does not read".to_owned()))?),
+            Some(text) => Some(
+                Cursor::parse(text)
+                    .ok_or_else(|| wrong("a cursor that does not read".to_owned()))?,
+            ),
         };
         let line = match (members.record, members.log) {
-            (Some(record), None) => Line::Record { record: record.get() },
+            (Some(record), None) => Line::Record {
+                record: record.get(),
+            },
             (None, Some(entry)) => {
                 let scid = members.scid.unwrap_or_default();
                 Line::Log {
@@ -116,7 +127,11 @@ impl<'l> Line<'l> {
             let _ = write!(line, "\"cursor\":\"{cursor}\",");
         }
         match self {
-            Line::Log { scid, entry, witness } => {
+            Line::Log {
+                scid,
+                entry,
+                witness,
+            } => {
                 let _ = write!(line, "\"log\":{entry},\"scid\":\"{scid}\"");
                 if let Some(witness) = witness {
                     let _ = write!(line, ",\"witness\":{witness}");
@@ -150,7 +165,9 @@ pub struct Filter {
 
 /// A filter that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the filter has “{part}”: use author=SCID, area=CODE, country=CODE and type=NAME, joined by &")]
+#[error(
+    "the filter has “{part}”: use author=SCID, area=CODE, country=CODE and type=NAME, joined by &"
+)]
 pub struct FilterError {
     part: String,
 }
@@ -166,13 +183,17 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let mut filter = Self::default();
         for (count, part) in text.split('&').filter(|part| !part.is_empty()).enumerate() {
-            let wrong = || FilterError { part: part.chars().take(60).collect() };
+            let wrong = || FilterError {
+                part: part.chars().take(60).collect(),
+            };
             let (name, value) = part.split_once('=').ok_or_else(wrong)?;
             if value.is_empty() || value.len() > 96 || count >= FILTER_PARTS_MAX {
                 return Err(wrong());
             }
             let is_new = match name {
-                "author" => filter.authors.insert(Scid::parse(value).map_err(|_| wrong())?),
+                "author" => filter
+                    .authors
+                    .insert(Scid::parse(value).map_err(|_| wrong())?),
                 "area" => filter.areas.insert(value.to_owned()),
                 "country" => filter.countries.insert(value.to_owned()),
                 "type" => filter.types.insert(value.to_owned()),
@@ -197,7 +218,10 @@ impl Filter {
     /// Whether a record is wanted, by its tree. A tombstone says nothing of areas or countries and
     /// matches them all: who never had the record loses nothing by it.
     pub fn wants(&self, author: &Scid, record: &Map<String, Value>) -> bool {
-        let kind = record.get("type").and_then(Value::as_str).unwrap_or_default();
+        let kind = record
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !self.wants_author(author) || !(self.types.is_empty() || self.types.contains(kind)) {
             return false;
         }
@@ -217,8 +241,14 @@ impl Filter {
         }
         let wanted = |code: &str| self.countries.contains(code);
         // `KE-30` is wanted by who wants `KE`.
-        countries.iter().any(|code| wanted(code) || code.split_once('-').is_some_and(|(country, _)| wanted(country)))
-            || regions.iter().any(|region| geography::countries_in(region).any(|country| wanted(country.code())))
+        countries.iter().any(|code| {
+            wanted(code)
+                || code
+                    .split_once('-')
+                    .is_some_and(|(country, _)| wanted(country))
+        }) || regions
+            .iter()
+            .any(|region| geography::countries_in(region).any(|country| wanted(country.code())))
     }
 }
 
@@ -226,7 +256,10 @@ impl fmt::Display for Filter {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authors = self.authors.iter().map(|author| format!("author={author}"));
         let areas = self.areas.iter().map(|area| format!("area={area}"));
-        let countries = self.countries.iter().map(|country| format!("country={country}"));
+        let countries = self
+            .countries
+            .iter()
+            .map(|country| format!("country={country}"));
         let types = self.types.iter().map(|kind| format!("type={kind}"));
         let parts: Vec<String> = authors.chain(areas).chain(countries).chain(types).collect();
         out.write_str(&parts.join("&"))
@@ -237,7 +270,9 @@ impl fmt::Display for Filter {
 fn codes<'b>(body: &'b Map<String, Value>, member: &str) -> impl Iterator<Item = &'b str> {
     let list = body.get(member).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|value| {
-        value.as_str().or_else(|| value.get("code").and_then(Value::as_str))
+        value
+            .as_str()
+            .or_else(|| value.get("code").and_then(Value::as_str))
     })
 }
 
@@ -250,21 +285,46 @@ mod tests {
 
     #[test]
     fn lines_read_back_as_they_were_written() {
-        let cursor = Cursor { epoch: "a1".into(), number: 7 };
+        let cursor = Cursor {
+            epoch: "a1".into(),
+            number: 7,
+        };
         let scid = Scid::of(b"x");
         let record = r#"{"b":1,"a":"é"}"#;
         for line in [
             Line::Record { record },
-            Line::Log { scid, entry: record, witness: Some("[]") },
-            Line::Log { scid, entry: record, witness: None },
+            Line::Log {
+                scid,
+                entry: record,
+                witness: Some("[]"),
+            },
+            Line::Log {
+                scid,
+                entry: record,
+                witness: None,
+            },
             Line::End,
         ] {
             let text = line.write(Some(&cursor));
-            assert_eq!(Line::read(text.as_bytes()), Ok((line, Some(cursor.clone()))), "{text}");
+            assert_eq!(
+                Line::read(text.as_bytes()),
+                Ok((line, Some(cursor.clone()))),
+                "{text}"
+            );
         }
         let bundled = Line::Record { record }.write(None);
-        assert_eq!(Line::read(bundled.as_bytes()), Ok((Line::Record { record }, None)));
-        for text in ["", "{}", "[]", "{\"record\":{},\"log\":{}}", "{\"cursor\":\"x\"}", "{\"log\":{},\"scid\":\"x\"}"] {
+        assert_eq!(
+            Line::read(bundled.as_bytes()),
+            Ok((Line::Record { record }, None))
+        );
+        for text in [
+            "",
+            "{}",
+            "[]",
+            "{\"record\":{},\"log\":{}}",
+            "{\"cursor\":\"x\"}",
+            "{\"log\":{},\"scid\":\"x\"}",
+        ] {
             assert!(Line::read(text.as_bytes()).is_err(), "{text}");
         }
     }
@@ -274,13 +334,37 @@ mod tests {
         let author = Scid::of(b"x");
         let filter = Filter::parse("area=cyber&area=data-ai&country=KE&type=Offering").unwrap();
         assert_eq!(Filter::parse(&filter.to_string()), Ok(filter.clone()));
-        let offering = |body: serde_json::Value| json!({"type": "Offering", "body": body}).as_object().unwrap().clone();
-        assert!(filter.wants(&author, &offering(json!({"areas": ["data-ai"], "countries": ["KE-30"]}))));
-        assert!(filter.wants(&author, &offering(json!({"areas": ["cyber"], "regions": ["014"]}))));
+        let offering = |body: serde_json::Value| {
+            json!({"type": "Offering", "body": body})
+                .as_object()
+                .unwrap()
+                .clone()
+        };
+        assert!(filter.wants(
+            &author,
+            &offering(json!({"areas": ["data-ai"], "countries": ["KE-30"]}))
+        ));
+        assert!(filter.wants(
+            &author,
+            &offering(json!({"areas": ["cyber"], "regions": ["014"]}))
+        ));
         assert!(filter.wants(&author, &offering(json!({"areas": ["cyber"]}))));
-        assert!(!filter.wants(&author, &offering(json!({"areas": ["policy"], "countries": ["KE"]}))));
-        assert!(!filter.wants(&author, &offering(json!({"areas": ["cyber"], "countries": ["SN"]}))));
-        assert!(filter.wants(&author, json!({"type": "Offering", "status": "withdrawn"}).as_object().unwrap()));
+        assert!(!filter.wants(
+            &author,
+            &offering(json!({"areas": ["policy"], "countries": ["KE"]}))
+        ));
+        assert!(!filter.wants(
+            &author,
+            &offering(json!({"areas": ["cyber"], "countries": ["SN"]}))
+        ));
+        assert!(
+            filter.wants(
+                &author,
+                json!({"type": "Offering", "status": "withdrawn"})
+                    .as_object()
+                    .unwrap()
+            )
+        );
         for wrong in ["colour=red", "area", "area=", "author=x"] {
             assert!(Filter::parse(wrong).is_err(), "{wrong}");
         }

@@ -25,7 +25,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
     let clock: SharedClock = Arc::new(SystemClock);
     let folder = arguments.dir.unwrap_or_else(config::default_folder);
     let command = match arguments.command {
-        Typed::Init { folder, name, url, language, country, insecure_peers } => {
+        Typed::Init {
+            folder,
+            name,
+            url,
+            language,
+            country,
+            insecure_peers,
+        } => {
             let settings = Settings {
                 name,
                 url,
@@ -40,35 +47,75 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
         }
         Typed::Serve => return serve(&folder, clock).await,
         Typed::Demo { port, data, once } => {
-            return demo::run(demo::Options { port, data, is_once: once }, clock).await;
+            return demo::run(
+                demo::Options {
+                    port,
+                    data,
+                    is_once: once,
+                },
+                clock,
+            )
+            .await;
         }
-        Typed::Verify { file, log } => return verify::file(&file, log.as_deref(), &folder, &*clock).await,
+        Typed::Verify { file, log } => {
+            return verify::file(&file, log.as_deref(), &folder, &*clock).await;
+        }
         Typed::Bundle(Bundle::Verify { file }) => return verify::bundle(&file, &*clock),
-        Typed::Bundle(Bundle::Export { file, filter }) => Command::BundleExport { path: absolute(&file)?, filter },
-        Typed::Bundle(Bundle::Import { file }) => Command::BundleImport { path: absolute(&file)? },
+        Typed::Bundle(Bundle::Export { file, filter }) => Command::BundleExport {
+            path: absolute(&file)?,
+            filter,
+        },
+        Typed::Bundle(Bundle::Import { file }) => Command::BundleImport {
+            path: absolute(&file)?,
+        },
         Typed::Org(Org::Add { handle, name }) => Command::OrgAdd { handle, name },
         Typed::Org(Org::List) => Command::OrgList,
         Typed::Org(Org::Rotate { handle }) => Command::OrgRotate { handle },
         Typed::Org(Org::Move { handle, to }) => Command::OrgMove { handle, to },
         Typed::Publish { files, org } => {
-            let drafts = files.iter().map(|file| read_json(file)).collect::<Result<_, _>>()?;
-            Command::Publish { handle: org, drafts }
+            let drafts = files
+                .iter()
+                .map(|file| read_json(file))
+                .collect::<Result<_, _>>()?;
+            Command::Publish {
+                handle: org,
+                drafts,
+            }
         }
         Typed::Withdraw { id } => Command::Withdraw { id },
-        Typed::Import { file, org, format, map, set, good_rows, withdraw_missing, dry_run, report } => {
-            Command::Import(Import {
-                path: absolute(&file)?,
-                handle: org,
-                format,
-                map: map.as_deref().map(absolute).transpose()?,
-                set,
-                good_rows,
-                withdraw_missing,
-                dry_run,
-                report: report.as_deref().map(absolute).transpose()?,
-            })
-        }
-        Typed::Search { text, area, country, language, audience, mode, cost, kind, record_type, limit } => {
+        Typed::Import {
+            file,
+            org,
+            format,
+            map,
+            set,
+            good_rows,
+            withdraw_missing,
+            dry_run,
+            report,
+        } => Command::Import(Import {
+            path: absolute(&file)?,
+            handle: org,
+            format,
+            map: map.as_deref().map(absolute).transpose()?,
+            set,
+            good_rows,
+            withdraw_missing,
+            dry_run,
+            report: report.as_deref().map(absolute).transpose()?,
+        }),
+        Typed::Search {
+            text,
+            area,
+            country,
+            language,
+            audience,
+            mode,
+            cost,
+            kind,
+            record_type,
+            limit,
+        } => {
             let mut query = Serializer::new(String::new());
             query.append_pair("q", &text.join(" "));
             let filters = [
@@ -89,12 +136,20 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             if let Some(limit) = limit {
                 query.append_pair("limit", &limit.to_string());
             }
-            Command::Search { query: query.finish(), language: None }
+            Command::Search {
+                query: query.finish(),
+                language: None,
+            }
         }
         Typed::Follow { url, topic, filter } => {
             let topics = topic.iter().map(|area| format!("area={area}"));
-            let filter = std::iter::once(filter).filter(|filter| !filter.is_empty()).chain(topics);
-            Command::Follow { url, filter: filter.collect::<Vec<_>>().join("&") }
+            let filter = std::iter::once(filter)
+                .filter(|filter| !filter.is_empty())
+                .chain(topics);
+            Command::Follow {
+                url,
+                filter: filter.collect::<Vec<_>>().join("&"),
+            }
         }
         Typed::Unfollow { url } => Command::Unfollow { url },
         Typed::Sync { url } => Command::Sync { url },
@@ -146,7 +201,8 @@ fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
 }
 
 fn read_json(path: &Path) -> Result<Value, NodeError> {
-    let bytes = std::fs::read(path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
     serde_json::from_slice(&bytes).map_err(|error| refused(format!("{}: {error}", path.display())))
 }
 
@@ -166,7 +222,11 @@ async fn init(config: Config, clock: SharedClock) -> Result<Done, NodeError> {
         "dir": config.folder, "did": founded.did.to_string(), "scid": founded.did.scid().to_string(),
         "url": config.url.as_str(), "recoveryCode": founded.recovery_code,
     });
-    Ok(Done { text, json, is_complete: true })
+    Ok(Done {
+        text,
+        json,
+        is_complete: true,
+    })
 }
 
 async fn serve(folder: &Path, clock: SharedClock) -> Result<Done, NodeError> {
@@ -179,7 +239,11 @@ async fn serve(folder: &Path, clock: SharedClock) -> Result<Done, NodeError> {
     until_signal().await?;
     println!("stopping …");
     node.stop().await;
-    Ok(Done { text: String::new(), json: Value::Null, is_complete: true })
+    Ok(Done {
+        text: String::new(),
+        json: Value::Null,
+        is_complete: true,
+    })
 }
 
 /// Ctrl-C, or the signal by which service managers stop a process.

@@ -58,7 +58,11 @@ pub(super) fn bundle(path: &Path, clock: &dyn Clock) -> Result<Done, NodeError> 
         text.push_str(&format!("\n  {reason}"));
     }
     let is_complete = checked.refused.is_empty() && checked.without_log == 0;
-    Ok(Done { text, json: serde_json::to_value(&checked).map_err(refused)?, is_complete })
+    Ok(Done {
+        text,
+        json: serde_json::to_value(&checked).map_err(refused)?,
+        is_complete,
+    })
 }
 
 /// Checks a record, a log or a bundle, whichever the file is.
@@ -70,7 +74,8 @@ pub(super) async fn file(
 ) -> Result<Done, NodeError> {
     let bytes = read(path)?;
     let is_packed = bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    let start = String::from_utf8_lossy(bytes.get(..4_096.min(bytes.len())).unwrap_or_default()).into_owned();
+    let start = String::from_utf8_lossy(bytes.get(..4_096.min(bytes.len())).unwrap_or_default())
+        .into_owned();
     if is_packed || start.contains("\"record\":") || start.contains("\"log\":") {
         return bundle(path, clock);
     }
@@ -88,9 +93,16 @@ fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
     let fault = |error: std::io::Error| refused(format!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(fault)?;
+        std::io::stdin()
+            .take(FILE_BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(fault)?;
     } else {
-        File::open(path).map_err(fault)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(fault)?;
+        File::open(path)
+            .map_err(fault)?
+            .take(FILE_BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(fault)?;
     }
     Ok(bytes)
 }
@@ -100,7 +112,9 @@ async fn log_from_node(record: &[u8], folder: &Path) -> Option<Vec<u8>> {
     let scid = *Envelope::parse(record).ok()?.header().author.scid();
     let config = Config::load(folder).ok()?;
     let (progress, _steps) = mpsc::channel(1);
-    let command = Command::Log { scid: scid.to_string() };
+    let command = Command::Log {
+        scid: scid.to_string(),
+    };
     let lines = match control::ask(&config.control_socket(), &command, &progress).await {
         Ok(Some(Ok(done))) => done.text.into_bytes(),
         Ok(Some(Err(_))) | Err(_) => return None,
@@ -125,7 +139,10 @@ fn check_log(bytes: &[u8], clock: &dyn Clock) -> Done {
 }
 
 fn say_log(steps: &mut Steps, state: &LogState) {
-    steps.good(format!("the key log has {} entries, each signed as the one before allows", state.version_id().number));
+    steps.good(format!(
+        "the key log has {} entries, each signed as the one before allows",
+        state.version_id().number
+    ));
     steps.good(format!("it belongs to {}", state.did()));
     let keys: Vec<String> = state.keys().listed().map(ToString::to_string).collect();
     steps.good(match keys.as_slice() {
@@ -159,8 +176,14 @@ fn check_steps(
     };
     let (header, hash) = (envelope.header().clone(), envelope.hash());
     let id = header.record_id();
-    steps.good(format!("it is strict JSON: {} {id}, version {}", header.kind, header.seq));
-    steps.good(format!("its canonical form has {} bytes and the hash {hash}", envelope.canonical().len()));
+    steps.good(format!(
+        "it is strict JSON: {} {id}, version {}",
+        header.kind, header.seq
+    ));
+    steps.good(format!(
+        "its canonical form has {} bytes and the hash {hash}",
+        envelope.canonical().len()
+    ));
     let proven = match envelope.prove() {
         Ok(proven) => proven,
         Err(error) => {
@@ -169,7 +192,9 @@ fn check_steps(
         }
     };
     let key = proven.record().key;
-    steps.good(format!("its {CRYPTOSUITE} proof fits every byte, under the key {key}"));
+    steps.good(format!(
+        "its {CRYPTOSUITE} proof fits every byte, under the key {key}"
+    ));
     let Some(log) = log else {
         steps.bad("its author's key log is not at hand: give it with --log did.jsonl".to_owned());
         return None;
@@ -187,20 +212,35 @@ fn check_steps(
             steps.good("that log lists the key: the author says this".to_owned());
             steps.is_good = true;
         }
-        Standing::Unknown => steps.bad("that log is another author's, or does not list the key".to_owned()),
-        Standing::Retired => steps.bad("that log listed the key once and dropped it: what it signed no longer counts".to_owned()),
+        Standing::Unknown => {
+            steps.bad("that log is another author's, or does not list the key".to_owned())
+        }
+        Standing::Retired => steps.bad(
+            "that log listed the key once and dropped it: what it signed no longer counts"
+                .to_owned(),
+        ),
         Standing::Closed => steps.bad("the author has closed its identity".to_owned()),
     }
-    Some(json!({"id": id.to_string(), "seq": header.seq, "version": hash.to_string(), "key": key.to_string()}))
+    Some(
+        json!({"id": id.to_string(), "seq": header.seq, "version": hash.to_string(), "key": key.to_string()}),
+    )
 }
 
 fn finish(what: &str, steps: Steps, mut json: serde_json::Value) -> Done {
-    let verdict = if steps.is_good { "verifies" } else { "does NOT verify" };
+    let verdict = if steps.is_good {
+        "verifies"
+    } else {
+        "does NOT verify"
+    };
     if let Some(members) = json.as_object_mut() {
         members.insert("verified".to_owned(), steps.is_good.into());
     } else {
         json = json!({"verified": steps.is_good});
     }
     let text = format!("{}\nThis {what} {verdict}.", steps.lines.join("\n"));
-    Done { text, json, is_complete: steps.is_good }
+    Done {
+        text,
+        json,
+        is_complete: steps.is_good,
+    }
 }

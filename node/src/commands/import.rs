@@ -60,33 +60,61 @@ pub(super) async fn run(
     let signer = node.keychain.signer(&command.handle)?;
     let (job, labels) = (command.clone(), Arc::clone(&node.labels));
     let licence = node.config.settings.publishing.licence.clone();
-    let reading = tokio::task::spawn_blocking(move || read(&job, &labels, licence)).await.map_err(refused)??;
+    let reading = tokio::task::spawn_blocking(move || read(&job, &labels, licence))
+        .await
+        .map_err(refused)??;
     let report = &reading.report;
     if let Some(path) = &command.report {
         let text = describe(report);
-        std::fs::write(path, text).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+        std::fs::write(path, text)
+            .map_err(|error| refused(format!("{}: {error}", path.display())))?;
     }
     let bad = report.rows_bad;
     let is_blocked = bad > 0 && !command.good_rows;
     let mut text = describe(report);
     if is_blocked {
-        text.push_str("\nNothing was published: mend these rows, or publish the good ones with --good-rows.");
+        text.push_str(
+            "\nNothing was published: mend these rows, or publish the good ones with --good-rows.",
+        );
     }
     if is_blocked || command.dry_run {
         let count = reading.drafts.len();
         if command.dry_run && !is_blocked {
-            text.push_str(&format!("\n{count} rows would be published; nothing was changed."));
+            text.push_str(&format!(
+                "\n{count} rows would be published; nothing was changed."
+            ));
         }
         let json = json!({"new": 0, "changed": 0, "unchanged": 0, "refused": bad, "readable": count, "dryRun": command.dry_run});
-        return Ok(Done { text, json, is_complete: !is_blocked });
+        return Ok(Done {
+            text,
+            json,
+            is_complete: !is_blocked,
+        });
     }
     let drafts: Vec<Draft> = reading.drafts.into_iter().map(|row| row.draft).collect();
     let total = drafts.len() as u64;
-    let tell = |done: usize| drop(progress.try_send(Progress { done: done as u64, total: Some(total) }));
+    let tell = |done: usize| {
+        // A step that nobody has room for is not waited for.
+        let _ = progress.try_send(Progress {
+            done: done as u64,
+            total: Some(total),
+        });
+    };
     let published = node.publisher.publish(&signer, &drafts, tell).await?;
-    let count = |outcome| published.iter().filter(|record| record.outcome == outcome).count();
-    let (new, changed, unchanged) = (count(Outcome::New), count(Outcome::Changed), count(Outcome::Unchanged));
-    text.push_str(&format!("\n{new} new, {changed} changed, {unchanged} unchanged, {bad} refused"));
+    let count = |outcome| {
+        published
+            .iter()
+            .filter(|record| record.outcome == outcome)
+            .count()
+    };
+    let (new, changed, unchanged) = (
+        count(Outcome::New),
+        count(Outcome::Changed),
+        count(Outcome::Unchanged),
+    );
+    text.push_str(&format!(
+        "\n{new} new, {changed} changed, {unchanged} unchanged, {bad} refused"
+    ));
     let present: BTreeSet<&str> = drafts.iter().map(|draft| draft.local().as_str()).collect();
     let mut missing = Vec::new();
     let mut last = None;
@@ -95,9 +123,16 @@ pub(super) async fn run(
         if last.as_ref() == Some(&id) {
             continue;
         }
-        let is_active = node.store.counting(&id)?.is_some_and(|row| row.status == Status::Active);
+        let is_active = node
+            .store
+            .counting(&id)?
+            .is_some_and(|row| row.status == Status::Active);
         let local = id.local.as_str();
-        if is_active && !present.contains(local) && local != PROFILE && local.starts_with(ROW_ID_PREFIX) {
+        if is_active
+            && !present.contains(local)
+            && local != PROFILE
+            && local.starts_with(ROW_ID_PREFIX)
+        {
             missing.push(id.local.clone());
         }
         last = Some(id);
@@ -108,7 +143,9 @@ pub(super) async fn run(
             node.publisher.withdraw(&signer, local).await?;
             withdrawn += 1;
         }
-        text.push_str(&format!("\n{withdrawn} withdrawn: they are no longer in the file"));
+        text.push_str(&format!(
+            "\n{withdrawn} withdrawn: they are no longer in the file"
+        ));
     } else if !missing.is_empty() {
         text.push_str(&format!(
             "\n{} records of earlier imports are not in this file; they stay. Withdraw them with --withdraw-missing.",
@@ -116,7 +153,11 @@ pub(super) async fn run(
         ));
     }
     let json = json!({"new": new, "changed": changed, "unchanged": unchanged, "refused": bad, "withdrawn": withdrawn});
-    Ok(Done { text, json, is_complete: true })
+    Ok(Done {
+        text,
+        json,
+        is_complete: true,
+    })
 }
 
 /// Rows without an id of their own are named by what they say, with this in front.
@@ -151,24 +192,40 @@ fn read(command: &Import, labels: &Labels, licence: String) -> Result<import::Re
         "auto" => Format::Auto,
         "csv" => Format::Csv,
         "json" => Format::Json,
-        other => return Err(refused(format!("the format “{other}” is not known: use auto, csv or json"))),
+        other => {
+            return Err(refused(format!(
+                "the format “{other}” is not known: use auto, csv or json"
+            )));
+        }
     };
     let mapping = match &command.map {
         None => None,
         Some(path) => {
-            let text = std::fs::read(path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
+            let text = std::fs::read(path)
+                .map_err(|error| refused(format!("{}: {error}", path.display())))?;
             Some(Mapping::read(&text).map_err(refused)?)
         }
     };
-    let set = command.set.iter().map(|text| text.parse::<Setting>()).collect::<Result<_, _>>().map_err(refused)?;
-    let title = command.path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let set = command
+        .set
+        .iter()
+        .map(|text| text.parse::<Setting>())
+        .collect::<Result<_, _>>()
+        .map_err(refused)?;
+    let title = command
+        .path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let names = Names(labels);
     let options = Options {
         format,
         mapping,
         set,
         licence,
-        source: Source { title, ..Source::default() },
+        source: Source {
+            title,
+            ..Source::default()
+        },
         labels: &names,
         ..Options::default()
     };

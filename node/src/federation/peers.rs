@@ -116,7 +116,11 @@ impl Peers {
     /// # Errors
     /// A disk fault.
     pub fn all(&self) -> Result<Vec<Peer>, StoreError> {
-        self.store.all_named(TABLE)?.iter().map(|(_, row)| read(row)).collect()
+        self.store
+            .all_named(TABLE)?
+            .iter()
+            .map(|(_, row)| read(row))
+            .collect()
     }
 
     /// The peer with this address.
@@ -124,29 +128,40 @@ impl Peers {
     /// # Errors
     /// A disk fault.
     pub fn get(&self, url: &str) -> Result<Option<Peer>, StoreError> {
-        self.store.named(TABLE, url)?.as_deref().map(read).transpose()
+        self.store
+            .named(TABLE, url)?
+            .as_deref()
+            .map(read)
+            .transpose()
     }
 
     /// Changes what is known of a peer, which is made if it is new.
     ///
     /// # Errors
     /// [`PeerError::Full`], or a disk fault.
-    pub async fn change(&self, url: &str, change: impl FnOnce(&mut Peer)) -> Result<Peer, PeerError> {
+    pub async fn change(
+        &self,
+        url: &str,
+        change: impl FnOnce(&mut Peer),
+    ) -> Result<Peer, PeerError> {
         let known = self.get(url)?;
         if known.is_none() && self.store.all_named(TABLE)?.len() >= PEERS_MAX {
             return Err(PeerError::Full);
         }
         let mut peer = known.unwrap_or_else(|| Peer::new(url.to_owned()));
         change(&mut peer);
-        let row = serde_json::to_vec(&peer)
-            .map_err(|error| StoreError::Corrupt { detail: error.to_string() })?;
+        let row = serde_json::to_vec(&peer).map_err(|error| StoreError::Corrupt {
+            detail: error.to_string(),
+        })?;
         self.store.put_named(TABLE, url, Some(row)).await?;
         Ok(peer)
     }
 }
 
 fn read(row: &[u8]) -> Result<Peer, StoreError> {
-    serde_json::from_slice(row).map_err(|error| StoreError::Corrupt { detail: format!("a peer: {error}") })
+    serde_json::from_slice(row).map_err(|error| StoreError::Corrupt {
+        detail: format!("a peer: {error}"),
+    })
 }
 
 /// The address of a node, from what a person writes: an address with or without `https://` and path.
@@ -154,11 +169,19 @@ fn read(row: &[u8]) -> Result<Peer, StoreError> {
 /// # Errors
 /// [`PeerError::Address`].
 pub fn node_address(text: &str) -> Result<String, PeerError> {
-    let wrong = || PeerError::Address { text: text.chars().take(80).collect() };
+    let wrong = || PeerError::Address {
+        text: text.chars().take(80).collect(),
+    };
     let text = text.trim();
-    let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let full = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
     let url = Url::parse(&full).map_err(|_| wrong())?;
-    let is_origin = matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none();
+    let is_origin = matches!(url.scheme(), "https" | "http")
+        && url.username().is_empty()
+        && url.password().is_none();
     if !is_origin || url.host().is_none() {
         return Err(wrong());
     }

@@ -92,7 +92,13 @@ struct Task {
 impl Puller {
     /// A reader that takes in through `ingest`.
     pub fn new(client: Client, peers: Peers, ingest: Ingest, clock: SharedClock) -> Self {
-        Self(Arc::new(Inner { client, peers, ingest, clock, tasks: Mutex::default() }))
+        Self(Arc::new(Inner {
+            client,
+            peers,
+            ingest,
+            clock,
+            tasks: Mutex::default(),
+        }))
     }
 
     /// Starts keeping up with every followed peer.
@@ -150,7 +156,10 @@ impl Puller {
         if let Some(task) = self.tasks().remove(&url) {
             task.handle.abort();
         }
-        self.0.peers.change(&url, |peer| peer.is_followed = false).await?;
+        self.0
+            .peers
+            .change(&url, |peer| peer.is_followed = false)
+            .await?;
         Ok(())
     }
 
@@ -167,7 +176,9 @@ impl Puller {
     /// See [`PullError`].
     pub async fn catch_up(&self, url: &str) -> Result<Pulled, PullError> {
         let turn = self.tasks().get(url).map(|task| Arc::clone(&task.turn));
-        let turn = turn.ok_or_else(|| PeerError::Unknown { url: url.to_owned() })?;
+        let turn = turn.ok_or_else(|| PeerError::Unknown {
+            url: url.to_owned(),
+        })?;
         let mut all = Pulled::default();
         loop {
             // The task waits for news while it has the turn; it is asked to give way.
@@ -193,8 +204,20 @@ impl Puller {
             return;
         }
         let (hint, turn) = (Arc::new(Notify::new()), Arc::new(Turn::new(())));
-        let work = keep_up(Arc::clone(&self.0), url.to_owned(), Arc::clone(&hint), Arc::clone(&turn));
-        tasks.insert(url.to_owned(), Task { handle: tokio::spawn(work), hint, turn });
+        let work = keep_up(
+            Arc::clone(&self.0),
+            url.to_owned(),
+            Arc::clone(&hint),
+            Arc::clone(&turn),
+        );
+        tasks.insert(
+            url.to_owned(),
+            Task {
+                handle: tokio::spawn(work),
+                hint,
+                turn,
+            },
+        );
     }
 }
 
@@ -243,7 +266,8 @@ impl Inner {
                 let known = self.peers.get(url)?;
                 let is_news = pulled.lines > 0
                     || known.is_none_or(|peer| {
-                        peer.last_error.is_some() || peer.last_heard.is_none_or(|heard| now - heard > 300)
+                        peer.last_error.is_some()
+                            || peer.last_heard.is_none_or(|heard| now - heard > 300)
                     });
                 is_news.then_some(None)
             }
@@ -268,18 +292,33 @@ impl Inner {
 
     async fn read_page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
         let Some(peer) = self.peers.get(url)? else {
-            return Err(PeerError::Unknown { url: url.to_owned() }.into());
+            return Err(PeerError::Unknown {
+                url: url.to_owned(),
+            }
+            .into());
         };
         let address = changes_address(&peer, wait_seconds);
-        let request = StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
+        let request =
+            StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
         let mut lines = self.client.lines(request).await?;
-        let mut page = PageReader { inner: self, url, sender: url.into(), batch: Vec::new(), cursor: None, pulled: Pulled::default() };
+        let mut page = PageReader {
+            inner: self,
+            url,
+            sender: url.into(),
+            batch: Vec::new(),
+            cursor: None,
+            pulled: Pulled::default(),
+        };
         let mut is_whole = false;
         while let Some(line) = lines.next().await? {
             is_whole = page.take(&line).await?;
         }
         page.flush().await?;
-        if is_whole { Ok(page.pulled) } else { Err(PullError::CutOff) }
+        if is_whole {
+            Ok(page.pulled)
+        } else {
+            Err(PullError::CutOff)
+        }
     }
 }
 
@@ -327,7 +366,9 @@ impl PageReader<'_> {
                 // Records before an entry were signed under what the log said then.
                 self.flush().await?;
                 self.pulled.lines += 1;
-                let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| WitnessProofs::parse(witness.as_bytes()));
+                let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| {
+                    WitnessProofs::parse(witness.as_bytes())
+                });
                 let taken = match proofs {
                     Ok(proofs) => self.inner.ingest.log_entry(entry.as_bytes(), &proofs).await,
                     Err(error) => Err(error.into()),
@@ -351,7 +392,12 @@ impl PageReader<'_> {
         let lines = std::mem::take(&mut self.batch);
         let mut stored = 0;
         if !lines.is_empty() {
-            for receipt in self.inner.ingest.records(lines, Some(self.sender.clone())).await? {
+            for receipt in self
+                .inner
+                .ingest
+                .records(lines, Some(self.sender.clone()))
+                .await?
+            {
                 match receipt {
                     Ok(Receipt::Stored) => stored += 1,
                     Ok(_) => {}

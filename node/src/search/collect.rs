@@ -50,7 +50,11 @@ pub(super) fn collect(
         EnableScoring::disabled_from_searcher(searcher)
     };
     let weight = plan.weight(scoring)?;
-    let mut collected = Collected { total: 0, best: Vec::new(), counts: vec![HashMap::new(); query.facets.len()] };
+    let mut collected = Collected {
+        total: 0,
+        best: Vec::new(),
+        counts: vec![HashMap::new(); query.facets.len()],
+    };
     for reader in searcher.segment_readers() {
         let mut segment = Segment::open(reader, query)?;
         if is_scored {
@@ -68,7 +72,9 @@ pub(super) fn collect(
                 segment.take(&mut block);
             })?;
         }
-        segment.finish(query, &mut collected).map_err(SearchError::reading)?;
+        segment
+            .finish(query, &mut collected)
+            .map_err(SearchError::reading)?;
     }
     merge(&mut collected.best, query.limit + 1);
     Ok(collected)
@@ -89,7 +95,10 @@ struct Block {
 
 impl Block {
     fn of(docs: &[DocId]) -> Self {
-        Self { docs: docs.to_vec(), scores: vec![0; docs.len()] }
+        Self {
+            docs: docs.to_vec(),
+            scores: vec![0; docs.len()],
+        }
     }
 
     /// Whether the block is full now.
@@ -162,13 +171,19 @@ impl<'s> Segment<'s> {
                     };
                     Ok::<_, io::Error>((after.rank, first_new))
                 });
-                (values(ids.ords().clone()), after.transpose().map_err(SearchError::reading)?)
+                (
+                    values(ids.ords().clone()),
+                    after.transpose().map_err(SearchError::reading)?,
+                )
             }
         };
         let valid_until = values(columns.u64(VALID_UNTIL)?);
         let all_hold = query.validity == Validity::Any || valid_until.min_value() > now;
         let counter = |facet: &Facet| -> Result<Option<Counter>, SearchError> {
-            Ok(columns.str(&column(*facet))?.map(|column| Counter { counts: vec![0; column.num_terms()], column }))
+            Ok(columns.str(&column(*facet))?.map(|column| Counter {
+                counts: vec![0; column.num_terms()],
+                column,
+            }))
         };
         Ok(Self {
             reader,
@@ -202,11 +217,22 @@ impl<'s> Segment<'s> {
         for counter in self.counters.iter_mut().flatten() {
             self.doc_buffer.clear();
             self.row_buffer.clear();
-            counter.column.ords().row_ids_for_docs(&block.docs, &mut self.doc_buffer, &mut self.row_buffer);
+            counter.column.ords().row_ids_for_docs(
+                &block.docs,
+                &mut self.doc_buffer,
+                &mut self.row_buffer,
+            );
             self.value_buffer.resize(self.row_buffer.len(), 0);
-            counter.column.ords().values.get_vals(&self.row_buffer, &mut self.value_buffer);
+            counter
+                .column
+                .ords()
+                .values
+                .get_vals(&self.row_buffer, &mut self.value_buffer);
             for ord in &self.value_buffer {
-                if let Some(count) = usize::try_from(*ord).ok().and_then(|ord| counter.counts.get_mut(ord)) {
+                if let Some(count) = usize::try_from(*ord)
+                    .ok()
+                    .and_then(|ord| counter.counts.get_mut(ord))
+                {
                     *count += 1;
                 }
             }
@@ -219,30 +245,52 @@ impl<'s> Segment<'s> {
     }
 
     fn offer(&mut self, doc: DocId, score: u32) {
-        let worst = if self.best.len() < self.limit { None } else { self.best.peek().map(|worst| worst.0.0) };
+        let worst = if self.best.len() < self.limit {
+            None
+        } else {
+            self.best.peek().map(|worst| worst.0.0)
+        };
         // Most matches are out by their score alone, before any column is read.
         if self.sort == Sort::Relevance {
             let is_below = worst.is_some_and(|(worst, _)| most_of_score(score) < worst);
-            let is_above = self.after.is_some_and(|(after, _)| least_of_score(score) > after);
+            let is_above = self
+                .after
+                .is_some_and(|(after, _)| least_of_score(score) > after);
             if is_below || is_above {
                 return;
             }
         }
         let rank = match self.sort {
             Sort::Id => 0,
-            Sort::Newest => {
-                rank(self.sort, self.now, Facts { score, confirmed: 0, issued: self.issued.get_val(doc) })
-            }
+            Sort::Newest => rank(
+                self.sort,
+                self.now,
+                Facts {
+                    score,
+                    confirmed: 0,
+                    issued: self.issued.get_val(doc),
+                },
+            ),
             Sort::Relevance => {
                 let (confirmed, issued) = (self.confirmed.get_val(doc), self.issued.get_val(doc));
-                rank(self.sort, self.now, Facts { score, confirmed, issued })
+                rank(
+                    self.sort,
+                    self.now,
+                    Facts {
+                        score,
+                        confirmed,
+                        issued,
+                    },
+                )
             }
         };
         if worst.is_some_and(|(worst, _)| rank < worst) {
             return;
         }
         let ord = self.id_ords.get_val(doc);
-        let is_new = self.after.is_none_or(|(last, first_new)| rank < last || (rank == last && ord >= first_new));
+        let is_new = self
+            .after
+            .is_none_or(|(last, first_new)| rank < last || (rank == last && ord >= first_new));
         let key = (rank, Reverse(ord));
         if is_new && worst.is_none_or(|worst| key > worst) {
             self.best.push(Reverse((key, doc)));
@@ -258,25 +306,36 @@ impl<'s> Segment<'s> {
         for (counter, counts) in self.counters.iter().zip(&mut collected.counts) {
             let Some(counter) = counter else { continue };
             let met = |(ord, count): (usize, &u64)| (*count > 0).then_some((ord as u64, *count));
-            let (ords, met): (Vec<u64>, Vec<u64>) = counter.counts.iter().enumerate().filter_map(met).unzip();
+            let (ords, met): (Vec<u64>, Vec<u64>) =
+                counter.counts.iter().enumerate().filter_map(met).unzip();
             let mut met = met.into_iter();
-            counter.column.dictionary().sorted_ords_to_term_cb(&ords, |code| {
-                let code = String::from_utf8_lossy(code).into_owned();
-                *counts.entry(code).or_default() += met.next().unwrap_or(0);
-            })?;
+            counter
+                .column
+                .dictionary()
+                .sorted_ords_to_term_cb(&ords, |code| {
+                    let code = String::from_utf8_lossy(code).into_owned();
+                    *counts.entry(code).or_default() += met.next().unwrap_or(0);
+                })?;
         }
 
         let Some(ids) = &self.ids else { return Ok(()) };
-        let filters_language = query.filters.iter().any(|(facet, _)| *facet == Facet::Language);
+        let filters_language = query
+            .filters
+            .iter()
+            .any(|filter| filter.facet == Facet::Language);
         let tags = if filters_language {
-            self.reader.fast_fields().str(LANGUAGE_TAG).map_err(io::Error::other)?
+            self.reader
+                .fast_fields()
+                .str(LANGUAGE_TAG)
+                .map_err(io::Error::other)?
         } else {
             None
         };
         let mut id = String::new();
         for Reverse(((rank, Reverse(ord)), doc)) in self.best {
             ids.ord_to_str(ord, &mut id)?;
-            let id = RecordId::parse(&id).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let id = RecordId::parse(&id)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             let mut language_tags = Vec::new();
             if let Some(tags) = &tags {
                 for ord in tags.term_ords(doc) {
@@ -285,7 +344,11 @@ impl<'s> Segment<'s> {
                     language_tags.push(tag);
                 }
             }
-            collected.best.push(Best { rank, id, language_tags });
+            collected.best.push(Best {
+                rank,
+                id,
+                language_tags,
+            });
         }
         Ok(())
     }

@@ -25,7 +25,14 @@ const CURSOR_CHARS_MAX: usize = 260;
 pub(super) fn fingerprint(query: &Query) -> [u8; 8] {
     let asked = format!(
         "{:?}",
-        (&query.text, query.matching, &query.language, &query.filters, query.validity, query.sort)
+        (
+            &query.text,
+            query.matching,
+            &query.language,
+            &query.filters,
+            query.validity,
+            query.sort
+        )
     );
     let digest = Sha256::digest(asked.as_bytes());
     let mut fingerprint = [0; 8];

@@ -6,16 +6,17 @@ use protocol::codes::geography::{self, WORLD};
 use protocol::codes::{area_of, primary_language};
 use protocol::envelope::{Header, Status};
 use protocol::id::RecordId;
-use protocol::record::{Body, Code, FieldErrors, Instance, Offering, Organization, Place, Solution, TextMap};
+use protocol::record::{
+    Body, Code, FieldErrors, Instance, Offering, Organization, Place, Solution, TextMap,
+};
 use protocol::time::Timestamp;
 use serde_json::{Map, Value};
 use tantivy::TantivyDocument;
-use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::facet::{Facet, GLOBAL};
-use super::rank::{Part, stored};
+use super::rank::{BIAS_SECONDS, Part, stored};
 use super::schema::{Fields, code};
-use super::text::{Analysis, Word, analysis_of, grams, stems, words};
+use super::text::{Analysis, Word, analysis_of, grams, sequences, stems, words};
 
 /// Why a record has no place in the index. None of these is a fault of the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,19 +119,37 @@ impl Document {
 
     /// The record's codes of one family, sorted: what [`Document::with_labels`] wants labels of.
     pub fn codes(&self, facet: Facet) -> impl Iterator<Item = &str> {
-        self.codes.get(&facet).into_iter().flatten().map(AsRef::as_ref)
+        self.codes
+            .get(&facet)
+            .into_iter()
+            .flatten()
+            .map(AsRef::as_ref)
     }
 
     fn read_offering(&mut self, offering: &Offering) {
         self.add_described(&offering.name, &offering.summary, &offering.description);
         let people = [&offering.provider, &offering.host].into_iter().flatten();
-        for name in people.chain(&offering.accredited_by).chain(&offering.partners) {
+        for name in people
+            .chain(&offering.accredited_by)
+            .chain(&offering.partners)
+        {
             self.add_name(name);
         }
-        let places = || offering.place.iter().chain(offering.instances.iter().flat_map(|instance| &instance.place));
+        let places = || {
+            offering.place.iter().chain(
+                offering
+                    .instances
+                    .iter()
+                    .flat_map(|instance| &instance.place),
+            )
+        };
         for place in places() {
             self.add_map(Part::Label, &place.name);
-            self.add_text(Part::Label, None, place.locality.as_deref().unwrap_or_default());
+            self.add_text(
+                Part::Label,
+                None,
+                place.locality.as_deref().unwrap_or_default(),
+            );
         }
 
         self.add_code(Facet::Kind, offering.kind);
@@ -171,7 +190,11 @@ impl Document {
     }
 
     fn read_organization(&mut self, organization: &Organization) {
-        self.add_described(&organization.name, &organization.summary, &organization.description);
+        self.add_described(
+            &organization.name,
+            &organization.summary,
+            &organization.description,
+        );
         for name in &organization.alternate_names {
             self.add_text(Part::Name, None, name);
         }
@@ -214,14 +237,21 @@ impl Document {
 
     /// The name of someone; identifiers and addresses are no words.
     fn add_name(&mut self, name: &str) {
-        if !["did:", "http:", "https:"].iter().any(|scheme| name.starts_with(scheme)) {
+        if !["did:", "http:", "https:"]
+            .iter()
+            .any(|scheme| name.starts_with(scheme))
+        {
             self.add_text(Part::Label, None, name);
         }
     }
 
     fn add_text(&mut self, part: Part, language: Option<&str>, text: &str) {
         if !text.is_empty() {
-            self.texts.push(Text { part, language: language.map(Into::into), text: text.into() });
+            self.texts.push(Text {
+                part,
+                language: language.map(Into::into),
+                text: text.into(),
+            });
         }
     }
 
@@ -238,7 +268,11 @@ impl Document {
     fn add_topics(&mut self, areas: &[Code], topics: &[Code]) {
         self.add_codes(Facet::Area, areas);
         self.add_codes(Facet::Topic, topics);
-        for area in topics.iter().filter(|topic| topic.scheme.is_none()).filter_map(|topic| area_of(&topic.code)) {
+        for area in topics
+            .iter()
+            .filter(|topic| topic.scheme.is_none())
+            .filter_map(|topic| area_of(&topic.code))
+        {
             self.add_code(Facet::Area, area);
         }
     }
@@ -261,7 +295,12 @@ impl Document {
 
     /// Where the record's offer can be had: what is counted goes to the codes, what filters ask for
     /// to `reach`, in the words of [`super::plan::countries`].
-    fn add_geography(&mut self, countries: &[Box<str>], regions: &[Box<str>], excluded: &[Box<str>]) {
+    fn add_geography(
+        &mut self,
+        countries: &[Box<str>],
+        regions: &[Box<str>],
+        excluded: &[Box<str>],
+    ) {
         let names_the_world = regions.iter().any(|region| region.as_ref() == WORLD);
         let is_global = names_the_world || (countries.is_empty() && regions.is_empty());
         let is_excluded = |country: &str| excluded.iter().any(|code| code.as_ref() == country);
@@ -270,16 +309,31 @@ impl Document {
         if is_global {
             self.add_code(Facet::Country, GLOBAL);
             self.reach.insert(GLOBAL.to_owned());
-            if excluded.iter().any(|code| geography::country(code).is_some()) {
+            if excluded
+                .iter()
+                .any(|code| geography::country(code).is_some())
+            {
                 whole.extend(geography::countries().map(geography::Country::code));
             } else {
                 self.reach.insert(EVERYWHERE.to_owned());
             }
         } else {
-            whole.extend(countries.iter().filter_map(|code| geography::country(code)).map(geography::Country::code));
-            whole.extend(regions.iter().flat_map(|region| geography::countries_in(region)).map(geography::Country::code));
+            whole.extend(
+                countries
+                    .iter()
+                    .filter_map(|code| geography::country(code))
+                    .map(geography::Country::code),
+            );
+            whole.extend(
+                regions
+                    .iter()
+                    .flat_map(|region| geography::countries_in(region))
+                    .map(geography::Country::code),
+            );
             for part in countries.iter() {
-                let Some(country) = geography::country_of_subdivision(part) else { continue };
+                let Some(country) = geography::country_of_subdivision(part) else {
+                    continue;
+                };
                 if !is_excluded(part) && !is_excluded(country.code()) {
                     for code in [part, country.code()] {
                         self.add_code(Facet::Country, code);
@@ -295,7 +349,9 @@ impl Document {
             self.reach.insert(country.to_owned());
             self.reach.insert(whole_of(country));
         }
-        let parts = excluded.iter().filter(|code| geography::country_of_subdivision(code).is_some());
+        let parts = excluded
+            .iter()
+            .filter(|code| geography::country_of_subdivision(code).is_some());
         self.reach.extend(parts.map(|part| not_in(part)));
     }
 
@@ -307,7 +363,8 @@ impl Document {
         out.add_u64(fields.confirmed, self.confirmed.map_or(0, stored));
         out.add_u64(fields.valid_until, self.valid_until.map_or(NO_END, stored));
 
-        let mut codes: BTreeSet<String> = self.reach.iter().map(|reach| code(REACH, reach)).collect();
+        let mut codes: BTreeSet<String> =
+            self.reach.iter().map(|reach| code(REACH, reach)).collect();
         for (position, facet) in Facet::ALL.into_iter().enumerate() {
             for value in self.codes.get(&facet).into_iter().flatten() {
                 if let Some(column) = fields.counted.get(position) {
@@ -321,11 +378,15 @@ impl Document {
             codes.insert(code(OFFERED_IN, tag));
         }
         let described_in = self.texts.iter().filter(|text| text.part == Part::Name);
-        codes.extend(
-            described_in.filter_map(|text| Some(code(DESCRIBED_IN, primary_language(text.language.as_deref()?)))),
-        );
-        let codes: Vec<String> = codes.into_iter().collect();
-        out.add_pre_tokenized_text(fields.code, tokens(codes.iter().map(String::as_str)));
+        codes.extend(described_in.filter_map(|text| {
+            Some(code(
+                DESCRIBED_IN,
+                primary_language(text.language.as_deref()?),
+            ))
+        }));
+        for code in codes {
+            out.add_text(fields.code, code);
+        }
 
         self.add_words(fields, &mut out);
         out
@@ -339,7 +400,8 @@ impl Document {
         for text in &self.texts {
             let words: Vec<Word> = words(&text.text);
             if let Some(field) = fields.plain.get(text.part as usize) {
-                out.add_pre_tokenized_text(*field, tokens(words.iter().map(|word| word.folded.as_str())));
+                let plain: Vec<&str> = words.iter().map(|word| word.folded.as_str()).collect();
+                out.add_text(*field, plain.join(" "));
             }
             match text.language.as_deref().map(analysis_of) {
                 Some(Analysis::Stems(language)) => {
@@ -350,26 +412,39 @@ impl Document {
                 }
                 Some(Analysis::Grams) => {
                     for gram in words.iter().flat_map(grams) {
-                        match best_grams.get_mut(gram) {
-                            Some(part) => *part = (*part).min(text.part),
-                            None => drop(best_grams.insert(gram.to_owned(), text.part)),
-                        }
+                        keep_best(&mut best_grams, gram, text.part);
                     }
                 }
                 Some(Analysis::Segments) | None => {}
             }
+            for sequence in sequences(&text.text) {
+                keep_best(&mut best_grams, &sequence, text.part);
+            }
         }
         let mut by_language: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for ((language, stem), part) in best_stems {
-            by_language.entry(language).or_default().push(in_part(part, &stem));
+            by_language
+                .entry(language)
+                .or_default()
+                .push(in_part(part, &stem));
         }
         for (language, stems) in by_language {
             if let Some(field) = fields.stems.get(language) {
-                out.add_pre_tokenized_text(*field, tokens(stems.iter().map(String::as_str)));
+                out.add_text(*field, stems.join(" "));
             }
         }
-        let grams: Vec<String> = best_grams.into_iter().map(|(gram, part)| in_part(part, &gram)).collect();
-        out.add_pre_tokenized_text(fields.grams, tokens(grams.iter().map(String::as_str)));
+        let grams: Vec<String> = best_grams
+            .into_iter()
+            .map(|(gram, part)| in_part(part, &gram))
+            .collect();
+        out.add_text(fields.grams, grams.join(" "));
+    }
+}
+
+fn keep_best(best: &mut HashMap<String, Part>, gram: &str, part: Part) {
+    match best.get_mut(gram) {
+        Some(held) => *held = (*held).min(part),
+        None => drop(best.insert(gram.to_owned(), part)),
     }
 }
 
@@ -404,7 +479,7 @@ pub(super) fn in_part(part: Part, word: &str) -> String {
 }
 
 /// After every date that can be written, and near enough to pack well.
-const NO_END: u64 = (1 << 39) + 253_402_300_800;
+const NO_END: u64 = BIAS_SECONDS.cast_unsigned() + 253_402_300_800;
 
 /// A code as filters and counts write it: of another scheme, with its scheme.
 fn written(code: &Code) -> Box<str> {
@@ -415,15 +490,20 @@ fn written(code: &Code) -> Box<str> {
 }
 
 fn is_online(offering: &Offering) -> bool {
-    offering
-        .modes
-        .iter()
-        .any(|mode| mode.scheme.is_none() && matches!(mode.code.as_ref(), "online-self" | "online-live" | "blended"))
+    offering.modes.iter().any(|mode| {
+        mode.scheme.is_none()
+            && matches!(
+                mode.code.as_ref(),
+                "online-self" | "online-live" | "blended"
+            )
+    })
 }
 
 /// When the last of the dates is over; `None` if there are none or one has no date.
 fn last_end(instances: &[Instance]) -> Option<Timestamp> {
-    let ends = instances.iter().map(|instance| end_of(instance.end.as_deref().or(instance.start.as_deref())?));
+    let ends = instances
+        .iter()
+        .map(|instance| end_of(instance.end.as_deref().or(instance.start.as_deref())?));
     ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
@@ -432,17 +512,8 @@ fn end_of(date: &str) -> Option<Timestamp> {
     const SECONDS_A_DAY: i64 = 86_400;
     match Timestamp::parse(date) {
         Ok(moment) => Some(moment),
-        Err(_) => Timestamp::parse(&format!("{date}T00:00:00Z")).ok().map(|day| day.plus_seconds(SECONDS_A_DAY)),
+        Err(_) => Timestamp::parse(&format!("{date}T00:00:00Z"))
+            .ok()
+            .map(|day| day.plus_seconds(SECONDS_A_DAY)),
     }
-}
-
-fn tokens<'w>(words: impl Iterator<Item = &'w str>) -> PreTokenizedString {
-    let token = |(position, word): (usize, &str)| Token {
-        offset_from: 0,
-        offset_to: 0,
-        position,
-        text: word.to_owned(),
-        position_length: 1,
-    };
-    PreTokenizedString { text: String::new(), tokens: words.enumerate().map(token).collect() }
 }

@@ -2,12 +2,12 @@
 
 use protocol::codes::geography::{self, Country};
 use protocol::codes::primary_language;
-use tantivy::Term;
 use tantivy::query::{
     AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, PhraseQuery,
     Query as TantivyQuery, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{Searcher, TantivyError, Term};
 
 use super::document::{DESCRIBED_IN, EVERYWHERE, OFFERED_IN, REACH, in_part, not_in, whole_of};
 use super::facet::{Facet, GLOBAL};
@@ -18,57 +18,126 @@ use super::text::{Analysis, Word, analysis_of, gram_asked, stems};
 
 type Clause = Box<dyn TantivyQuery>;
 
+type BelongsTo = fn(&Country) -> bool;
+
 /// Groups of countries that filters take as if they were regions.
-pub(super) const GROUPS: [(&str, fn(&Country) -> bool); 3] =
-    [("LDC", Country::is_ldc), ("LLDC", Country::is_lldc), ("SIDS", Country::is_sids)];
+pub(super) const GROUPS: [(&str, BelongsTo); 3] = [
+    ("LDC", Country::is_ldc),
+    ("LLDC", Country::is_lldc),
+    ("SIDS", Country::is_sids),
+];
 
 /// What finds the query's results. Its score is that of [`super::rank`].
-pub(super) fn plan(fields: &Fields, query: &Query) -> Clause {
+///
+/// Looks only for stems of languages in which the index has any: each costs some look-ups.
+pub(super) fn plan(
+    fields: &Fields,
+    query: &Query,
+    searcher: &Searcher,
+) -> Result<Clause, TantivyError> {
     if query.text.is_unfindable {
-        return Box::new(EmptyQuery);
+        return Ok(Box::new(EmptyQuery));
     }
-    let planner = Planner { fields, query };
+    let mut stemmed = Vec::new();
+    if query.matching != Matching::Plain && query.text.has_words() {
+        for (position, field) in fields.stems.iter().enumerate() {
+            for segment in searcher.segment_readers() {
+                if segment.inverted_index(*field)?.terms().num_terms() > 0 {
+                    stemmed.push((position, *field));
+                    break;
+                }
+            }
+        }
+    }
+    let planner = Planner {
+        fields,
+        query,
+        stemmed,
+    };
     let mut clauses: Vec<(Occur, Clause)> = Vec::new();
 
-    let wanted: Vec<Clause> = query.text.wanted.iter().map(|wanted| planner.wanted(wanted)).collect();
+    let wanted: Vec<Clause> = query
+        .text
+        .wanted
+        .iter()
+        .map(|wanted| planner.wanted(wanted))
+        .collect();
     match query.matching {
         Matching::Any if wanted.len() > 1 => {
-            let any = wanted.into_iter().map(|clause| (Occur::Should, clause)).collect();
+            let any = wanted
+                .into_iter()
+                .map(|clause| (Occur::Should, clause))
+                .collect();
             clauses.push((Occur::Must, Box::new(BooleanQuery::new(any))));
         }
         _ => clauses.extend(wanted.into_iter().map(|clause| (Occur::Must, clause))),
     }
-    for (facet, values) in &query.filters {
-        clauses.push((Occur::Must, planner.filter(*facet, values)));
+    for filter in &query.filters {
+        clauses.push((Occur::Must, planner.filter(filter.facet, &filter.values)));
     }
     if clauses.is_empty() {
         clauses.push((Occur::Must, worth(Box::new(AllQuery), 0)));
     }
-    clauses.extend(query.text.unwanted.iter().map(|unwanted| (Occur::MustNot, planner.unwanted(unwanted))));
+    clauses.extend(
+        query
+            .text
+            .unwanted
+            .iter()
+            .map(|unwanted| (Occur::MustNot, planner.unwanted(unwanted))),
+    );
     if query.sort == Sort::Relevance {
         clauses.extend(planner.preferred().map(|clause| (Occur::Should, clause)));
     }
-    Box::new(BooleanQuery::new(clauses))
+    Ok(Box::new(BooleanQuery::new(clauses)))
 }
 
 struct Planner<'p> {
     fields: &'p Fields,
     query: &'p Query,
+    /// The languages to stem by: positions and fields.
+    stemmed: Vec<(usize, Field)>,
 }
 
 impl Planner<'_> {
     fn wanted(&self, wanted: &Wanted) -> Clause {
-        match wanted {
-            Wanted::Word(word) => self.word(word, self.query.matching == Matching::Plain, true),
-            Wanted::Phrase(words) => self.phrase(words),
+        let words = self.words(wanted, true);
+        if wanted.sequences.is_empty() || self.query.matching == Matching::Plain {
+            return words;
         }
+        let count = u32::try_from(wanted.words.len()).unwrap_or(u32::MAX);
+        let all_in = |part: Part| {
+            let each = |sequence: &String| {
+                (
+                    Occur::Must,
+                    term(self.fields.grams, &in_part(part, sequence)),
+                )
+            };
+            let all = BooleanQuery::new(wanted.sequences.iter().map(each).collect());
+            worth(
+                Box::new(all),
+                points(part, Grade::Gram).saturating_mul(count),
+            )
+        };
+        let cut_otherwise = Part::ALL.into_iter().map(all_in);
+        Box::new(DisjunctionMaxQuery::new(
+            std::iter::once(words).chain(cut_otherwise).collect(),
+        ))
     }
 
     /// What excludes a record: the word itself or its stem. A shared beginning is too little.
     fn unwanted(&self, unwanted: &Wanted) -> Clause {
-        match unwanted {
-            Wanted::Word(word) => self.word(word, self.query.matching == Matching::Plain, false),
-            Wanted::Phrase(words) => self.phrase(words),
+        self.words(unwanted, false)
+    }
+
+    fn words(&self, wanted: &Wanted, with_grams: bool) -> Clause {
+        let only_plain = self.query.matching == Matching::Plain;
+        match wanted.words.as_slice() {
+            [word] => self.word(word, only_plain, with_grams),
+            words if wanted.is_phrase => self.phrase(words),
+            words => {
+                let each = |word| (Occur::Must, self.word(word, only_plain, with_grams));
+                Box::new(BooleanQuery::new(words.iter().map(each).collect()))
+            }
         }
     }
 
@@ -78,12 +147,15 @@ impl Planner<'_> {
             places.push(worth(term(field, &word.folded), points(part, Grade::Plain)));
         }
         if !only_plain {
-            for (position, field) in self.fields.stems.iter().enumerate() {
-                self.stems(position, *field, word, &mut places);
+            for (position, field) in &self.stemmed {
+                self.stems(*position, *field, word, &mut places);
             }
             if let Some(gram) = gram_asked(word).filter(|_| with_grams) {
                 for part in Part::ALL {
-                    places.push(worth(term(self.fields.grams, &in_part(part, gram)), points(part, Grade::Gram)));
+                    places.push(worth(
+                        term(self.fields.grams, &in_part(part, gram)),
+                        points(part, Grade::Gram),
+                    ));
                 }
             }
         }
@@ -94,11 +166,17 @@ impl Planner<'_> {
         let own = self.query.language.as_deref();
         let is_own = own.is_some_and(|language| analysis_of(language) == Analysis::Stems(position));
         let grade = if is_own { Grade::OwnStem } else { Grade::Stem };
-        let mut stems: Vec<String> = stems(position, std::slice::from_ref(word)).into_iter().flatten().collect();
+        let mut stems: Vec<String> = stems(position, std::slice::from_ref(word))
+            .into_iter()
+            .flatten()
+            .collect();
         stems.dedup();
         for stem in stems {
             for part in Part::ALL {
-                places.push(worth(term(field, &in_part(part, &stem)), points(part, grade)));
+                places.push(worth(
+                    term(field, &in_part(part, &stem)),
+                    points(part, grade),
+                ));
             }
         }
     }
@@ -107,10 +185,18 @@ impl Planner<'_> {
     fn phrase(&self, words: &[Word]) -> Clause {
         let count = u32::try_from(words.len()).unwrap_or(u32::MAX);
         let place = |(part, field): (Part, Field)| {
-            let terms = words.iter().map(|word| Term::from_field_text(field, &word.folded)).collect();
-            worth(Box::new(PhraseQuery::new(terms)), points(part, Grade::Plain).saturating_mul(count))
+            let terms = words
+                .iter()
+                .map(|word| Term::from_field_text(field, &word.folded))
+                .collect();
+            worth(
+                Box::new(PhraseQuery::new(terms)),
+                points(part, Grade::Plain).saturating_mul(count),
+            )
         };
-        Box::new(DisjunctionMaxQuery::new(self.plain_parts().map(place).collect()))
+        Box::new(DisjunctionMaxQuery::new(
+            self.plain_parts().map(place).collect(),
+        ))
     }
 
     fn plain_parts(&self) -> impl Iterator<Item = (Part, Field)> {
@@ -122,7 +208,9 @@ impl Planner<'_> {
     fn filter(&self, facet: Facet, values: &[Box<str>]) -> Clause {
         let any = match facet {
             Facet::Country => self.countries(values),
-            Facet::Language => self.any_code(facet.name(), values.iter().map(|tag| primary_language(tag))),
+            Facet::Language => {
+                self.any_code(facet.name(), values.iter().map(|tag| primary_language(tag)))
+            }
             _ => self.any_code(facet.name(), values.iter().map(AsRef::as_ref)),
         };
         worth(any, 0)
@@ -139,9 +227,15 @@ impl Planner<'_> {
             if value == GLOBAL {
                 reached.push(GLOBAL.to_owned());
             } else if let Some((_, belongs)) = GROUPS.iter().find(|(group, _)| *group == value) {
-                reached.extend(geography::countries().filter(|country| belongs(country)).map(|c| c.code().to_owned()));
+                reached.extend(
+                    geography::countries()
+                        .filter(|country| belongs(country))
+                        .map(|c| c.code().to_owned()),
+                );
             } else if geography::is_region(value) {
-                reached.extend(geography::countries_in(value).map(|country| country.code().to_owned()));
+                reached.extend(
+                    geography::countries_in(value).map(|country| country.code().to_owned()),
+                );
             } else if geography::country_of_subdivision(value).is_some() {
                 parts.push(value);
             } else {
@@ -150,13 +244,17 @@ impl Planner<'_> {
         }
         let mut any: Vec<(Occur, Clause)> = Vec::new();
         if values.len() > parts.len() {
-            any.push((Occur::Should, self.any_code(REACH, reached.iter().map(String::as_str))));
+            any.push((
+                Occur::Should,
+                self.any_code(REACH, reached.iter().map(String::as_str)),
+            ));
         }
         for part in parts {
             let country = geography::country_of_subdivision(part).map_or("", Country::code);
             let reaching = self.any_code(REACH, [EVERYWHERE, part, &whole_of(country)].into_iter());
             let excluding = self.code(REACH, &not_in(part));
-            let clause = BooleanQuery::new(vec![(Occur::Must, reaching), (Occur::MustNot, excluding)]);
+            let clause =
+                BooleanQuery::new(vec![(Occur::Must, reaching), (Occur::MustNot, excluding)]);
             any.push((Occur::Should, Box::new(clause)));
         }
         Box::new(BooleanQuery::new(any))
@@ -164,20 +262,27 @@ impl Planner<'_> {
 
     /// What is worth a little more: exactly the language asked for, and the asker's own.
     fn preferred(&self) -> impl Iterator<Item = Clause> {
-        let filters = self.query.filters.iter().filter(|(facet, _)| *facet == Facet::Language);
+        let filters = self
+            .query
+            .filters
+            .iter()
+            .filter(|filter| filter.facet == Facet::Language);
         let exact = filters
-            .flat_map(|(_, tags)| tags)
+            .flat_map(|filter| &filter.values)
             .filter(|tag| primary_language(tag) != tag.as_ref())
             .map(|tag| worth(self.code(OFFERED_IN, tag), POINTS_EXACT_LANGUAGE))
             .collect::<Vec<_>>();
         let own = self.query.language.as_deref();
         let own = own.map(|language| worth(self.code(DESCRIBED_IN, language), POINTS_OWN_LANGUAGE));
-        let exact = (!exact.is_empty()).then(|| Box::new(DisjunctionMaxQuery::new(exact)) as Clause);
+        let exact =
+            (!exact.is_empty()).then(|| Box::new(DisjunctionMaxQuery::new(exact)) as Clause);
         exact.into_iter().chain(own)
     }
 
     fn any_code<'v>(&self, family: &str, values: impl Iterator<Item = &'v str>) -> Clause {
-        let any = values.map(|value| (Occur::Should, self.code(family, value))).collect();
+        let any = values
+            .map(|value| (Occur::Should, self.code(family, value)))
+            .collect();
         Box::new(BooleanQuery::new(any))
     }
 
@@ -187,7 +292,10 @@ impl Planner<'_> {
 }
 
 fn term(field: Field, text: &str) -> Clause {
-    Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
+    Box::new(TermQuery::new(
+        Term::from_field_text(field, text),
+        IndexRecordOption::Basic,
+    ))
 }
 
 /// Sums of these stay exact: they are small whole numbers.

@@ -1,12 +1,14 @@
 //! What is asked, read whole and within limits before the index sees it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::codes::{geography, language_tag, primary_language};
 use protocol::time::Timestamp;
 
 use super::cursor::{self, After};
 use super::facet::{Facet, GLOBAL};
 use super::rank::Sort;
-use super::text::{Word, words};
+use super::text::{Word, sequences, words};
 
 /// Longest text of a query, in characters.
 pub const QUERY_CHARS_MAX: usize = 200;
@@ -143,7 +145,7 @@ pub struct Query {
     /// The asker's primary language.
     pub(super) language: Option<Box<str>>,
     /// Families in order, each with its values in order.
-    pub(super) filters: Vec<(Facet, Vec<Box<str>>)>,
+    pub(super) filters: Vec<Filter>,
     pub(super) validity: Validity,
     pub(super) sort: Sort,
     pub(super) limit: usize,
@@ -151,6 +153,13 @@ pub struct Query {
     pub(super) facets: Vec<Facet>,
     /// Tells this search from others, whatever its page; see [`cursor`].
     pub(super) fingerprint: [u8; 8],
+}
+
+/// The values of one family, any of which will do.
+#[derive(Debug, Clone)]
+pub(super) struct Filter {
+    pub(super) facet: Facet,
+    pub(super) values: Vec<Box<str>>,
 }
 
 /// The text of a query, taken apart.
@@ -164,11 +173,15 @@ pub(super) struct TextQuery {
     pub(super) is_unfindable: bool,
 }
 
+/// A word, a phrase, or a stretch of a script without spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Word(Word),
-    /// Two or more words in this order.
-    Phrase(Vec<Word>),
+pub(super) struct Wanted {
+    /// At least one.
+    pub(super) words: Vec<Word>,
+    /// Whether the words must stand side by side in this order.
+    pub(super) is_phrase: bool,
+    /// What will do in place of the words; see [`sequences`].
+    pub(super) sequences: Vec<String>,
 }
 
 impl Query {
@@ -187,7 +200,8 @@ impl Query {
         let language = match parts.language {
             None => None,
             Some(tag) => {
-                let tag = language_tag(tag).ok_or_else(|| QueryError::Language { value: shown(tag) })?;
+                let tag =
+                    language_tag(tag).ok_or_else(|| QueryError::Language { value: shown(tag) })?;
                 Some(primary_language(&tag).into())
             }
         };
@@ -220,7 +234,11 @@ impl Query {
     ///
     /// # Errors
     /// As [`Query::parse`].
-    pub fn plain_tokens(words: &str, filters: &[(Facet, &str)], now: Timestamp) -> Result<Self, QueryError> {
+    pub fn plain_tokens(
+        words: &str,
+        filters: &[(Facet, &str)],
+        now: Timestamp,
+    ) -> Result<Self, QueryError> {
         Self::parse(&QueryParts {
             text: words,
             matching: Matching::Plain,
@@ -232,28 +250,44 @@ impl Query {
 }
 
 impl TextQuery {
+    pub(super) fn has_words(&self) -> bool {
+        !self.wanted.is_empty() || !self.unwanted.is_empty()
+    }
+
     fn parse(text: &str) -> Result<Self, QueryError> {
         let chars = text.trim().chars().count();
         if chars > QUERY_CHARS_MAX {
             return Err(QueryError::TextTooLong { chars });
         }
         let pieces = pieces(text);
-        let count = pieces.iter().map(|piece| piece.text.split_whitespace().count()).sum();
+        let count = pieces
+            .iter()
+            .map(|piece| piece.text.split_whitespace().count())
+            .sum();
         if count > QUERY_WORDS_MAX {
             return Err(QueryError::TooManyWords { words: count });
         }
         let mut query = Self::default();
         for piece in &pieces {
-            let mut words = words(&piece.text);
-            let wanted = if piece.is_excluded { &mut query.unwanted } else { &mut query.wanted };
-            // `e-learning` and 网络安全 are several words; to exclude them means all at once.
-            if words.len() > 1 && (piece.is_quoted || piece.is_excluded) {
-                wanted.push(Wanted::Phrase(words));
-            } else {
-                wanted.extend(words.drain(..).map(Wanted::Word));
+            let words = words(&piece.text);
+            if words.is_empty() {
+                continue;
             }
+            // `e-learning` and 网络安全 are several words; to exclude them means all at once.
+            let is_phrase = words.len() > 1 && (piece.is_quoted || piece.is_excluded);
+            let list = if piece.is_excluded {
+                &mut query.unwanted
+            } else {
+                &mut query.wanted
+            };
+            list.push(Wanted {
+                words,
+                is_phrase,
+                sequences: sequences(&piece.text),
+            });
         }
-        query.is_unfindable = query.wanted.is_empty() && pieces.iter().any(|piece| !piece.is_excluded);
+        query.is_unfindable =
+            query.wanted.is_empty() && pieces.iter().any(|piece| !piece.is_excluded);
         Ok(query)
     }
 }
@@ -269,7 +303,9 @@ fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let unsigned = rest.strip_prefix('-').filter(|after| after.starts_with(|next: char| !next.is_whitespace()));
+        let unsigned = rest
+            .strip_prefix('-')
+            .filter(|after| after.starts_with(|next: char| !next.is_whitespace()));
         let is_excluded = unsigned.is_some();
         let body = unsigned.unwrap_or(rest);
         let quoted = closing_quote(body).and_then(|closing| {
@@ -277,12 +313,20 @@ fn pieces(text: &str) -> Vec<Piece> {
             inner.split_once(closing)
         });
         if let Some((inside, after)) = quoted {
-            pieces.push(Piece { text: inside.to_owned(), is_quoted: true, is_excluded });
+            pieces.push(Piece {
+                text: inside.to_owned(),
+                is_quoted: true,
+                is_excluded,
+            });
             rest = after.trim_start();
             continue;
         }
         let (word, after) = body.split_once(char::is_whitespace).unwrap_or((body, ""));
-        pieces.push(Piece { text: word.to_owned(), is_quoted: false, is_excluded });
+        pieces.push(Piece {
+            text: word.to_owned(),
+            is_quoted: false,
+            is_excluded,
+        });
         rest = after.trim_start();
     }
     pieces
@@ -299,22 +343,30 @@ fn closing_quote(text: &str) -> Option<char> {
     }
 }
 
-fn read_filters(filters: &[(Facet, &str)]) -> Result<Vec<(Facet, Vec<Box<str>>)>, QueryError> {
+fn read_filters(filters: &[(Facet, &str)]) -> Result<Vec<Filter>, QueryError> {
     if filters.len() > FILTER_VALUES_MAX {
-        return Err(QueryError::TooManyFilters { values: filters.len() });
+        return Err(QueryError::TooManyFilters {
+            values: filters.len(),
+        });
     }
-    let mut read: Vec<(Facet, Box<str>)> =
-        filters.iter().map(|(facet, value)| Ok((*facet, read_filter(*facet, value)?))).collect::<Result<_, _>>()?;
-    read.sort_unstable();
-    read.dedup();
-    let families = read.chunk_by(|(left, _), (right, _)| left == right);
-    Ok(families
-        .filter_map(|family| Some((family.first()?.0, family.iter().map(|(_, value)| value.clone()).collect())))
-        .collect())
+    let mut families: BTreeMap<Facet, BTreeSet<Box<str>>> = BTreeMap::new();
+    for (facet, value) in filters {
+        let values = families.entry(*facet).or_default();
+        values.insert(read_filter(*facet, value)?);
+    }
+    let filter = |(facet, values): (Facet, BTreeSet<Box<str>>)| Filter {
+        facet,
+        values: values.into_iter().collect(),
+    };
+    Ok(families.into_iter().map(filter).collect())
 }
 
 fn read_filter(facet: Facet, value: &str) -> Result<Box<str>, QueryError> {
-    let refused = |expected| QueryError::Filter { facet, value: shown(value), expected };
+    let refused = |expected| QueryError::Filter {
+        facet,
+        value: shown(value),
+        expected,
+    };
     let value = value.trim();
     if value.is_empty() || value.len() > FILTER_BYTES_MAX {
         return Err(refused("a value to filter by"));
@@ -322,7 +374,8 @@ fn read_filter(facet: Facet, value: &str) -> Result<Box<str>, QueryError> {
     match facet {
         Facet::Language => {
             let tag = language_tag(value);
-            tag.map(Into::into).ok_or_else(|| refused("a BCP 47 language tag such as fr or pt-BR"))
+            tag.map(Into::into)
+                .ok_or_else(|| refused("a BCP 47 language tag such as fr or pt-BR"))
         }
         Facet::Country => {
             if value.eq_ignore_ascii_case(GLOBAL) {
@@ -336,7 +389,9 @@ fn read_filter(facet: Facet, value: &str) -> Result<Box<str>, QueryError> {
             if is_known {
                 Ok(code.into())
             } else {
-                Err(refused("a country such as KE, a part of one such as KE-30, a region such as 014, LDC, LLDC, SIDS or global"))
+                Err(refused(
+                    "a country such as KE, a part of one such as KE-30, a region such as 014, LDC, LLDC, SIDS or global",
+                ))
             }
         }
         // A code that is not listed may belong to a newer version: it finds nothing, and is no error.

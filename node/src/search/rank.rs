@@ -14,7 +14,7 @@
 //!    beginning 1 ([`Grade`]).
 //!    Then, too small to outweigh any word: 2 if the record is offered in exactly the language asked
 //!    for (`pt-MZ`, where `pt-BR` is found too), 1 if it has text in the asker's own language.
-//! 2. **Confirmed** by its provider within the last 365 days before not. A date in the future
+//! 2. **Confirmed** by its provider within the last 365 days. A date in the future
 //!    confirms nothing.
 //! 3. **Issued** on a later day first; a day in the future counts as today.
 //! 4. **Record id**, by its bytes.
@@ -82,8 +82,8 @@ pub(super) const POINTS_OWN_LANGUAGE: u32 = 1;
 
 const CONFIRMED_RECENTLY_DAYS: u64 = 365;
 const SECONDS_A_DAY: u64 = 86_400;
-/// Moves years before 1970 above zero.
-const BIAS_SECONDS: i64 = 1 << 39;
+/// Moves the year -9999 above zero, by whole days.
+pub(super) const BIAS_SECONDS: i64 = 6_400_000 * SECONDS_A_DAY.cast_signed();
 const DAY_BITS: u32 = 24;
 /// What fits below the score.
 const DATES_MASK: u64 = (1 << (DAY_BITS + 1)) - 1;
@@ -112,7 +112,9 @@ impl Sort {
 
     /// The order of this name; `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Relevance, Self::Newest, Self::Id].into_iter().find(|sort| sort.name() == name)
+        [Self::Relevance, Self::Newest, Self::Id]
+            .into_iter()
+            .find(|sort| sort.name() == name)
     }
 }
 
@@ -175,7 +177,8 @@ mod tests {
     #[test]
     fn the_word_itself_beats_its_stem_and_the_stem_its_beginning() {
         for part in Part::ALL {
-            let worth = [Grade::Plain, Grade::OwnStem, Grade::Stem, Grade::Gram].map(|grade| points(part, grade));
+            let worth = [Grade::Plain, Grade::OwnStem, Grade::Stem, Grade::Gram]
+                .map(|grade| points(part, grade));
             assert!(worth.is_sorted_by(|a, b| a > b), "{part:?}");
         }
         assert!(points(Part::Name, Grade::Stem) > points(Part::Summary, Grade::Plain));
@@ -186,21 +189,49 @@ mod tests {
     fn at_equal_score_confirmed_comes_before_newer_and_newer_before_older() {
         let now = at("2026-11-22T04:00:00Z");
         let of = |score, confirmed: &str, issued: &str| {
-            let confirmed = if confirmed.is_empty() { 0 } else { at(confirmed) };
-            rank(Sort::Relevance, now, Facts { score, confirmed, issued: at(issued) })
+            let confirmed = if confirmed.is_empty() {
+                0
+            } else {
+                at(confirmed)
+            };
+            rank(
+                Sort::Relevance,
+                now,
+                Facts {
+                    score,
+                    confirmed,
+                    issued: at(issued),
+                },
+            )
         };
         let fresh = of(7, "2026-06-01T00:00:00Z", "2020-01-01T00:00:00Z");
         let stale = of(7, "2024-06-01T00:00:00Z", "2026-11-21T00:00:00Z");
         assert!(fresh > stale && stale > of(7, "", "2026-11-20T23:00:00Z"));
         assert!(of(8, "", "0001-01-01T00:00:00Z") > fresh);
-        assert_eq!(of(7, "", "2026-11-21T01:00:00Z"), of(7, "", "2026-11-21T23:00:00Z"));
+        assert_eq!(
+            of(7, "", "2026-11-21T01:00:00Z"),
+            of(7, "", "2026-11-21T23:00:00Z")
+        );
         assert_eq!((score_of(fresh), score_of(most_of_score(7))), (7, 7));
     }
 
     #[test]
     fn dates_in_the_future_buy_no_place() {
         let now = at("2026-11-22T04:00:00Z");
-        let of = |confirmed, issued| rank(Sort::Relevance, now, Facts { score: 1, confirmed, issued });
-        assert_eq!(of(at("9999-01-01T00:00:00Z"), at("9999-01-01T00:00:00Z")), of(0, now));
+        let of = |confirmed, issued| {
+            rank(
+                Sort::Relevance,
+                now,
+                Facts {
+                    score: 1,
+                    confirmed,
+                    issued,
+                },
+            )
+        };
+        assert_eq!(
+            of(at("9999-01-01T00:00:00Z"), at("9999-01-01T00:00:00Z")),
+            of(0, now)
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! The fields of the index. Nothing is stored but what filters, counts and order need: records
 //! themselves are in the store.
 
-use tantivy::schema::{Field, IndexRecordOption, NumericOptions, STRING, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::{
+    Field, IndexRecordOption, NumericOptions, STRING, Schema, TextFieldIndexing, TextOptions,
+};
 
 use super::facet::Facet;
 use super::text::STEMMED;
@@ -52,23 +54,33 @@ impl Fields {
     /// The schema and its handles.
     pub(super) fn build() -> (Schema, Self) {
         let mut schema = Schema::builder();
-        let words = |option| {
+        // Texts are analysed before they come here: their words stand between single spaces.
+        let indexed = |tokenizer, option| {
             TextOptions::default().set_indexing_options(
-                TextFieldIndexing::default().set_tokenizer("raw").set_fieldnorms(false).set_index_option(option),
+                TextFieldIndexing::default()
+                    .set_tokenizer(tokenizer)
+                    .set_fieldnorms(false)
+                    .set_index_option(option),
             )
         };
         let column_only = || TextOptions::default().set_fast("raw");
         let number = || NumericOptions::default().set_fast();
         let fields = Self {
-            id: schema.add_text_field(ID, TextOptions::from(STRING).set_fast("raw")),
-            code: schema.add_text_field("code", words(IndexRecordOption::Basic)),
+            id: schema.add_text_field(ID, STRING.set_fast("raw")),
+            code: schema.add_text_field("code", indexed("raw", IndexRecordOption::Basic)),
             plain: ["name", "summary", "description", "label"].map(|part| {
-                schema.add_text_field(&format!("plain_{part}"), words(IndexRecordOption::WithFreqsAndPositions))
+                schema.add_text_field(
+                    &format!("plain_{part}"),
+                    indexed("whitespace", IndexRecordOption::WithFreqsAndPositions),
+                )
             }),
             stems: STEMMED.map(|(language, _)| {
-                schema.add_text_field(&format!("stems_{language}"), words(IndexRecordOption::Basic))
+                schema.add_text_field(
+                    &format!("stems_{language}"),
+                    indexed("whitespace", IndexRecordOption::Basic),
+                )
             }),
-            grams: schema.add_text_field("grams", words(IndexRecordOption::Basic)),
+            grams: schema.add_text_field("grams", indexed("whitespace", IndexRecordOption::Basic)),
             counted: Facet::ALL.map(|facet| schema.add_text_field(&column(facet), column_only())),
             language_tag: schema.add_text_field(LANGUAGE_TAG, column_only()),
             issued: schema.add_u64_field(ISSUED, number()),

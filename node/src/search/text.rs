@@ -3,7 +3,8 @@
 //! Every text gives *plain* words, whatever its language: NFKC, lower case, diacritics folded,
 //! Arabic letter forms unified, scripts without spaces cut by ICU4X. Beside them a text gives the
 //! *stems* of its language where there is a stemmer, and otherwise *grams*, the beginnings of its
-//! words, so that a language nobody thought of works like a known one.
+//! words, so that a language nobody thought of works like a known one. Scripts without spaces give
+//! *sequences* of letters too, for where words were cut otherwise.
 //!
 //! A change of what comes out here is a change of the index: raise `SCHEMA_VERSION` in
 //! [`super::schema`].
@@ -123,7 +124,10 @@ fn spaced_words(chunk: &str) -> impl Iterator<Item = Word> + '_ {
 fn word(text: &str) -> Option<Word> {
     let lower: String = text.chars().take(WORD_CHARS_MAX).collect();
     let folded = fold(&lower);
-    folded.chars().any(char::is_alphanumeric).then_some(Word { lower, folded })
+    folded
+        .chars()
+        .any(char::is_alphanumeric)
+        .then_some(Word { lower, folded })
 }
 
 /// Compatibility forms unified, in lower case, without what is invisible or only ornament.
@@ -131,9 +135,16 @@ fn lower(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).to_lowercase();
-    let visible: String = decomposed.chars().filter(|letter| !is_ignored(*letter)).collect();
-    ComposingNormalizerBorrowed::new_nfc().normalize(&visible).into_owned()
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd()
+        .normalize(text)
+        .to_lowercase();
+    let visible: String = decomposed
+        .chars()
+        .filter(|letter| !is_ignored(*letter))
+        .collect();
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize(&visible)
+        .into_owned()
 }
 
 /// Soft hyphens, joiners and marks of direction; Arabic vowel signs and the stretching stroke;
@@ -185,7 +196,9 @@ fn fold(lower: &str) -> String {
             other => folded.push(other),
         }
     }
-    ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned()
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize(&folded)
+        .into_owned()
 }
 
 fn ascii_digit(digit: char, zero: char) -> char {
@@ -195,7 +208,7 @@ fn ascii_digit(digit: char, zero: char) -> char {
 /// The stems of words, folded: for each word that of its written form and that of its folded form,
 /// so that `sécurité` and `securite` meet although the stemmer knows only the first.
 pub(super) fn stems(position: usize, words: &[Word]) -> Vec<[String; 2]> {
-    let Some((_, language)) = STEMMED.get(position) else {
+    let Some((code, language)) = STEMMED.get(position) else {
         return Vec::new();
     };
     let mut analyzer = TextAnalyzer::builder(WhitespaceTokenizer::default())
@@ -204,17 +217,84 @@ pub(super) fn stems(position: usize, words: &[Word]) -> Vec<[String; 2]> {
     let mut stem = |form: fn(&Word) -> &str| {
         let joined = words.iter().map(form).collect::<Vec<_>>().join(" ");
         let mut stems = Vec::with_capacity(words.len());
-        analyzer.token_stream(&joined).process(&mut |token| stems.push(fold(&token.text)));
+        analyzer
+            .token_stream(&joined)
+            .process(&mut |token| stems.push(fold(&token.text)));
         stems
     };
     let written = stem(|word| &word.lower);
-    let folded = stem(|word| &word.folded);
-    written.into_iter().zip(folded).map(|(written, folded)| [written, folded]).collect()
+    let folded = match *code {
+        "ar" => words
+            .iter()
+            .map(|word| light_arabic_stem(&word.folded).to_owned())
+            .collect(),
+        _ if words.iter().all(|word| word.lower == word.folded) => written.clone(),
+        _ => stem(|word| &word.folded),
+    };
+    written
+        .into_iter()
+        .zip(folded)
+        .map(|(written, folded)| [written, folded])
+        .collect()
+}
+
+/// A folded Arabic word without its article and its commonest endings (the “light10” stemmer of
+/// Larkey, Ballesteros and Connell). The Snowball stemmer takes a word with the article for a noun
+/// and one without for a verb, so that `السيبراني` and `سيبراني` do not meet under it.
+fn light_arabic_stem(word: &str) -> &str {
+    let letters = |text: &str| text.chars().count();
+    let articles = ["وال", "بال", "كال", "فال", "لل", "ال"].iter();
+    let mut stem = articles
+        .filter_map(|article| word.strip_prefix(article))
+        .find(|rest| letters(rest) >= 2)
+        .unwrap_or(word);
+    for ending in ["ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي"] {
+        stem = stem
+            .strip_suffix(ending)
+            .filter(|rest| letters(rest) >= 2)
+            .unwrap_or(stem);
+    }
+    stem
+}
+
+/// Short runs of letters of the scripts without spaces, overlapping: pairs for Chinese and Japanese,
+/// threes for Thai, Khmer, Lao and Burmese.
+///
+/// Where words end in these scripts depends on what stands around them, so a record may have been
+/// cut otherwise than a query. If all runs of the query's are there, so most likely is its text.
+pub(super) fn sequences(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let letters: Vec<char> = lower(text).chars().collect();
+    for run in letters.chunk_by(|left, right| sequence_length(*left) == sequence_length(*right)) {
+        if let Some(length) = run.first().copied().and_then(sequence_length) {
+            found.extend(
+                run.windows(length)
+                    .map(|letters| fold(&String::from_iter(letters))),
+            );
+        }
+    }
+    found
+}
+
+/// How many letters a run of this letter's script has; `None` for scripts with spaces.
+fn sequence_length(letter: char) -> Option<usize> {
+    match letter {
+        '\u{3040}'..='\u{30ff}'
+        | '\u{31f0}'..='\u{31ff}'
+        | '\u{3400}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{3ffff}' => Some(2),
+        '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' => Some(3),
+        _ => None,
+    }
 }
 
 /// The beginnings of a record's word, 3 to 15 letters long.
 pub(super) fn grams(word: &Word) -> impl Iterator<Item = &str> {
-    let ends = word.folded.char_indices().map(|(start, letter)| start + letter.len_utf8());
+    let ends = word
+        .folded
+        .char_indices()
+        .map(|(start, letter)| start + letter.len_utf8());
     ends.take(GRAM_CHARS_MAX)
         .skip(GRAM_CHARS_MIN - 1)
         .filter_map(|end| word.folded.get(..end))
@@ -236,20 +316,30 @@ pub(super) fn gram_asked(word: &Word) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Analysis, analysis_of, gram_asked, grams, stems, words};
+    use super::{Analysis, analysis_of, gram_asked, grams, sequences, stems, words};
 
     fn plain(text: &str) -> Vec<String> {
         words(text).into_iter().map(|word| word.folded).collect()
     }
 
     fn stem(tag: &str, text: &str) -> Vec<String> {
-        let Analysis::Stems(position) = analysis_of(tag) else { panic!("{tag} has no stemmer") };
-        stems(position, &words(text)).into_iter().flatten().collect()
+        let Analysis::Stems(position) = analysis_of(tag) else {
+            panic!("{tag} has no stemmer")
+        };
+        stems(position, &words(text))
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     #[test]
     fn accents_are_one_whether_composed_decomposed_or_left_out() {
-        for text in ["Sécurité", "Se\u{301}curite\u{301}", "SECURITE", "ｓｅｃｕｒｉｔｅ"] {
+        for text in [
+            "Sécurité",
+            "Se\u{301}curite\u{301}",
+            "SECURITE",
+            "ｓｅｃｕｒｉｔｅ",
+        ] {
             assert_eq!(plain(text), ["securite"], "{text}");
         }
         assert_eq!(plain("Ærø STRASSE straße"), ["aero", "strasse", "strasse"]);
@@ -258,7 +348,8 @@ mod tests {
 
     #[test]
     fn arabic_letter_forms_vowel_signs_and_stretching_make_no_difference() {
-        for text in ["الأمن", "الامن", "الأَمْن", "الأمـــن", "ٱلأمن"] {
+        for text in ["الأمن", "الامن", "الأَمْن", "الأمـــن", "ٱلأمن"]
+        {
             assert_eq!(plain(text), ["الامن"], "{text}");
         }
         assert_eq!(plain("مهارة مهاره ٢٠٢٦"), ["مهاره", "مهاره", "2026"]);
@@ -266,7 +357,10 @@ mod tests {
 
     #[test]
     fn words_end_at_apostrophes_and_signs() {
-        assert_eq!(plain("l'accès, e-learning; v2.0 «été»"), ["l", "acces", "e", "learning", "v2", "0", "ete"]);
+        assert_eq!(
+            plain("l'accès, e-learning; v2.0 «été»"),
+            ["l", "acces", "e", "learning", "v2", "0", "ete"]
+        );
         assert_eq!(plain("*:* % \\ -- \u{200b} 🎓"), Vec::<String>::new());
     }
 
@@ -279,6 +373,13 @@ mod tests {
     }
 
     #[test]
+    fn sequences_are_of_scripts_without_spaces_only() {
+        assert_eq!(sequences("AI 技術者 x"), ["技術", "術者"]);
+        assert_eq!(sequences("หลัก"), ["หลั", "ลัก"]);
+        assert!(sequences("网").is_empty() && sequences("security ስልጠና 한국어").is_empty());
+    }
+
+    #[test]
     fn vowel_signs_of_indic_scripts_tell_words_apart() {
         assert_ne!(plain("की"), plain("का"));
     }
@@ -286,9 +387,23 @@ mod tests {
     #[test]
     fn stems_meet_with_and_without_accents_and_articles() {
         let sought = stem("fr", "securite");
-        assert!(stem("fr", "sécurités").iter().any(|stem| sought.contains(stem)));
-        let sought = stem("ar", "تدريب");
-        assert!(stem("ar", "التدريب").iter().any(|stem| sought.contains(stem)));
+        assert!(
+            stem("fr", "sécurités")
+                .iter()
+                .any(|stem| sought.contains(stem))
+        );
+        for (one, other) in [
+            ("تدريب", "والتدريب"),
+            ("سيبراني", "السيبراني"),
+            ("مهارات", "المهارة"),
+            ("رقمي", "الرقمية"),
+        ] {
+            let sought = stem("ar", one);
+            assert!(
+                stem("ar", other).iter().any(|stem| sought.contains(stem)),
+                "{one}"
+            );
+        }
         assert_eq!(stem("pt-BR", "formação").len(), 2);
     }
 

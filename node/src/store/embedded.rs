@@ -101,6 +101,44 @@ impl Embedded {
     }
 }
 
+/// The file that says in which form a store is: sled changes its files even if it is only opened.
+const FORM: &str = "form";
+
+/// In which form the store in `folder` is, without touching it; `None` if that is written nowhere but
+/// in the store itself, or there is no store.
+///
+/// # Errors
+/// [`StoreError::Unusable`] if the file cannot be read; [`StoreError::Corrupt`] if it has no number.
+pub fn form_of(folder: &Path) -> Result<Option<u64>, StoreError> {
+    let text = match fs::read_to_string(folder.join(FORM)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(StoreError::Unusable {
+                folder: folder.to_owned(),
+                reason: error.to_string(),
+            });
+        }
+    };
+    let form = text.trim().parse().map_err(|_| StoreError::Corrupt {
+        detail: format!("{} has no number", folder.join(FORM).display()),
+    })?;
+    Ok(Some(form))
+}
+
+/// Writes in which form the store in `folder` is, so that [`form_of`] knows it.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn write_form(folder: &Path, form: u64) -> Result<(), StoreError> {
+    let new = folder.join(".form-new");
+    fs::write(&new, format!("{form}\n"))?;
+    File::open(&new)?.sync_all()?;
+    fs::rename(&new, folder.join(FORM))?;
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
 fn is_lock(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.to_string().contains("could not acquire lock")

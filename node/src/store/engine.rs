@@ -15,7 +15,7 @@ pub type Rows<'e> = Box<dyn Iterator<Item = Result<Row, StoreError>> + Send + 'e
 /// Changes that are applied together: a value to put, or `None` to remove.
 pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// An ordered map from bytes to bytes. `tests` in this folder hold every engine to this contract.
+/// An ordered map from bytes to bytes. `tests.rs` in this folder holds every engine to this contract.
 pub trait Engine: Send + Sync + 'static {
     /// The value under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;

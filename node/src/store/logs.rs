@@ -325,7 +325,10 @@ pub(super) fn pin(
 }
 
 /// The canonical entries of the active line, first entry first.
-pub(super) fn active_line(rows: &(impl Reader + ?Sized), scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(super) fn active_line(
+    rows: &(impl Reader + ?Sized),
+    scid: &Scid,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let branches = stored_branches(rows, scid)?;
     let mut lines = branches
         .active_line()
@@ -354,7 +357,9 @@ fn stored_branches(rows: &(impl Reader + ?Sized), scid: &Scid) -> Result<Branche
         .iter()
         .map(|(_, row)| read_entry(split_entry(row)?.1))
         .collect::<Result<Vec<_>, _>>()?;
-    let tip = AuthorRow::read(rows, scid)?.state()?.map(|head| head.version_id());
+    let tip = AuthorRow::read(rows, scid)?
+        .state()?
+        .map(|head| head.version_id());
     let proofs = match rows.get(&keys::witness(scid))? {
         Some(row) => {
             WitnessProofs::parse(&row).map_err(|_| corrupt("witness proofs that do not read"))?

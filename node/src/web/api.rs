@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Json;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::envelope::{Envelope, Status};
 use protocol::id::{RecordId, Scid};
@@ -31,7 +31,10 @@ pub(super) fn routes() -> Router<App> {
         .route("/records/{scid}/{local}", get(record))
         .route("/records/{scid}/{local}/history", get(history))
         .route("/organizations", get(organizations))
-        .route("/organizations/{scid}/log", axum::routing::post(hosting::receive_log))
+        .route(
+            "/organizations/{scid}/log",
+            axum::routing::post(hosting::receive_log),
+        )
         .route("/organizations/{scid}/did.jsonl", get(log))
         .route("/organizations/{scid}/did-witness.json", get(witness))
         .route("/node", get(node))
@@ -91,39 +94,54 @@ async fn search(
 /// # Errors
 /// 400 with the parameter that is wrong; 503 for a fault of the disk.
 pub(crate) fn found(work: &App, ask: &Ask, languages: &[String]) -> Result<Value, Problem> {
-        let query = ask.query(languages.first().map(String::as_str), &FACETS, work.clock.now())?;
-        let found = work.index.search(&query)?;
-        let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
-        let mut items = Vec::with_capacity(found.hits.len());
-        for hit in &found.hits {
-            // Between the index and the store a record may have been withdrawn.
-            let Some(shown) = work.catalogue.record(&hit.id)? else { continue };
-            let Some(author) = work.catalogue.author(&hit.id.author)? else { continue };
-            let name = shown.name(&languages).map(|(language, name)| (language.to_owned(), name.to_owned()));
-            let (kind, summary) = kind_and_summary(&shown);
-            let summary = summary
-                .and_then(|summary| choose(summary, &languages, shown.header.language.as_deref()))
-                .map(|(_, text)| text.to_owned());
-            items.push(Item {
-                id: shown.id.to_string(),
-                record_type: shown.header.kind.to_string(),
-                kind,
-                language: name.as_ref().map(|(language, _)| language.clone()),
-                name: name.map(|(_, name)| name),
-                summary,
-                author: ItemAuthor {
-                    id: author.scid().to_string(),
-                    name: author.name(&languages),
-                    host: author.host(),
-                },
-                url: work.config.address(&format!("/api/v1/records/{}", shown.id)),
-                score: hit.score,
-                issued: shown.header.issued.to_string(),
-                confirmed: shown.header.confirmed.map(|confirmed| confirmed.to_string()),
-            });
-        }
-        let language = languages.first().copied().unwrap_or("en");
-        let facets: serde_json::Map<String, Value> = found
+    let query = ask.query(
+        languages.first().map(String::as_str),
+        &FACETS,
+        work.clock.now(),
+    )?;
+    let found = work.index.search(&query)?;
+    let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
+    let mut items = Vec::with_capacity(found.hits.len());
+    for hit in &found.hits {
+        // Between the index and the store a record may have been withdrawn.
+        let Some(shown) = work.catalogue.record(&hit.id)? else {
+            continue;
+        };
+        let Some(author) = work.catalogue.author(&hit.id.author)? else {
+            continue;
+        };
+        let name = shown
+            .name(&languages)
+            .map(|(language, name)| (language.to_owned(), name.to_owned()));
+        let (kind, summary) = kind_and_summary(&shown);
+        let summary = summary
+            .and_then(|summary| choose(summary, &languages, shown.header.language.as_deref()))
+            .map(|(_, text)| text.to_owned());
+        items.push(Item {
+            id: shown.id.to_string(),
+            record_type: shown.header.kind.to_string(),
+            kind,
+            language: name.as_ref().map(|(language, _)| language.clone()),
+            name: name.map(|(_, name)| name),
+            summary,
+            author: ItemAuthor {
+                id: author.scid().to_string(),
+                name: author.name(&languages),
+                host: author.host(),
+            },
+            url: work
+                .config
+                .address(&format!("/api/v1/records/{}", shown.id)),
+            score: hit.score,
+            issued: shown.header.issued.to_string(),
+            confirmed: shown
+                .header
+                .confirmed
+                .map(|confirmed| confirmed.to_string()),
+        });
+    }
+    let language = languages.first().copied().unwrap_or("en");
+    let facets: serde_json::Map<String, Value> = found
             .facets
             .iter()
             .map(|counts| {
@@ -133,7 +151,7 @@ pub(crate) fn found(work: &App, ask: &Ask, languages: &[String]) -> Result<Value
                 (counts.facet.name().to_owned(), values.collect())
             })
             .collect();
-        Ok(json!({"total": found.total, "items": items, "facets": facets, "next": found.next}))
+    Ok(json!({"total": found.total, "items": items, "facets": facets, "next": found.next}))
 }
 
 /// The kind of a record, and its summary by language.
@@ -144,16 +162,18 @@ pub(super) fn kind_and_summary(shown: &Shown) -> (Option<String>, Option<&TextMa
     use protocol::record::Body;
     match &**body {
         Body::Offering(offering) => (Some(offering.kind.to_owned()), Some(&offering.summary)),
-        Body::Organization(organization) => {
-            (organization.kind.as_ref().map(|kind| kind.code.to_string()), Some(&organization.summary))
-        }
+        Body::Organization(organization) => (
+            organization.kind.as_ref().map(|kind| kind.code.to_string()),
+            Some(&organization.summary),
+        ),
         Body::Solution(solution) => (Some(solution.kind.to_owned()), Some(&solution.summary)),
         Body::Checkpoint(_) => (None, None),
     }
 }
 
 pub(super) fn record_id(scid: &str, local: &str) -> Result<RecordId, Problem> {
-    RecordId::parse(&format!("{scid}/{local}")).map_err(|error| Problem::not_found(error.to_string()))
+    RecordId::parse(&format!("{scid}/{local}"))
+        .map_err(|error| Problem::not_found(error.to_string()))
 }
 
 async fn record(
@@ -170,7 +190,10 @@ async fn record(
     let row = blocking(move || work.store.counting(&id)).await?;
     let row = row.ok_or_else(|| Problem::not_found("no such record is known here"))?;
     let etag = format!("\"{}\"", row.rank.hash);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
+    {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     // A tombstone is told as such, with the proof that its author wanted it.
@@ -178,12 +201,22 @@ async fn record(
         Status::Active => StatusCode::OK,
         Status::Withdrawn => StatusCode::GONE,
     };
-    Ok((status, [(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, etag)], row.canonical()?)
+    Ok((
+        status,
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::ETAG, etag),
+        ],
+        row.canonical()?,
+    )
         .into_response())
 }
 
 fn prefers_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
     let first = accept.split(',').next().unwrap_or_default();
     first.trim().starts_with("text/html")
 }
@@ -201,7 +234,11 @@ async fn history(
     let versions: Vec<Value> = versions
         .iter()
         .map(|row| {
-            let status = if row.status == Status::Withdrawn { "withdrawn" } else { "active" };
+            let status = if row.status == Status::Withdrawn {
+                "withdrawn"
+            } else {
+                "active"
+            };
             json!({
                 "seq": row.rank.seq, "version": row.rank.hash.to_string(), "status": status,
                 "received": row.received.to_string(),
@@ -214,16 +251,31 @@ async fn history(
 /// A record that its author signed elsewhere and wants served here.
 async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
     let envelope = Envelope::parse(&body)?;
-    let (id, hash, author) = (envelope.header().record_id(), envelope.hash(), envelope.header().author.clone());
+    let (id, hash, author) = (
+        envelope.header().record_id(),
+        envelope.hash(),
+        envelope.header().author.clone(),
+    );
     if protocol::acceptance::due(envelope.header().issued, app.clock.now()).is_some() {
         let detail = "“issued” lies in the future: check the clock of the machine that signed it";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"));
+        return Err(
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"),
+        );
     }
     if let Some(body) = envelope.body()
         && let Err(faults) = protocol::record::Body::read(&envelope.header().kind, body)
     {
-        let first = faults.0.first().map(|fault| format!("body.{}", fault.path)).unwrap_or_default();
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-field", faults.to_string()).at(first));
+        let first = faults
+            .0
+            .first()
+            .map(|fault| format!("body.{}", fault.path))
+            .unwrap_or_default();
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad-field",
+            faults.to_string(),
+        )
+        .at(first));
     }
     let proven = envelope.prove()?;
     let work = Arc::clone(&app);
@@ -290,7 +342,14 @@ async fn witness(State(app): State<App>, Path(scid): Path<String>) -> Result<Res
     let work = Arc::clone(&app);
     let proofs = blocking(move || work.store.witness_of(&scid)).await?;
     let proofs = proofs.ok_or_else(|| Problem::not_found("that author's log uses no witnesses"))?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], proofs).into_response())
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )],
+        proofs,
+    )
+        .into_response())
 }
 
 /// What this node has, in numbers that anyone can count again.

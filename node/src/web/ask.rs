@@ -34,7 +34,9 @@ impl Ask {
         let mut ask = Self::default();
         for (count, (name, value)) in url::form_urlencoded::parse(query.as_bytes()).enumerate() {
             if count >= PARAMETERS_MAX {
-                return Err(Problem::malformed(format!("at most {PARAMETERS_MAX} parameters")));
+                return Err(Problem::malformed(format!(
+                    "at most {PARAMETERS_MAX} parameters"
+                )));
             }
             match (&*name, Facet::named(&name)) {
                 (_, _) if value.is_empty() => {}
@@ -43,7 +45,9 @@ impl Ask {
                 ("sort", _) => ask.sort = Some(value.into_owned()),
                 ("cursor", _) => ask.cursor = Some(value.into_owned()),
                 ("limit", _) => {
-                    let limit = value.parse().map_err(|_| Problem::malformed("limit must be a number from 1 to 100").at("limit"))?;
+                    let limit = value.parse().map_err(|_| {
+                        Problem::malformed("limit must be a number from 1 to 100").at("limit")
+                    })?;
                     ask.limit = Some(limit);
                 }
                 _ => {}
@@ -56,16 +60,26 @@ impl Ask {
     ///
     /// # Errors
     /// 400 with the parameter that is wrong.
-    pub fn query(&self, language: Option<&str>, facets: &[Facet], now: Timestamp) -> Result<Query, Problem> {
+    pub fn query(
+        &self,
+        language: Option<&str>,
+        facets: &[Facet],
+        now: Timestamp,
+    ) -> Result<Query, Problem> {
         let sort = match self.sort.as_deref() {
             None => Sort::default(),
-            Some(name) => Sort::named(name)
-                .ok_or_else(|| Problem::malformed("sort must be relevance, newest, name or id").at("sort"))?,
+            Some(name) => Sort::named(name).ok_or_else(|| {
+                Problem::malformed("sort must be relevance, newest, name or id").at("sort")
+            })?,
         };
         let parts = QueryParts {
             text: &self.text,
             language,
-            filters: self.filters.iter().map(|(facet, value)| (*facet, value.as_str())).collect(),
+            filters: self
+                .filters
+                .iter()
+                .map(|(facet, value)| (*facet, value.as_str()))
+                .collect(),
             sort,
             limit: self.limit,
             cursor: self.cursor.as_deref(),

@@ -24,15 +24,21 @@ const INVITATION: &str = "baraza-invitation";
 
 /// `GET /.well-known/did.jsonl`: the node's own log.
 pub(super) async fn own_log(State(app): State<App>) -> Result<Response, Problem> {
-    let own = app.own().map_err(|_| Problem::unavailable("this node's own key cannot be read"))?;
+    let own = app
+        .own()
+        .map_err(|_| Problem::unavailable("this node's own key cannot be read"))?;
     log_of(&app, *own.did.scid()).await
 }
 
 /// `GET /orgs/{handle}/did.jsonl`: the log of an organisation that is at home here.
-pub(super) async fn hosted_log(State(app): State<App>, Path(handle): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn hosted_log(
+    State(app): State<App>,
+    Path(handle): Path<String>,
+) -> Result<Response, Problem> {
     let work = Arc::clone(&app);
     let scid = blocking(move || work.hosted(&handle)).await?;
-    let scid = scid.ok_or_else(|| Problem::not_found("no organisation of that name is at home here"))?;
+    let scid =
+        scid.ok_or_else(|| Problem::not_found("no organisation of that name is at home here"))?;
     log_of(&app, scid).await
 }
 
@@ -47,12 +53,17 @@ pub(super) async fn receive_log(
     let scid = Scid::parse(&scid).map_err(|error| Problem::malformed(error.to_string()))?;
     let entries = read_lines(&body).collect::<Result<Vec<LogEntry>, _>>()?;
     if entries.is_empty() {
-        return Err(Problem::malformed("send the log as JSON lines, one entry a line"));
+        return Err(Problem::malformed(
+            "send the log as JSON lines, one entry a line",
+        ));
     }
     let work = Arc::clone(&app);
     let held = blocking(move || -> Result<Vec<LogEntry>, Problem> {
         let lines = work.store.active_log_of(&scid)?;
-        Ok(lines.iter().filter_map(|line| LogEntry::parse(line).ok()).collect())
+        Ok(lines
+            .iter()
+            .filter_map(|line| LogEntry::parse(line).ok())
+            .collect())
     })
     .await?;
     // Tried on a copy first: nothing of a log that is refused is kept.
@@ -62,7 +73,8 @@ pub(super) async fn receive_log(
         branches.take(entry, now, &WitnessProofs::empty())?;
     }
     if branches.is_disputed() {
-        let detail = "these entries fork the log that this node holds: an operator must choose between them";
+        let detail =
+            "these entries fork the log that this node holds: an operator must choose between them";
         return Err(Problem::new(StatusCode::CONFLICT, "forked", detail));
     }
     let incomplete = || Problem::malformed("send the log from its first entry");
@@ -79,26 +91,52 @@ pub(super) async fn receive_log(
     }
     let mut is_new = false;
     for entry in &entries {
-        let receipt = app.ingest.log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty()).await?;
+        let receipt = app
+            .ingest
+            .log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty())
+            .await?;
         is_new |= receipt != LogReceipt::AlreadyHeld;
     }
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(json!({"did": did.to_string(), "scid": scid.to_string()}))).into_response())
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((
+        status,
+        Json(json!({"did": did.to_string(), "scid": scid.to_string()})),
+    )
+        .into_response())
 }
 
 fn admit(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let hosting = &app.config.settings.hosting;
-    let invitation = headers.get(INVITATION).and_then(|value| value.to_str().ok());
+    let invitation = headers
+        .get(INVITATION)
+        .and_then(|value| value.to_str().ok());
     match hosting.policy {
         HostingPolicy::Open => Ok(()),
-        HostingPolicy::Invitation if invitation.is_some_and(|code| hosting.invitations.iter().any(|known| known == code)) => Ok(()),
+        HostingPolicy::Invitation
+            if invitation
+                .is_some_and(|code| hosting.invitations.iter().any(|known| known == code)) =>
+        {
+            Ok(())
+        }
         HostingPolicy::Invitation => {
             let detail = "this node hosts by invitation: ask its operator for a code and send it as Baraza-Invitation";
-            Err(Problem::new(StatusCode::FORBIDDEN, "invitation-needed", detail))
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "invitation-needed",
+                detail,
+            ))
         }
         HostingPolicy::Closed => {
             let detail = "this node hosts no organisations but its own: choose another";
-            Err(Problem::new(StatusCode::FORBIDDEN, "hosting-closed", detail))
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "hosting-closed",
+                detail,
+            ))
         }
     }
 }
@@ -108,14 +146,23 @@ async fn check_handle(app: &App, scid: &Scid, did: &protocol::id::Did) -> Result
     let handle = match path.as_slice() {
         ["orgs", handle] if is_handle(handle) => (*handle).to_owned(),
         _ => {
-            let detail = "the identifier's path must be orgs:HANDLE, with a handle of a-z 0-9 and -";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-handle", detail));
+            let detail =
+                "the identifier's path must be orgs:HANDLE, with a handle of a-z 0-9 and -";
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-handle",
+                detail,
+            ));
         }
     };
     let work = Arc::clone(app);
     let taken = blocking(move || work.hosted(&handle)).await?;
     match taken.filter(|by| by != scid) {
         None => Ok(()),
-        Some(_) => Err(Problem::new(StatusCode::CONFLICT, "handle-taken", "another organisation has that name here: choose another")),
+        Some(_) => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "handle-taken",
+            "another organisation has that name here: choose another",
+        )),
     }
 }

@@ -22,10 +22,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use askama::Template;
+use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::Router;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::codes::{geography, language_tag};
 use protocol::id::Scid;
@@ -50,7 +50,9 @@ const ACCEPTED_MAX: usize = 16;
 
 /// The routes of the pages, one set for each language of the interface.
 pub(super) fn routes() -> Router<App> {
-    let mut router = Router::new().route("/", get(front)).route("/assets/baraza.css", get(style));
+    let mut router = Router::new()
+        .route("/", get(front))
+        .route("/assets/baraza.css", get(style));
     for words in Words::all() {
         let at = |path: &str| format!("/{}{path}", words.code());
         let pages = Router::new()
@@ -64,7 +66,9 @@ pub(super) fn routes() -> Router<App> {
             .route(&at("/{*rest}"), get(unknown))
             .layer(Extension(words));
         let home = at("/");
-        router = router.merge(pages).route(&at(""), get(async move || Redirect::permanent(&home)));
+        router = router
+            .merge(pages)
+            .route(&at(""), get(async move || Redirect::permanent(&home)));
     }
     router
 }
@@ -97,7 +101,10 @@ impl Page {
     }
 
     fn unlisted(self) -> Self {
-        Self { is_listed: false, ..self }
+        Self {
+            is_listed: false,
+            ..self
+        }
     }
 
     /// The address of another page in this language.
@@ -123,7 +130,11 @@ struct Written {
 fn write(status: StatusCode, page: &impl Template) -> Result<Written, Problem> {
     let html = page.render().map_err(|error| {
         tracing::error!(%error, "a page was not written");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this page could not be written")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "this page could not be written",
+        )
     })?;
     Ok(Written { status, html })
 }
@@ -165,30 +176,56 @@ fn write_problem(app: &Node, words: &'static Words, problem: &Problem) -> Result
     let title = words.t("problem-title");
     let detail = (problem.status() != StatusCode::NOT_FOUND).then(|| problem.detail().to_owned());
     let page = Page::new(app, words, &title, "/").unlisted();
-    write(problem.status(), &ProblemPage { page, status: problem.status().as_u16(), sentence, detail })
+    write(
+        problem.status(),
+        &ProblemPage {
+            page,
+            status: problem.status().as_u16(),
+            sentence,
+            detail,
+        },
+    )
 }
 
 fn answer(written: Written, asked: &HeaderMap) -> Response {
     // Weak: what travels is compressed in one way or another.
-    let tag = format!("W/\"{}\"", digest(written.html.as_bytes()).get(..22).unwrap_or_default());
-    let is_known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let tag = format!(
+        "W/\"{}\"",
+        digest(written.html.as_bytes())
+            .get(..22)
+            .unwrap_or_default()
+    );
+    let is_known = asked
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let caching = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (header::ETAG, HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("W/\"\""))),
+        (
+            header::ETAG,
+            HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("W/\"\"")),
+        ),
     ];
     if is_known && written.status == StatusCode::OK {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    (written.status, caching, [(header::CONTENT_TYPE, kind)], written.html).into_response()
+    (
+        written.status,
+        caching,
+        [(header::CONTENT_TYPE, kind)],
+        written.html,
+    )
+        .into_response()
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 async fn front(State(app): State<App>, headers: HeaderMap) -> Response {
@@ -199,17 +236,36 @@ async fn front(State(app): State<App>, headers: HeaderMap) -> Response {
 
 async fn style(RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let tag = format!("\"{}\"", STYLE_HASH.get(..22).unwrap_or_default());
-    let is_asked_by_hash = query.is_some_and(|query| STYLE_HASH.starts_with(query.trim_start_matches("v=")));
-    let caching = if is_asked_by_hash { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let caching = [(header::CACHE_CONTROL, caching.to_owned()), (header::ETAG, tag)];
+    let is_asked_by_hash =
+        query.is_some_and(|query| STYLE_HASH.starts_with(query.trim_start_matches("v=")));
+    let caching = if is_asked_by_hash {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let is_known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let caching = [
+        (header::CACHE_CONTROL, caching.to_owned()),
+        (header::ETAG, tag),
+    ];
     if is_known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    (caching, [(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+    (
+        caching,
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
+        STYLE,
+    )
+        .into_response()
 }
 
-async fn home(State(app): State<App>, Extension(words): Extension<&'static Words>, headers: HeaderMap) -> Response {
+async fn home(
+    State(app): State<App>,
+    Extension(words): Extension<&'static Words>,
+    headers: HeaderMap,
+) -> Response {
     show(app, words, &headers, home::write).await
 }
 
@@ -220,7 +276,10 @@ async fn search(
     headers: HeaderMap,
 ) -> Response {
     let query = query.unwrap_or_default();
-    show(app, words, &headers, move |app, words| results::write(app, words, &query)).await
+    show(app, words, &headers, move |app, words| {
+        results::write(app, words, &query)
+    })
+    .await
 }
 
 async fn record(
@@ -234,14 +293,23 @@ async fn record(
         return Redirect::permanent(&format!("/{}/org/{scid}", words.code())).into_response();
     }
     let query = query.unwrap_or_default();
-    show(app, words, &headers, move |app, words| record::write(app, words, &scid, &local, &query)).await
+    show(app, words, &headers, move |app, words| {
+        record::write(app, words, &scid, &local, &query)
+    })
+    .await
 }
 
 /// The signed bytes, under an address that a browser may follow: the API sends browsers to the page.
-async fn signed(State(app): State<App>, Path((scid, local)): Path<(String, String)>) -> Result<Response, Problem> {
+async fn signed(
+    State(app): State<App>,
+    Path((scid, local)): Path<(String, String)>,
+) -> Result<Response, Problem> {
     let id = super::api::record_id(&scid, &local)?;
     let bytes = blocking(move || -> Result<_, Problem> {
-        let row = app.store.counting(&id)?.ok_or_else(|| Problem::not_found("no such record is known here"))?;
+        let row = app
+            .store
+            .counting(&id)?
+            .ok_or_else(|| Problem::not_found("no such record is known here"))?;
         Ok(row.canonical()?)
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes.await?).into_response())
@@ -255,26 +323,51 @@ async fn organization(
     headers: HeaderMap,
 ) -> Response {
     let query = query.unwrap_or_default();
-    show(app, words, &headers, move |app, words| organization::write(app, words, &scid, &query)).await
+    show(app, words, &headers, move |app, words| {
+        organization::write(app, words, &scid, &query)
+    })
+    .await
 }
 
-async fn nodes(State(app): State<App>, Extension(words): Extension<&'static Words>, headers: HeaderMap) -> Response {
+async fn nodes(
+    State(app): State<App>,
+    Extension(words): Extension<&'static Words>,
+    headers: HeaderMap,
+) -> Response {
     show(app, words, &headers, network::write).await
 }
 
-async fn offer(State(app): State<App>, Extension(words): Extension<&'static Words>, headers: HeaderMap) -> Response {
+async fn offer(
+    State(app): State<App>,
+    Extension(words): Extension<&'static Words>,
+    headers: HeaderMap,
+) -> Response {
     show(app, words, &headers, home::write_offer).await
 }
 
-async fn unknown(State(app): State<App>, Extension(words): Extension<&'static Words>, headers: HeaderMap) -> Response {
-    show(app, words, &headers, |_, _| Err(Problem::not_found("there is no page at this address"))).await
+async fn unknown(
+    State(app): State<App>,
+    Extension(words): Extension<&'static Words>,
+    headers: HeaderMap,
+) -> Response {
+    show(app, words, &headers, |_, _| {
+        Err(Problem::not_found("there is no page at this address"))
+    })
+    .await
 }
 
 /// The languages that a browser asks for, the most wanted first: valid tags only, at most 16.
 pub(crate) fn accepted_languages(headers: &HeaderMap) -> Vec<String> {
-    let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|asked| asked.to_str().ok()).unwrap_or_default();
+    let asked = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|asked| asked.to_str().ok())
+        .unwrap_or_default();
     let asked = asked.get(..ACCEPTED_BYTES_MAX).unwrap_or(asked);
-    let mut wanted: Vec<(String, u16)> = asked.split(',').take(ACCEPTED_MAX).filter_map(accepted_language).collect();
+    let mut wanted: Vec<(String, u16)> = asked
+        .split(',')
+        .take(ACCEPTED_MAX)
+        .filter_map(accepted_language)
+        .collect();
     // Stable: of equal weight, the first named comes first.
     wanted.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     wanted.into_iter().map(|(tag, _)| tag).collect()
@@ -284,7 +377,9 @@ pub(crate) fn accepted_languages(headers: &HeaderMap) -> Vec<String> {
 fn accepted_language(range: &str) -> Option<(String, u16)> {
     let (tag, parameters) = range.split_once(';').unwrap_or((range, "q=1"));
     let weight: f32 = parameters.trim().strip_prefix("q=")?.trim().parse().ok()?;
-    let weight = (0.0..=1.0).contains(&weight).then_some((weight * 1000.0) as u16)?;
+    let weight = (0.0..=1.0)
+        .contains(&weight)
+        .then_some((weight * 1000.0) as u16)?;
     let tag = language_tag(tag.trim())?;
     (weight > 0).then_some((tag, weight))
 }
@@ -294,14 +389,22 @@ fn accepted_language(range: &str) -> Option<(String, u16)> {
 pub(crate) fn page_language(app: &App, headers: &HeaderMap) -> &'static str {
     let asked = accepted_languages(headers);
     let settled = std::iter::once(app.config.settings.language.as_str());
-    let words = asked.iter().map(String::as_str).chain(settled).find_map(Words::of);
+    let words = asked
+        .iter()
+        .map(String::as_str)
+        .chain(settled)
+        .find_map(Words::of);
     words.unwrap_or_else(Words::fallback).code()
 }
 
 /// What a code of a family is called in `language`; the code itself if it has no name.
 pub(crate) fn label(node: &Node, facet: Facet, code: &str, language: &str) -> String {
     let words = || Words::of(language).unwrap_or_else(Words::fallback);
-    let listed = |schemes: &[&str]| schemes.iter().find_map(|scheme| node.labels.of(scheme, code, language));
+    let listed = |schemes: &[&str]| {
+        schemes
+            .iter()
+            .find_map(|scheme| node.labels.of(scheme, code, language))
+    };
     let name = match facet {
         Facet::Area => listed(&["area"]),
         Facet::Topic => listed(&["topic"]),
@@ -339,6 +442,8 @@ fn country_label(node: &Node, code: &str, words: &'static Words) -> String {
 }
 
 fn author_name(node: &Node, scid: &str, words: &'static Words) -> String {
-    let author = Scid::parse(scid).ok().and_then(|scid| node.catalogue.author(&scid).ok().flatten());
+    let author = Scid::parse(scid)
+        .ok()
+        .and_then(|scid| node.catalogue.author(&scid).ok().flatten());
     author.map_or_else(|| scid.to_owned(), |author| author.name(&[words.code()]))
 }

@@ -28,7 +28,13 @@ pub struct Problem {
 impl Problem {
     /// A problem with a code that programs may rely on, and a sentence that says what to do.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, retry_after_seconds: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            field: None,
+            retry_after_seconds: None,
+        }
     }
 
     /// 400: what was sent cannot be read.
@@ -87,7 +93,10 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -104,8 +113,12 @@ impl From<JsonError> for Problem {
     fn from(error: JsonError) -> Self {
         let detail = error.to_string();
         match error {
-            JsonError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
-            JsonError::DuplicateName { .. } => Self::new(StatusCode::BAD_REQUEST, "duplicate-name", detail),
+            JsonError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+            }
+            JsonError::DuplicateName { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "duplicate-name", detail)
+            }
             error if error.is_well_formed() => unacceptable("unsafe-value", detail),
             _ => Self::malformed(detail),
         }
@@ -132,7 +145,9 @@ impl From<EnvelopeError> for Problem {
             EnvelopeError::Json(error) => error.into(),
             EnvelopeError::Proof(error) => error.into(),
             EnvelopeError::NotAnObject => Self::malformed(detail),
-            EnvelopeError::UnsupportedVersion { .. } => unacceptable("unsupported-version", detail).at("spec"),
+            EnvelopeError::UnsupportedVersion { .. } => {
+                unacceptable("unsupported-version", detail).at("spec")
+            }
             EnvelopeError::PrivateType { .. } => unacceptable("private-type", detail).at("type"),
             EnvelopeError::Field { field, .. } => unacceptable("bad-field", detail).at(field),
             EnvelopeError::LinkedData { name } => unacceptable("linked-data", detail).at(name),

@@ -40,7 +40,10 @@ pub(super) async fn changes(
     let filter = Filter::parse(query.filter.as_deref().unwrap_or_default())
         .map_err(|error| Problem::malformed(error.to_string()).at("filter"))?;
     let after = read_cursor(&app.store, query.since.as_deref().unwrap_or_default())?;
-    let limit = query.limit.unwrap_or(CHANGES_ROWS_MAX).clamp(1, CHANGES_ROWS_MAX);
+    let limit = query
+        .limit
+        .unwrap_or(CHANGES_ROWS_MAX)
+        .clamp(1, CHANGES_ROWS_MAX);
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(CHANGES_WAIT_SECONDS_MAX));
     let patience = tokio::time::sleep(wait);
     tokio::pin!(patience);
@@ -66,8 +69,9 @@ fn read_cursor(store: &Store, text: &str) -> Result<u64, Problem> {
     if text.is_empty() {
         return Ok(0);
     }
-    let cursor = Cursor::parse(text)
-        .ok_or_else(|| Problem::malformed("since must be a cursor that this node gave, or absent").at("since"))?;
+    let cursor = Cursor::parse(text).ok_or_else(|| {
+        Problem::malformed("since must be a cursor that this node gave, or absent").at("since")
+    })?;
     if cursor.epoch != store.epoch() || cursor.number > store.last_change()? {
         return Err(Problem::new(
             StatusCode::GONE,
@@ -87,7 +91,10 @@ struct Page {
 
 impl Page {
     fn read(store: &Store, after: u64, limit: usize, filter: &Filter) -> Result<Self, StoreError> {
-        let cursor = |number| Cursor { epoch: store.epoch().to_owned(), number };
+        let cursor = |number| Cursor {
+            epoch: store.epoch().to_owned(),
+            number,
+        };
         let mut text = String::new();
         let mut read_to = after;
         // A narrow filter may pass over many rows: they are read in steps, the page ends at the bound.
@@ -108,7 +115,9 @@ impl Page {
                     What::Held { id, row: held } => {
                         let record = held.canonical()?;
                         if filter.is_all() || bundle::wants(filter, &id.author, &record) {
-                            let line = Line::Record { record: utf8(&record)? };
+                            let line = Line::Record {
+                                record: utf8(&record)?,
+                            };
                             text.push_str(&line.write(Some(&cursor(row.number))));
                         }
                     }
@@ -126,36 +135,65 @@ impl Page {
         }
         let has_lines = !text.is_empty();
         text.push_str(&Line::End.write(Some(&cursor(read_to))));
-        Ok(Self { text, has_lines, read_to })
+        Ok(Self {
+            text,
+            has_lines,
+            read_to,
+        })
     }
 }
 
 /// What the store holds was UTF-8 when it came in.
 fn utf8(bytes: &[u8]) -> Result<&str, StoreError> {
-    std::str::from_utf8(bytes).map_err(|_| StoreError::Corrupt { detail: "text that is no UTF-8".to_owned() })
+    std::str::from_utf8(bytes).map_err(|_| StoreError::Corrupt {
+        detail: "text that is no UTF-8".to_owned(),
+    })
 }
 
 /// `POST /sync/v1/fetch`: records by version hash or id, logs by SCID.
 pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
-    let wrong = || Problem::malformed("send {\"want\": [version hash, record id or SCID, …]}").at("want");
-    let body = protocol::canonical::parse(&body, super::BODY_BYTES_MAX, protocol::canonical::Numbers::Any)?;
-    let want = body.get("want").and_then(Value::as_array).ok_or_else(wrong)?;
+    let wrong =
+        || Problem::malformed("send {\"want\": [version hash, record id or SCID, …]}").at("want");
+    let body = protocol::canonical::parse(
+        &body,
+        super::BODY_BYTES_MAX,
+        protocol::canonical::Numbers::Any,
+    )?;
+    let want = body
+        .get("want")
+        .and_then(Value::as_array)
+        .ok_or_else(wrong)?;
     if want.len() > FETCH_IDS_MAX {
-        return Err(Problem::malformed(format!("at most {FETCH_IDS_MAX} ids at a time")).at("want"));
+        return Err(
+            Problem::malformed(format!("at most {FETCH_IDS_MAX} ids at a time")).at("want"),
+        );
     }
-    let want: Vec<String> =
-        want.iter().map(|id| id.as_str().map(ToOwned::to_owned)).collect::<Option<_>>().ok_or_else(wrong)?;
+    let want: Vec<String> = want
+        .iter()
+        .map(|id| id.as_str().map(ToOwned::to_owned))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)?;
     let store = Arc::clone(&app.store);
     let text = blocking(move || {
         let mut text = String::new();
         for id in &want {
             if let Ok(id) = RecordId::parse(id) {
                 if let Some(held) = store.counting(&id)? {
-                    text.push_str(&Line::Record { record: utf8(&held.canonical()?)? }.write(None));
+                    text.push_str(
+                        &Line::Record {
+                            record: utf8(&held.canonical()?)?,
+                        }
+                        .write(None),
+                    );
                 }
             } else if let Ok(hash) = VersionHash::parse(id) {
                 if let Some((_, held)) = store.by_hash(&hash)? {
-                    text.push_str(&Line::Record { record: utf8(&held.canonical()?)? }.write(None));
+                    text.push_str(
+                        &Line::Record {
+                            record: utf8(&held.canonical()?)?,
+                        }
+                        .write(None),
+                    );
                 } else {
                     // A hash and an SCID are written alike.
                     bundle::write_log(&store, &Scid::from_digest(*hash.as_digest()), &mut text)?;
@@ -174,7 +212,10 @@ pub(super) struct BundleQuery {
 }
 
 /// `GET /sync/v1/bundle`: everything, as one file that verifies by itself.
-pub(super) async fn bundle(State(app): State<App>, Query(query): Query<BundleQuery>) -> Result<Response, Problem> {
+pub(super) async fn bundle(
+    State(app): State<App>,
+    Query(query): Query<BundleQuery>,
+) -> Result<Response, Problem> {
     let filter = Filter::parse(query.filter.as_deref().unwrap_or_default())
         .map_err(|error| Problem::malformed(error.to_string()).at("filter"))?;
     // Written while it is sent: a slow reader holds back the writer, not memory.
@@ -190,16 +231,31 @@ pub(super) async fn bundle(State(app): State<App>, Query(query): Query<BundleQue
     let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
     let disposition = HeaderValue::from_static("attachment; filename=\"bundle.ndjson.zst\"");
     let kind = HeaderValue::from_static("application/zstd");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], body).into_response())
+    Ok((
+        [
+            (header::CONTENT_TYPE, kind),
+            (header::CONTENT_DISPOSITION, disposition),
+        ],
+        body,
+    )
+        .into_response())
 }
 
 fn lines(text: String) -> Response {
-    ([(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], text)
+    (
+        [
+            (header::CONTENT_TYPE, LINES),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ],
+        text,
+    )
         .into_response()
 }
 
 /// Runs something that reads the disk where it may block.
-pub(super) async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Problem>
+pub(super) async fn blocking<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem>
 where
     T: Send + 'static,
     E: Into<Problem> + Send + 'static,

@@ -15,7 +15,7 @@ const CODE_BYTES_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// This machine cannot make requests at all.
-    #[error("requests to other nodes cannot be made: {reason}")]
+    #[error("requests to other nodes cannot be made ({reason}): are CA certificates installed?")]
     Setup {
         /// Why.
         reason: String,
@@ -291,27 +291,29 @@ impl FetchError {
             };
         }
         let mut reason = String::new();
+        let mut of_the_connection = false;
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(error) = next {
             if let Some(refusal) = error.downcast_ref::<Self>() {
                 return refusal.clone();
             }
-            if let Some(tls) = tls_error(error) {
+            if let Some(tls) = error.downcast_ref::<rustls::Error>() {
                 return Self::TlsFailed {
                     host,
                     reason: shown(&tls.to_string()),
                 };
             }
+            of_the_connection |= error.is::<hyper::Error>();
             // The innermost text is the most exact.
             reason = shown(&error.to_string());
-            next = error.source();
+            next = cause(error);
         }
         if error.is_connect() {
             if error.is_timeout() {
                 "no connection in time".clone_into(&mut reason);
             }
             Self::ConnectFailed { host, reason }
-        } else if error.is_decode() {
+        } else if error.is_decode() && !of_the_connection {
             Self::BadAnswer { host, reason }
         } else {
             Self::Broken { host, reason }
@@ -320,12 +322,16 @@ impl FetchError {
 }
 
 /// I/O errors wrap others without naming them as their source.
-fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return Some(error);
+fn cause<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
-    let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
-    tls_error(inner)
 }
 
 /// A stranger's text, fit for pages and logs: cut, and without control characters.

@@ -43,7 +43,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Documents under way: who asks for the same one waits for the same answer.
-pub(super) struct Flights<T>(Mutex<HashMap<Key, Arc<OnceCell<Result<T, FetchError>>>>>);
+pub(super) struct Flights<T>(Mutex<HashMap<Key, Arc<Flight<T>>>>);
+
+type Flight<T> = OnceCell<Result<T, FetchError>>;
 
 impl<T> Default for Flights<T> {
     fn default() -> Self {
@@ -74,7 +76,7 @@ impl<T: Clone> Flights<T> {
         seat.flight.get_or_init(fetch).await.clone()
     }
 
-    fn join(&self, key: Key) -> Option<Arc<OnceCell<Result<T, FetchError>>>> {
+    fn join(&self, key: Key) -> Option<Arc<Flight<T>>> {
         let mut flights = lock(&self.0);
         if let Some(flight) = flights.get(&key) {
             return Some(flight.clone());
@@ -94,7 +96,7 @@ impl<T: Clone> Flights<T> {
 struct Seat<'a, T> {
     flights: &'a Flights<T>,
     key: Key,
-    flight: Arc<OnceCell<Result<T, FetchError>>>,
+    flight: Arc<Flight<T>>,
 }
 
 impl<T> Drop for Seat<'_, T> {

@@ -6,9 +6,9 @@ use protocol::codes::area_of;
 use protocol::id::{RecordId, Scid};
 use protocol::record::Code;
 
+use super::label;
 use super::text::{Said, Web};
 use super::words::Words;
-use super::label;
 use crate::catalogue::{PROFILE, ShownAuthor};
 use crate::node::Node;
 use crate::search::Facet;
@@ -18,6 +18,17 @@ use crate::store::StoreError;
 pub(super) struct Fact {
     pub(super) term: String,
     pub(super) values: Vec<Value>,
+}
+
+impl Fact {
+    /// Whether its values are short names that read well in a row.
+    pub(super) fn is_row(&self) -> bool {
+        self.values.len() > 1
+            && self
+                .values
+                .iter()
+                .all(|value| matches!(value, Value::Code { .. }))
+    }
 }
 
 /// One value.
@@ -61,7 +72,13 @@ impl<'n> Facts<'n> {
         languages: Vec<&'n str>,
         original: Option<&'n str>,
     ) -> Self {
-        Self { node, words, languages, original, list: Vec::new() }
+        Self {
+            node,
+            words,
+            languages,
+            original,
+            list: Vec::new(),
+        }
     }
 
     pub(super) fn finish(self) -> Vec<Fact> {
@@ -71,7 +88,10 @@ impl<'n> Facts<'n> {
     /// A term, by the name of its text, with these values; nothing if there are none.
     pub(super) fn add(&mut self, term: &str, values: Vec<Value>) {
         if !values.is_empty() {
-            self.list.push(Fact { term: self.words.t(term).into_owned(), values });
+            self.list.push(Fact {
+                term: self.words.t(term).into_owned(),
+                values,
+            });
         }
     }
 
@@ -83,24 +103,37 @@ impl<'n> Facts<'n> {
     }
 
     pub(super) fn said(&self, text: &protocol::record::TextMap) -> Vec<Value> {
-        Said::chosen(text, &self.languages, self.original, self.words).map(Value::Said).into_iter().collect()
+        Said::chosen(text, &self.languages, self.original, self.words)
+            .map(Value::Said)
+            .into_iter()
+            .collect()
     }
 
     pub(super) fn plain<'t>(&self, texts: impl IntoIterator<Item = &'t Box<str>>) -> Vec<Value> {
-        texts.into_iter().map(|text| Value::Said(Said::plain(text, self.words))).collect()
+        texts
+            .into_iter()
+            .map(|text| Value::Said(Said::plain(text, self.words)))
+            .collect()
     }
 
     pub(super) fn web<'t>(&self, texts: impl IntoIterator<Item = &'t Box<str>>) -> Vec<Value> {
-        texts.into_iter().map(|text| Value::Web(Web::read(text))).collect()
+        texts
+            .into_iter()
+            .map(|text| Value::Web(Web::read(text)))
+            .collect()
     }
 
     pub(super) fn yes_or_no(&self, answer: Option<bool>) -> Vec<Value> {
         let id = answer.map(|answer| if answer { "yes" } else { "no" });
-        id.map(|id| Value::Words(self.words.t(id).into_owned())).into_iter().collect()
+        id.map(|id| Value::Words(self.words.t(id).into_owned()))
+            .into_iter()
+            .collect()
     }
 
     pub(super) fn date(&self, date: Option<&str>) -> Vec<Value> {
-        date.map(|date| Value::Words(self.words.date_text(date))).into_iter().collect()
+        date.map(|date| Value::Words(self.words.date_text(date)))
+            .into_iter()
+            .collect()
     }
 
     /// A code that searches filter by.
@@ -111,8 +144,15 @@ impl<'n> Facts<'n> {
         }
     }
 
-    pub(super) fn filters<'t>(&self, facet: Facet, codes: impl IntoIterator<Item = &'t Box<str>>) -> Vec<Value> {
-        codes.into_iter().map(|code| self.filter(facet, code)).collect()
+    pub(super) fn filters<'t>(
+        &self,
+        facet: Facet,
+        codes: impl IntoIterator<Item = &'t Box<str>>,
+    ) -> Vec<Value> {
+        codes
+            .into_iter()
+            .map(|code| self.filter(facet, code))
+            .collect()
     }
 
     /// Codes that searches filter by; those of other schemes are named with their scheme.
@@ -130,10 +170,15 @@ impl<'n> Facts<'n> {
     pub(super) fn listed(&self, scheme: &str, codes: &[Code]) -> Vec<Value> {
         codes
             .iter()
-            .map(|code| match (&code.scheme, self.node.labels.of(scheme, &code.code, self.words.code())) {
-                (None, Some(label)) => Value::Words(label.to_owned()),
-                (None, None) => Value::Words(code.code.to_string()),
-                (Some(scheme), _) => self.foreign(scheme, &code.code),
+            .map(|code| {
+                match (
+                    &code.scheme,
+                    self.node.labels.of(scheme, &code.code, self.words.code()),
+                ) {
+                    (None, Some(label)) => Value::Words(label.to_owned()),
+                    (None, None) => Value::Words(code.code.to_string()),
+                    (Some(scheme), _) => self.foreign(scheme, &code.code),
+                }
             })
             .collect()
     }
@@ -145,12 +190,23 @@ impl<'n> Facts<'n> {
     /// Focus areas, those of the topics among them.
     pub(super) fn areas(&self, areas: &[Code], topics: &[Code]) -> Vec<Value> {
         let mut values = self.codes(Facet::Area, areas);
-        let is_named = |area: &str| areas.iter().any(|code| code.scheme.is_none() && *code.code == *area);
-        let mut implied: Vec<&str> = topics.iter().filter_map(|topic| area_of(&topic.code)).collect();
+        let is_named = |area: &str| {
+            areas
+                .iter()
+                .any(|code| code.scheme.is_none() && *code.code == *area)
+        };
+        let mut implied: Vec<&str> = topics
+            .iter()
+            .filter_map(|topic| area_of(&topic.code))
+            .collect();
         implied.retain(|area| !is_named(area));
         implied.sort_unstable();
         implied.dedup();
-        values.extend(implied.into_iter().map(|area| self.filter(Facet::Area, area)));
+        values.extend(
+            implied
+                .into_iter()
+                .map(|area| self.filter(Facet::Area, area)),
+        );
         values
     }
 
@@ -166,7 +222,11 @@ impl<'n> Facts<'n> {
             None => Said::plain(&id.to_string(), self.words),
         };
         let href = record_href(self.words, id);
-        Ok(if shown.is_some() { Value::Inner { name, href } } else { Value::Said(name) })
+        Ok(if shown.is_some() {
+            Value::Inner { name, href }
+        } else {
+            Value::Said(name)
+        })
     }
 }
 
@@ -181,7 +241,10 @@ pub(super) struct Who {
 
 impl Who {
     pub(super) fn of(author: &ShownAuthor, languages: &[&str], words: &'static Words) -> Self {
-        let said = author.profile.as_ref().and_then(|profile| profile.name(languages));
+        let said = author
+            .profile
+            .as_ref()
+            .and_then(|profile| profile.name(languages));
         let name = match said {
             Some((tag, name)) => Said::tagged(name, tag, words),
             None => Said::plain(&author.name(languages), words),

@@ -41,7 +41,11 @@ struct OfferPage {
 
 pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Problem> {
     let now = node.clock.now();
-    let all = QueryParts { limit: Some(1), facets: vec![Facet::Area, Facet::Type], ..QueryParts::at(now) };
+    let all = QueryParts {
+        limit: Some(1),
+        facets: vec![Facet::Area, Facet::Type],
+        ..QueryParts::at(now)
+    };
     let all = node.index.search(&Query::parse(&all)?)?;
     let counted = |facet: Facet, code: &str| count_of(&all.facets, facet, code);
 
@@ -56,7 +60,12 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
 
     let filters = vec![(Facet::Type, "Offering"), (Facet::Type, "Solution")];
     let newest_href = search_href(words, "", &filters, Some(Sort::Newest.name()), None);
-    let newest = QueryParts { filters, sort: Sort::Newest, limit: Some(NEWEST), ..QueryParts::at(now) };
+    let newest = QueryParts {
+        filters,
+        sort: Sort::Newest,
+        limit: Some(NEWEST),
+        ..QueryParts::at(now)
+    };
     let mut items = Vec::new();
     for hit in &node.index.search(&Query::parse(&newest)?)?.hits {
         if let Some(shown) = node.catalogue.record(&hit.id)? {
@@ -76,7 +85,11 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         of_type("figure-offerings", "Offering"),
         of_type("figure-organizations", "Organization"),
         of_type("figure-solutions", "Solution"),
-        (words.number(nodes), words.n("figure-nodes", nodes), format!("/{}/nodes", words.code())),
+        (
+            words.number(nodes),
+            words.n("figure-nodes", nodes),
+            format!("/{}/nodes", words.code()),
+        ),
     ];
     let home = HomePage {
         page: Page::new(node, words, "", "/"),
@@ -90,8 +103,14 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
 }
 
 pub(super) fn count_of(facets: &[FacetCounts], facet: Facet, code: &str) -> u64 {
-    let codes = facets.iter().filter(|counts| counts.facet == facet).flat_map(|counts| &counts.codes);
-    codes.filter(|(found, _)| found == code).map(|(_, count)| *count).sum()
+    let codes = facets
+        .iter()
+        .filter(|counts| counts.facet == facet)
+        .flat_map(|counts| &counts.codes);
+    codes
+        .filter(|(found, _)| found == code)
+        .map(|(_, count)| *count)
+        .sum()
 }
 
 pub(super) fn write_offer(node: &Node, words: &'static Words) -> Result<Written, Problem> {

@@ -50,8 +50,22 @@ struct PeerRow {
 pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Problem> {
     let census = node.census()?;
     let now = node.clock.now();
-    let count = |name: &str| census.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
-    let counts = ["records", "authors", "withdrawn", "held", "parked", "refused", "changes"].map(|name| {
+    let count = |name: &str| {
+        census
+            .get(name)
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or_default()
+    };
+    let counts = [
+        "records",
+        "authors",
+        "withdrawn",
+        "held",
+        "parked",
+        "refused",
+        "changes",
+    ]
+    .map(|name| {
         let id = match name {
             "records" => "census-records",
             "authors" => "census-authors",
@@ -63,8 +77,17 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         };
         (words.t(id).into_owned(), words.number(count(name)))
     });
-    let state_hash = census.get("stateHash").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let mut peers: Vec<PeerRow> = node.peers.all()?.iter().map(|peer| PeerRow::of(peer, words, now)).collect();
+    let state_hash = census
+        .get("stateHash")
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let mut peers: Vec<PeerRow> = node
+        .peers
+        .all()?
+        .iter()
+        .map(|peer| PeerRow::of(peer, words, now))
+        .collect();
     // Those with whom there is something to do stand in the picture first.
     peers.sort_by_key(|peer| (!peer.is_followed, !peer.is_follower));
     for (position, peer) in peers.iter_mut().enumerate() {
@@ -110,8 +133,14 @@ impl PeerRow {
             heard,
             received: words.number(peer.received),
             refused: words.number(peer.refused),
-            error: peer.last_error.as_deref().map(|error| Said::tagged(error, "en", words).shortened(300)),
-            refusal: peer.last_refusal.as_deref().map(|error| Said::tagged(error, "en", words).shortened(300)),
+            error: peer
+                .last_error
+                .as_deref()
+                .map(|error| Said::tagged(error, "en", words).shortened(300)),
+            refusal: peer
+                .last_refusal
+                .as_deref()
+                .map(|error| Said::tagged(error, "en", words).shortened(300)),
             y: 0,
         }
     }

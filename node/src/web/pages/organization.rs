@@ -62,7 +62,12 @@ struct KeyRow {
     is_closing: bool,
 }
 
-pub(super) fn write(node: &Node, words: &'static Words, scid: &str, query: &str) -> Result<Written, Problem> {
+pub(super) fn write(
+    node: &Node,
+    words: &'static Words,
+    scid: &str,
+    query: &str,
+) -> Result<Written, Problem> {
     let scid = Scid::parse(scid).map_err(|error| Problem::not_found(error.to_string()))?;
     let unknown = || Problem::not_found("no such organization is known here");
     let author = node.catalogue.author(&scid)?.ok_or_else(unknown)?;
@@ -138,11 +143,22 @@ impl OrganizationPage {
         };
         let original = profile.header.language.as_deref();
         let said = |text| Said::chosen(text, languages, original, words);
-        self.kind = organization.kind.as_ref().map(|kind| organization_kind(node, kind, words));
+        self.kind = organization
+            .kind
+            .as_ref()
+            .map(|kind| organization_kind(node, kind, words));
         self.summary = said(&organization.summary).map(|summary| summary.beside(&self.who.name));
         self.description = said(&organization.description).map(|text| text.beside(&self.who.name));
-        self.also_in = also_in(&organization.name, Some(&self.who.name), &self.page.path, words);
-        self.facts = facts_of(Facts::new(node, words, languages.to_vec(), original), organization);
+        self.also_in = also_in(
+            &organization.name,
+            Some(&self.who.name),
+            &self.page.path,
+            words,
+        );
+        self.facts = facts_of(
+            Facts::new(node, words, languages.to_vec(), original),
+            organization,
+        );
         let mut about = Facts::new(node, words, languages.to_vec(), original);
         about_record(&mut about, profile);
         self.about = about.finish();
@@ -150,10 +166,20 @@ impl OrganizationPage {
     }
 
     /// Fills in what it offers, through the index.
-    fn find_offers(&mut self, node: &Node, words: &'static Words, scid: &Scid, query: &str) -> Result<(), Problem> {
+    fn find_offers(
+        &mut self,
+        node: &Node,
+        words: &'static Words,
+        scid: &Scid,
+        query: &str,
+    ) -> Result<(), Problem> {
         let cursor = Ask::read(query)?.cursor;
         let scid = scid.to_string();
-        let filters = vec![(Facet::Org, scid.as_str()), (Facet::Type, "Offering"), (Facet::Type, "Solution")];
+        let filters = vec![
+            (Facet::Org, scid.as_str()),
+            (Facet::Type, "Offering"),
+            (Facet::Type, "Solution"),
+        ];
         let parts = QueryParts {
             sort: Sort::Newest,
             limit: Some(OFFERS),
@@ -171,12 +197,24 @@ impl OrganizationPage {
         self.offer_count = words.n("offer-count", found.total);
         let areas = found.facets.iter().flat_map(|counts| &counts.codes);
         let area = |(code, count): &(String, u64)| {
-            let href = search_href(words, "", &[(Facet::Org, &scid), (Facet::Area, code)], None, None);
-            (label(node, Facet::Area, code, words.code()), words.number(*count), href)
+            let href = search_href(
+                words,
+                "",
+                &[(Facet::Org, &scid), (Facet::Area, code)],
+                None,
+                None,
+            );
+            (
+                label(node, Facet::Area, code, words.code()),
+                words.number(*count),
+                href,
+            )
         };
         self.areas = areas.map(area).collect();
         self.next = found.next.map(|next| {
-            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("cursor", &next).finish();
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("cursor", &next)
+                .finish();
             format!("/{}{}?{query}#offers", words.code(), self.page.path)
         });
         self.is_continued = cursor.is_some();
@@ -184,7 +222,12 @@ impl OrganizationPage {
     }
 
     /// Fills in the keys, entry by entry.
-    fn read_log(&mut self, node: &Node, words: &'static Words, author: &ShownAuthor) -> Result<(), StoreError> {
+    fn read_log(
+        &mut self,
+        node: &Node,
+        words: &'static Words,
+        author: &ShownAuthor,
+    ) -> Result<(), StoreError> {
         let now_listed = &author.author.state;
         let lines = node.store.active_log_of(author.scid())?;
         let states = if lines.len() > ENTRIES_SHOWN_MAX {
@@ -198,12 +241,19 @@ impl OrganizationPage {
         let mut host = String::new();
         for state in &states {
             let did = state.did();
-            let named = did.port().map_or_else(|| did.host().to_owned(), |port| format!("{}:{port}", did.host()));
+            let named = did.port().map_or_else(
+                || did.host().to_owned(),
+                |port| format!("{}:{port}", did.host()),
+            );
             let is_moved = named != host;
             self.keys.push(KeyRow {
                 number: words.number(u64::from(state.version_id().number)),
                 date: words.date(state.version_time()),
-                keys: state.keys().listed().map(|key| Long::new(key.to_string())).collect(),
+                keys: state
+                    .keys()
+                    .listed()
+                    .map(|key| Long::new(key.to_string()))
+                    .collect(),
                 host: is_moved.then(|| named.clone()),
                 is_closing: state.is_deactivated(),
             });
@@ -216,7 +266,9 @@ impl OrganizationPage {
 
 /// What a log said after each entry; `None` if it does not read, which the store would have refused.
 fn states_of(lines: &[Vec<u8>], proofs: Option<&[u8]>, node: &Node) -> Option<Vec<LogState>> {
-    let proofs = proofs.map_or(Some(WitnessProofs::empty()), |proofs| WitnessProofs::parse(proofs).ok())?;
+    let proofs = proofs.map_or(Some(WitnessProofs::empty()), |proofs| {
+        WitnessProofs::parse(proofs).ok()
+    })?;
     let now = node.clock.now();
     let mut states: Vec<LogState> = Vec::with_capacity(lines.len());
     for line in lines {
@@ -232,28 +284,59 @@ fn states_of(lines: &[Vec<u8>], proofs: Option<&[u8]>, node: &Node) -> Option<Ve
 
 fn facts_of(mut facts: Facts<'_>, organization: &Organization) -> Vec<Fact> {
     let words = facts.words;
-    facts.add("fact-also-called", facts.plain(&organization.alternate_names));
+    facts.add(
+        "fact-also-called",
+        facts.plain(&organization.alternate_names),
+    );
     facts.add("fact-area", facts.codes(Facet::Area, &organization.areas));
     let mut works_in = facts.filters(Facet::Country, &organization.regions);
     works_in.extend(facts.filters(Facet::Country, &organization.countries));
     facts.add_asked("fact-works-in", works_in);
-    facts.add_asked("fact-works-in-languages", facts.filters(Facet::Language, &organization.languages));
-    facts.add("fact-works-with", facts.codes(Facet::Audience, &organization.audiences));
-    facts.add("fact-capabilities", facts.listed("", &organization.capabilities));
+    facts.add_asked(
+        "fact-works-in-languages",
+        facts.filters(Facet::Language, &organization.languages),
+    );
+    facts.add(
+        "fact-works-with",
+        facts.codes(Facet::Audience, &organization.audiences),
+    );
+    facts.add(
+        "fact-capabilities",
+        facts.listed("", &organization.capabilities),
+    );
     facts.add("fact-website", facts.web(&organization.website));
     facts.add("fact-same-as", facts.web(&organization.same_as));
     for contact in &organization.contact_points {
         let mut values = facts.said(&contact.role);
-        let reach = |text: &str, href| Value::Contact { text: Said::plain(text, words), href };
-        values.extend(contact.email.iter().map(|email| reach(email, mail_href(email))));
-        values.extend(contact.telephone.iter().map(|number| reach(number, telephone_href(number))));
+        let reach = |text: &str, href| Value::Contact {
+            text: Said::plain(text, words),
+            href,
+        };
+        values.extend(
+            contact
+                .email
+                .iter()
+                .map(|email| reach(email, mail_href(email))),
+        );
+        values.extend(
+            contact
+                .telephone
+                .iter()
+                .map(|number| reach(number, telephone_href(number))),
+        );
         values.extend(facts.web(&contact.url));
         values.extend(facts.filters(Facet::Language, &contact.languages));
         facts.add("fact-contact", values);
     }
-    facts.add("fact-part-of", facts.plain(&organization.parent_organization));
+    facts.add(
+        "fact-part-of",
+        facts.plain(&organization.parent_organization),
+    );
     facts.add("fact-member-of", facts.plain(&organization.member_of));
     facts.add("fact-funders", facts.plain(&organization.funders));
-    facts.add("fact-commercial", facts.said(&organization.commercial_interest));
+    facts.add(
+        "fact-commercial",
+        facts.said(&organization.commercial_interest),
+    );
     facts.finish()
 }

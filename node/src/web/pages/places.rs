@@ -16,7 +16,10 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| read(FILE));
 type Names = BTreeMap<(Box<str>, Box<str>), [Box<str>; 2]>;
 
 fn read(file: &str) -> Names {
-    let rows = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(file.as_bytes()).into_records();
+    let rows = csv::ReaderBuilder::new()
+        .comment(Some(b'#'))
+        .from_reader(file.as_bytes())
+        .into_records();
     // A test reads every row.
     rows.filter_map(Result::ok)
         .map(|row| {
@@ -28,7 +31,11 @@ fn read(file: &str) -> Names {
 
 fn name(scheme: &str, code: &str, language: &str) -> Option<&'static str> {
     let [en, fr] = NAMES.get(&(scheme.into(), code.into()))?;
-    Some(if primary_language(language) == "fr" { fr } else { en })
+    Some(if primary_language(language) == "fr" {
+        fr
+    } else {
+        en
+    })
 }
 
 /// The name of a country or territory (ISO 3166-1, two capitals).
@@ -51,12 +58,28 @@ pub(super) fn language(tag: &str, language: &str) -> String {
         .skip(1)
         .map(|part| country(part, language).unwrap_or(part))
         .collect();
-    if rest.is_empty() { name } else { format!("{name} ({})", rest.join(", ")) }
+    if rest.is_empty() {
+        name
+    } else {
+        format!("{name} ({})", rest.join(", "))
+    }
 }
 
 fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+/// Every code of a scheme.
+#[cfg(test)]
+pub(super) fn codes(scheme: &str) -> Vec<String> {
+    NAMES
+        .keys()
+        .filter(|(of, _)| **of == *scheme)
+        .map(|(_, code)| code.to_string())
+        .collect()
 }
 
 #[cfg(test)]
@@ -67,10 +90,18 @@ mod tests {
     fn every_country_has_its_names() {
         for listed in protocol::codes::geography::countries() {
             for tongue in ["en", "fr"] {
-                assert!(country(listed.code(), tongue).is_some_and(|name| !name.is_empty()), "{}", listed.code());
+                assert!(
+                    country(listed.code(), tongue).is_some_and(|name| !name.is_empty()),
+                    "{}",
+                    listed.code()
+                );
             }
         }
-        assert!(NAMES.values().all(|names| names.iter().all(|name| !name.is_empty())));
+        assert!(
+            NAMES
+                .values()
+                .all(|names| names.iter().all(|name| !name.is_empty()))
+        );
     }
 
     #[test]

@@ -26,6 +26,7 @@ struct RecordPage {
     summary: Option<Said>,
     description: Option<Said>,
     is_over: bool,
+    is_solution: bool,
     join: Option<Web>,
     facts: Vec<Fact>,
     sessions: Vec<Session>,
@@ -62,14 +63,26 @@ struct UnshownPage {
 
 /// The languages in which a visitor wants texts: the one chosen for this record, then the page's.
 pub(super) fn text_languages(query: &str, words: &'static Words) -> Vec<String> {
-    let chosen = url::form_urlencoded::parse(query.as_bytes()).take(8).find(|(name, _)| name == "text");
+    let chosen = url::form_urlencoded::parse(query.as_bytes())
+        .take(8)
+        .find(|(name, _)| name == "text");
     let chosen = chosen.and_then(|(_, tag)| language_tag(&tag));
-    chosen.into_iter().chain([words.code().to_owned()]).collect()
+    chosen
+        .into_iter()
+        .chain([words.code().to_owned()])
+        .collect()
 }
 
 /// The languages of a record's texts but those that are shown.
-pub(super) fn also_in(text: &TextMap, shown: Option<&Said>, here: &str, words: &'static Words) -> Vec<AlsoIn> {
-    let shown = shown.map_or(words.code(), |shown| shown.lang.as_deref().unwrap_or(words.code()));
+pub(super) fn also_in(
+    text: &TextMap,
+    shown: Option<&Said>,
+    here: &str,
+    words: &'static Words,
+) -> Vec<AlsoIn> {
+    let shown = shown.map_or(words.code(), |shown| {
+        shown.lang.as_deref().unwrap_or(words.code())
+    });
     let other = text.keys().filter(|tag| ***tag != *shown);
     other
         .map(|tag| AlsoIn {
@@ -99,23 +112,55 @@ pub(super) fn write(
     let page = Page::new(node, words, "", format!("/o/{id}"));
     match &shown.body {
         Saying::Body(body) => match &**body {
-            Body::Offering(offering) => write_offering(node, page, &shown, &author, offering, languages),
-            Body::Solution(solution) => write_solution(node, page, &shown, &author, solution, languages),
-            // A profile has its own page; a checkpoint is for programs.
-            Body::Organization(_) | Body::Checkpoint(_) => {
-                write_unshown(node, page, &shown, &author, "technical-title", "technical-why", None)
+            Body::Offering(offering) => {
+                write_offering(node, page, &shown, &author, offering, languages)
             }
+            Body::Solution(solution) => {
+                write_solution(node, page, &shown, &author, solution, languages)
+            }
+            // A profile has its own page; a checkpoint is for programs.
+            Body::Organization(_) | Body::Checkpoint(_) => write_unshown(
+                node,
+                page,
+                &shown,
+                &author,
+                "technical-title",
+                "technical-why",
+                None,
+            ),
         },
-        Saying::Withdrawn => {
-            write_unshown(node, page, &shown, &author, "withdrawn-title", "withdrawn-why", None)
-        }
+        Saying::Withdrawn => write_unshown(
+            node,
+            page,
+            &shown,
+            &author,
+            "withdrawn-title",
+            "withdrawn-why",
+            None,
+        ),
         Saying::UnknownType => {
             let kind = Said::plain(&shown.header.kind, words);
-            write_unshown(node, page, &shown, &author, "unknown-type-title", "unknown-type-why", Some(kind))
+            write_unshown(
+                node,
+                page,
+                &shown,
+                &author,
+                "unknown-type-title",
+                "unknown-type-why",
+                Some(kind),
+            )
         }
         Saying::Faulty(faults) => {
             let faults = Said::tagged(faults, "en", words);
-            write_unshown(node, page, &shown, &author, "faulty-title", "faulty-why", Some(faults))
+            write_unshown(
+                node,
+                page,
+                &shown,
+                &author,
+                "faulty-title",
+                "faulty-why",
+                Some(faults),
+            )
         }
     }
 }
@@ -136,7 +181,10 @@ fn write_unshown(
     };
     let heading = words.t(heading).into_owned();
     let unshown = UnshownPage {
-        page: Page { title: heading.clone(), ..page.unlisted() },
+        page: Page {
+            title: heading.clone(),
+            ..page.unlisted()
+        },
         heading,
         sentence: words.t(sentence).into_owned(),
         detail,
@@ -179,7 +227,11 @@ fn write_common(
         who: Who::of(author, languages, words),
         summary: said(common.summary).map(|summary| summary.beside(&name)),
         description: said(common.description).map(|description| description.beside(&name)),
-        is_over: shown.header.valid_until.is_some_and(|until| until < node.clock.now()),
+        is_over: shown
+            .header
+            .valid_until
+            .is_some_and(|until| until < node.clock.now()),
+        is_solution: matches!(&shown.body, Saying::Body(body) if matches!(**body, Body::Solution(_))),
         join: common.url.map(Web::read),
         facts: common.facts,
         sessions: common.sessions,
@@ -187,7 +239,10 @@ fn write_common(
         about: common.about,
         also_in,
         trust: Trust::of(node, words, shown, author, languages)?,
-        page: Page { title: name.text.clone(), ..page },
+        page: Page {
+            title: name.text.clone(),
+            ..page
+        },
         name,
     };
     super::write(StatusCode::OK, &record)
@@ -206,21 +261,46 @@ fn write_offering(
     let new = || Facts::new(node, words, languages.clone(), original);
 
     let mut facts = new();
-    facts.add_asked("fact-audience", facts.codes(Facet::Audience, &offering.audiences));
+    facts.add_asked(
+        "fact-audience",
+        facts.codes(Facet::Audience, &offering.audiences),
+    );
     facts.add_asked("fact-where", where_of(&facts, offering));
-    facts.add("fact-excluded", facts.filters(Facet::Country, &offering.excluded_countries));
-    facts.add_asked("fact-language", facts.filters(Facet::Language, &offering.languages));
-    facts.add("fact-subtitles", facts.filters(Facet::Language, &offering.subtitle_languages));
-    facts.add("fact-material-languages", facts.filters(Facet::Language, &offering.material_languages));
+    facts.add(
+        "fact-excluded",
+        facts.filters(Facet::Country, &offering.excluded_countries),
+    );
+    facts.add_asked(
+        "fact-language",
+        facts.filters(Facet::Language, &offering.languages),
+    );
+    facts.add(
+        "fact-subtitles",
+        facts.filters(Facet::Language, &offering.subtitle_languages),
+    );
+    facts.add(
+        "fact-material-languages",
+        facts.filters(Facet::Language, &offering.material_languages),
+    );
     facts.add_asked("fact-cost", cost_of(&facts, offering.cost.as_ref()));
     facts.add_asked("fact-mode", facts.codes(Facet::Mode, &offering.modes));
     facts.add("fact-level", facts.codes(Facet::Level, &offering.levels));
-    let duration = |text: &Option<Box<str>>| text.iter().map(|text| Value::Words(words.duration(text))).collect();
+    let duration = |text: &Option<Box<str>>| {
+        text.iter()
+            .map(|text| Value::Words(words.duration(text)))
+            .collect()
+    };
     facts.add("fact-duration", duration(&offering.duration));
     facts.add("fact-workload", duration(&offering.workload));
-    facts.add("fact-capacity", facts.listed("capacity", offering.capacity.as_slice()));
+    facts.add(
+        "fact-capacity",
+        facts.listed("capacity", offering.capacity.as_slice()),
+    );
     facts.add("fact-eligibility", facts.said(&offering.eligibility));
-    facts.add("fact-eligibility-codes", facts.listed("", &offering.eligibility_codes));
+    facts.add(
+        "fact-eligibility-codes",
+        facts.listed("", &offering.eligibility_codes),
+    );
     facts.add("fact-prerequisites", facts.said(&offering.prerequisites));
     if let Some(certificate) = &offering.certificate {
         let mut values = vec![facts.filter(Facet::Certificate, certificate.kind)];
@@ -230,7 +310,10 @@ fn write_offering(
     }
     if let Some(funding) = &offering.funding {
         let amount = |amount: &Option<Box<str>>| -> Vec<Value> {
-            amount.iter().map(|amount| money(words, amount, funding.currency.as_deref())).collect()
+            amount
+                .iter()
+                .map(|amount| money(words, amount, funding.currency.as_deref()))
+                .collect()
         };
         facts.add("fact-amount-min", amount(&funding.amount_min));
         facts.add("fact-amount-max", amount(&funding.amount_max));
@@ -243,14 +326,21 @@ fn write_offering(
         facts.add("fact-opening", facts.said(&place.opening_hours));
     }
 
-    let sessions = offering.instances.iter().map(|instance| session(&new(), instance, new())).collect();
+    let sessions = offering
+        .instances
+        .iter()
+        .map(|instance| session(&new(), instance, new()))
+        .collect();
 
     let mut more = new();
     more.add("fact-area", more.areas(&offering.areas, &offering.topics));
     more.add("fact-topic", more.codes(Facet::Topic, &offering.topics));
     more.add("fact-sector", more.listed("sector", &offering.sectors));
     more.add("fact-sdg", more.codes(Facet::Sdg, &offering.sdg_targets));
-    more.add("fact-building-block", more.listed("building-block", &offering.building_blocks));
+    more.add(
+        "fact-building-block",
+        more.listed("building-block", &offering.building_blocks),
+    );
     more.add("fact-teaches", more.listed("", &offering.teaches));
     more.add("fact-provider", more.plain(&offering.provider));
     more.add("fact-host", more.plain(&offering.host));
@@ -258,19 +348,39 @@ fn write_offering(
     more.add("fact-accredited", more.plain(&offering.accredited_by));
     more.add("fact-tutor", more.yes_or_no(offering.tutor));
     more.add("fact-offline", more.yes_or_no(offering.works_offline));
-    let size = offering.size_megabytes.map(|size| Value::Words(words.n("megabytes", size)));
+    let size = offering
+        .size_megabytes
+        .map(|size| Value::Words(words.n("megabytes", size)));
     more.add("fact-size", size.into_iter().collect());
-    more.add("fact-accessibility", more.plain(&offering.accessibility_features));
-    more.add("fact-solution", records(&more, &offering.supports_solution)?);
-    more.add("fact-derived", records(&more, offering.derived_from.as_slice())?);
-    more.add("fact-translation", records(&more, offering.translation_of.as_slice())?);
+    more.add(
+        "fact-accessibility",
+        more.plain(&offering.accessibility_features),
+    );
+    more.add(
+        "fact-solution",
+        records(&more, &offering.supports_solution)?,
+    );
+    more.add(
+        "fact-derived",
+        records(&more, offering.derived_from.as_slice())?,
+    );
+    more.add(
+        "fact-translation",
+        records(&more, offering.translation_of.as_slice())?,
+    );
     more.add("fact-image", more.web(&offering.image));
 
     let mut about = new();
-    about.add("fact-licence", licence_of(&about, offering.licence.as_deref()));
+    about.add(
+        "fact-licence",
+        licence_of(&about, offering.licence.as_deref()),
+    );
     about_record(&mut about, shown);
 
-    let cost = offering.cost.as_ref().map(|cost| label(node, Facet::Cost, cost.kind, words.code()));
+    let cost = offering
+        .cost
+        .as_ref()
+        .map(|cost| label(node, Facet::Cost, cost.kind, words.code()));
     let common = Common {
         kind: offering.kind,
         name: &offering.name,
@@ -295,16 +405,32 @@ fn write_solution(
     languages: Vec<&str>,
 ) -> Result<Written, Problem> {
     let words = page.words;
-    let new = || Facts::new(node, words, languages.clone(), shown.header.language.as_deref());
+    let new = || {
+        Facts::new(
+            node,
+            words,
+            languages.clone(),
+            shown.header.language.as_deref(),
+        )
+    };
 
     let mut facts = new();
-    facts.add_asked("fact-licence", licence_of(&facts, solution.licence.as_deref()));
+    facts.add_asked(
+        "fact-licence",
+        licence_of(&facts, solution.licence.as_deref()),
+    );
     facts.add("fact-repository", facts.web(&solution.repository));
     let mut deployed = facts.filters(Facet::Country, &solution.countries);
     deployed.extend(facts.filters(Facet::Country, &solution.regions));
     facts.add("fact-deployed", deployed);
-    facts.add("fact-interface-languages", facts.filters(Facet::Language, &solution.languages));
-    facts.add("fact-maturity", facts.listed("maturity", solution.maturity.as_slice()));
+    facts.add(
+        "fact-interface-languages",
+        facts.filters(Facet::Language, &solution.languages),
+    );
+    facts.add(
+        "fact-maturity",
+        facts.listed("maturity", solution.maturity.as_slice()),
+    );
     if let Some(dpg) = &solution.dpg {
         let mut values = facts.plain(&dpg.status);
         values.extend(facts.date(dpg.date.as_deref()));
@@ -315,7 +441,10 @@ fn write_solution(
     let mut more = new();
     more.add("fact-area", more.areas(&solution.areas, &[]));
     more.add("fact-use-cases", more.plain(&solution.use_cases));
-    more.add("fact-building-block", more.listed("building-block", &solution.building_blocks));
+    more.add(
+        "fact-building-block",
+        more.listed("building-block", &solution.building_blocks),
+    );
     more.add("fact-sector", more.listed("sector", &solution.sectors));
     more.add("fact-sdg", more.codes(Facet::Sdg, &solution.sdg_targets));
 
@@ -338,7 +467,10 @@ fn write_solution(
 
 /// What is said about the record itself: licence, sources, languages.
 pub(super) fn about_record(facts: &mut Facts<'_>, shown: &Shown) {
-    facts.add("fact-record-licence", licence_of(facts, Some(&shown.header.licence)));
+    facts.add(
+        "fact-record-licence",
+        licence_of(facts, Some(&shown.header.licence)),
+    );
     let language = shown.header.language.as_deref();
     let language = language.map(|tag| Value::Words(places::language(tag, facts.words.code())));
     facts.add("fact-original-language", language.into_iter().collect());
@@ -347,14 +479,22 @@ pub(super) fn about_record(facts: &mut Facts<'_>, shown: &Shown) {
 
 /// Where the author has it from: title, place in it, address.
 fn sources_of(facts: &Facts<'_>, shown: &Shown) -> Vec<Value> {
-    let sources = shown.tree.get("sources").and_then(serde_json::Value::as_array);
+    let sources = shown
+        .tree
+        .get("sources")
+        .and_then(serde_json::Value::as_array);
     let mut values = Vec::new();
     for source in sources.into_iter().flatten() {
         let text = |name: &str| source.get(name).and_then(serde_json::Value::as_str);
-        let named: Vec<&str> = [text("title"), text("locator"), text("license"), text("licence")]
-            .into_iter()
-            .flatten()
-            .collect();
+        let named: Vec<&str> = [
+            text("title"),
+            text("locator"),
+            text("license"),
+            text("licence"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if !named.is_empty() {
             values.push(Value::Said(Said::plain(&named.join(" · "), facts.words)));
         }
@@ -375,9 +515,21 @@ fn cost_of(facts: &Facts<'_>, cost: Option<&Cost>) -> Vec<Value> {
     };
     let words = facts.words;
     let mut values = vec![facts.filter(Facet::Cost, cost.kind)];
-    values.extend(cost.price.iter().map(|price| money(words, price, cost.currency.as_deref())));
-    values.extend(cost.payer.iter().map(|payer| Value::Words(words.about("paid-by", payer))));
-    values.extend(cost.until.iter().map(|until| Value::Words(words.about("until", &words.date_text(until)))));
+    values.extend(
+        cost.price
+            .iter()
+            .map(|price| money(words, price, cost.currency.as_deref())),
+    );
+    values.extend(
+        cost.payer
+            .iter()
+            .map(|payer| Value::Words(words.about("paid-by", payer))),
+    );
+    values.extend(
+        cost.until
+            .iter()
+            .map(|until| Value::Words(words.about("until", &words.date_text(until)))),
+    );
     values.extend(facts.said(&cost.note));
     values
 }
@@ -389,7 +541,10 @@ fn money(words: &Words, amount: &str, currency: Option<&str>) -> Value {
 
 /// An SPDX name leads to its text.
 fn licence_of(facts: &Facts<'_>, licence: Option<&str>) -> Vec<Value> {
-    let is_spdx = |name: &&str| name.chars().all(|next| next.is_ascii_alphanumeric() || ".-+".contains(next));
+    let is_spdx = |name: &&str| {
+        name.chars()
+            .all(|next| next.is_ascii_alphanumeric() || ".-+".contains(next))
+    };
     let known = |name: &str| name.starts_with("CC-") || name.starts_with("CC0-");
     match licence {
         Some(name) if is_spdx(&name) && known(name) => vec![
@@ -403,9 +558,17 @@ fn licence_of(facts: &Facts<'_>, licence: Option<&str>) -> Vec<Value> {
 
 fn place_of(facts: &Facts<'_>, place: &Place) -> Vec<Value> {
     let mut values = facts.said(&place.name);
-    let parts: Vec<String> = place.address.iter().chain(&place.locality).map(ToString::to_string).collect();
+    let parts: Vec<String> = place
+        .address
+        .iter()
+        .chain(&place.locality)
+        .map(ToString::to_string)
+        .collect();
     if !parts.is_empty() {
-        values.push(Value::Said(Said::plain(&facts.words.list(&parts), facts.words)));
+        values.push(Value::Said(Said::plain(
+            &facts.words.list(&parts),
+            facts.words,
+        )));
     }
     values.extend(facts.filters(Facet::Country, &place.country));
     values
@@ -420,21 +583,35 @@ fn session(facts: &Facts<'_>, instance: &Instance, mut details: Facts<'_>) -> Se
         (None, Some(end)) => words.about("until", &end),
         (None, None) => words.t("not-stated").into_owned(),
     };
-    details.add("fact-enrol-until", facts.date(instance.enrol_until.as_deref()));
-    let seats = instance.seats.map(|seats| Value::Words(words.number(seats)));
+    details.add(
+        "fact-enrol-until",
+        facts.date(instance.enrol_until.as_deref()),
+    );
+    let seats = instance
+        .seats
+        .map(|seats| Value::Words(words.number(seats)));
     details.add("fact-seats", seats.into_iter().collect());
     if let Some(place) = &instance.place {
         details.add("fact-place", place_of(facts, place));
     }
-    Session { when, facts: details.finish() }
+    Session {
+        when,
+        facts: details.finish(),
+    }
 }
 
 fn records(facts: &Facts<'_>, ids: &[protocol::id::RecordId]) -> Result<Vec<Value>, Problem> {
-    Ok(ids.iter().map(|id| facts.record(id)).collect::<Result<_, _>>()?)
+    Ok(ids
+        .iter()
+        .map(|id| facts.record(id))
+        .collect::<Result<_, _>>()?)
 }
 
 /// The label of a kind that another scheme may have given.
 pub(super) fn organization_kind(node: &Node, kind: &Code, words: &Words) -> String {
-    let label = node.labels.of("organization-kind", &kind.code, words.code()).filter(|_| kind.scheme.is_none());
+    let label = node
+        .labels
+        .of("organization-kind", &kind.code, words.code())
+        .filter(|_| kind.scheme.is_none());
     label.unwrap_or(&kind.code).to_owned()
 }

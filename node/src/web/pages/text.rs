@@ -37,7 +37,13 @@ impl HtmlSafe for Said {}
 impl Said {
     /// A text of no known language: a name, a host.
     pub(super) fn plain(text: &str, words: &'static Words) -> Self {
-        Self { words, text: visible(text), lang: None, mark: None, is_unusual: is_unusual(text) }
+        Self {
+            words,
+            text: visible(text),
+            lang: None,
+            mark: None,
+            is_unusual: is_unusual(text),
+        }
     }
 
     /// A text in the language that `tag` names.
@@ -63,7 +69,10 @@ impl Said {
     /// Without the name of its language: for a text next to one that has it.
     #[must_use]
     pub(super) fn beside(self, other: &Self) -> Self {
-        Self { mark: self.mark.filter(|_| self.lang != other.lang), ..self }
+        Self {
+            mark: self.mark.filter(|_| self.lang != other.lang),
+            ..self
+        }
     }
 
     /// The first words of it, up to `chars_max` characters.
@@ -71,7 +80,10 @@ impl Said {
     pub(super) fn shortened(mut self, chars_max: usize) -> Self {
         if self.text.chars().count() > chars_max {
             let cut: String = self.text.chars().take(chars_max).collect();
-            let end = cut.rfind(char::is_whitespace).filter(|end| *end > chars_max / 2).unwrap_or(cut.len());
+            let end = cut
+                .rfind(char::is_whitespace)
+                .filter(|end| *end > chars_max / 2)
+                .unwrap_or(cut.len());
             self.text = format!("{}…", cut.get(..end).unwrap_or(&cut).trim_end());
         }
         self
@@ -79,20 +91,29 @@ impl Said {
 
     /// Its paragraphs, of the same language.
     pub(super) fn paragraphs(&self) -> impl Iterator<Item = &str> {
-        self.text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty())
+        self.text
+            .split("\n\n")
+            .map(str::trim)
+            .filter(|paragraph| !paragraph.is_empty())
     }
 }
 
 /// The text without control characters, which HTML cannot hold; line ends stay.
 fn visible(text: &str) -> String {
-    text.replace("\r\n", "\n").chars().filter(|next| *next == '\n' || !next.is_control()).collect()
+    text.replace("\r\n", "\n")
+        .chars()
+        .filter(|next| *next == '\n' || !next.is_control())
+        .collect()
 }
 
 /// Whether a name has characters that cannot be seen, or a word in more than one script: both are
 /// how one name is made to look like another. Whole names in another script are not found out by
 /// this, which is why the host always stands beside a name.
 pub(super) fn is_unusual(text: &str) -> bool {
-    has_unseen(text) || text.split(|next: char| !next.is_alphabetic()).any(mixes_scripts)
+    has_unseen(text)
+        || text
+            .split(|next: char| !next.is_alphabetic())
+            .any(mixes_scripts)
 }
 
 const ZERO_WIDTH_JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
@@ -108,13 +129,22 @@ fn has_unseen(text: &str) -> bool {
         '\n' | '\r' | '\t' => false,
         // Persian, Hindi and emoji are written with them, between two characters of theirs.
         joiner if ZERO_WIDTH_JOINERS.contains(&joiner) => {
-            let before = position.checked_sub(1).and_then(|before| letters.get(before));
-            let joins = |side: Option<&char>| side.is_some_and(|side| takes_joiners(scripts.get(*side), *side));
+            let before = position
+                .checked_sub(1)
+                .and_then(|before| letters.get(before));
+            let joins = |side: Option<&char>| {
+                side.is_some_and(|side| takes_joiners(scripts.get(*side), *side))
+            };
             !(joins(before) && joins(letters.get(position + 1)))
         }
         mark if DIRECTION_MARKS.contains(&mark) => !is_right_to_left,
         style if EMOJI_STYLES.contains(&style) => false,
-        next => next.is_control() || ignorable.contains(next) || is_private(next) || is_bidi_control(next),
+        next => {
+            next.is_control()
+                || ignorable.contains(next)
+                || is_private(next)
+                || is_bidi_control(next)
+        }
     };
     letters.iter().enumerate().any(unseen)
 }
@@ -128,12 +158,27 @@ fn is_private(next: char) -> bool {
 }
 
 fn is_right_to_left(script: Script) -> bool {
-    [Script::Arabic, Script::Hebrew, Script::Syriac, Script::Thaana, Script::Nko, Script::Adlam].contains(&script)
+    [
+        Script::Arabic,
+        Script::Hebrew,
+        Script::Syriac,
+        Script::Thaana,
+        Script::Nko,
+        Script::Adlam,
+    ]
+    .contains(&script)
 }
 
 fn takes_joiners(script: Script, letter: char) -> bool {
-    let is_spaced = [Script::Latin, Script::Cyrillic, Script::Greek, Script::Armenian, Script::Georgian];
-    let is_emoji = matches!(letter, '\u{fe0f}' | '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
+    let is_spaced = [
+        Script::Latin,
+        Script::Cyrillic,
+        Script::Greek,
+        Script::Armenian,
+        Script::Georgian,
+    ];
+    let is_emoji =
+        matches!(letter, '\u{fe0f}' | '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
     is_emoji || !(is_spaced.contains(&script) || script == Script::Common)
 }
 
@@ -141,8 +186,14 @@ fn takes_joiners(script: Script, letter: char) -> bool {
 /// restrictive).
 fn mixes_scripts(word: &str) -> bool {
     let scripts = CodePointMapData::<Script>::new();
-    let east_asian =
-        [Script::Han, Script::Hiragana, Script::Katakana, Script::Hangul, Script::Bopomofo, Script::Latin];
+    let east_asian = [
+        Script::Han,
+        Script::Hiragana,
+        Script::Katakana,
+        Script::Hangul,
+        Script::Bopomofo,
+        Script::Latin,
+    ];
     let mut found: Vec<Script> = Vec::new();
     for script in word.chars().map(|letter| scripts.get(letter)) {
         if script != Script::Common && script != Script::Inherited && !found.contains(&script) {
@@ -183,10 +234,16 @@ impl Web {
                 && text.trim() == text
                 && !text.chars().any(char::is_control)
         });
-        let Some((url, host)) = url.and_then(|url| url.host_str().map(ToOwned::to_owned).map(|host| (url, host))) else {
+        let Some((url, host)) = url.and_then(|url| {
+            url.host_str()
+                .map(ToOwned::to_owned)
+                .map(|host| (url, host))
+        }) else {
             return Self::Text(visible(text));
         };
-        let host = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let host = url
+            .port()
+            .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         let mut path = url.path().to_owned();
         if let Some(query) = url.query() {
             path = format!("{path}?{query}");
@@ -197,22 +254,36 @@ impl Web {
         if path.chars().count() > 40 {
             path = path.chars().take(39).chain(['…']).collect();
         }
-        Self::Link { href: url.into(), host, path }
+        Self::Link {
+            href: url.into(),
+            host,
+            path,
+        }
     }
 }
 
 /// `mailto:` for an address of mail, if it is plainly one.
 pub(super) fn mail_href(text: &str) -> Option<String> {
     let (name, host) = text.split_once('@')?;
-    let allowed = |extra: &'static str| move |next: char| next.is_ascii_alphanumeric() || extra.contains(next);
-    let is_plain = !name.is_empty() && name.chars().all(allowed("._+-")) && host.contains('.') && host.chars().all(allowed(".-"));
+    let allowed = |extra: &'static str| {
+        move |next: char| next.is_ascii_alphanumeric() || extra.contains(next)
+    };
+    let is_plain = !name.is_empty()
+        && name.chars().all(allowed("._+-"))
+        && host.contains('.')
+        && host.chars().all(allowed(".-"));
     is_plain.then(|| format!("mailto:{text}"))
 }
 
 /// `tel:` for a telephone number, if it is plainly one.
 pub(super) fn telephone_href(text: &str) -> Option<String> {
-    let is_plain = text.chars().all(|next| next.is_ascii_digit() || "+ ()-./".contains(next));
-    let digits: String = text.chars().filter(|next| next.is_ascii_digit() || *next == '+').collect();
+    let is_plain = text
+        .chars()
+        .all(|next| next.is_ascii_digit() || "+ ()-./".contains(next));
+    let digits: String = text
+        .chars()
+        .filter(|next| next.is_ascii_digit() || *next == '+')
+        .collect();
     (is_plain && (5..=20).contains(&digits.len())).then(|| format!("tel:{digits}"))
 }
 
@@ -223,14 +294,14 @@ mod tests {
     #[test]
     fn k15_names_that_deceive_the_eye_are_found_out() {
         for name in [
-            "\u{440}\u{430}ypal",          // Cyrillic er and a
-            "Worl\u{202e}knaB d",          // right-to-left override
-            "G\u{200b}IZ",                 // zero width space
-            "GI\u{200d}Z",                 // joiner between Latin letters
-            "IT\u{ad}U",                   // soft hyphen
-            "IT\u{200f}U",                 // right-to-left mark without such a script
-            "\u{2066}ITU\u{2069}",         // isolate
-            "UN\u{e000}",                  // private use
+            "\u{440}\u{430}ypal",  // Cyrillic er and a
+            "Worl\u{202e}knaB d",  // right-to-left override
+            "G\u{200b}IZ",         // zero width space
+            "GI\u{200d}Z",         // joiner between Latin letters
+            "IT\u{ad}U",           // soft hyphen
+            "IT\u{200f}U",         // right-to-left mark without such a script
+            "\u{2066}ITU\u{2069}", // isolate
+            "UN\u{e000}",          // private use
         ] {
             assert!(is_unusual(name), "{name:?}");
         }
@@ -242,8 +313,8 @@ mod tests {
             "DiploFoundation / Geneva Internet Platform",
             "Académie e-gouvernance n° 4",
             "مراكز التحول الرقمي GIZ",
-            "می\u{200c}خواهم",             // Persian, zero width non-joiner
-            "हिन्\u{200d}दी",               // Hindi, joiner
+            "می\u{200c}خواهم", // Persian, zero width non-joiner
+            "हिन्\u{200d}दी",   // Hindi, joiner
             "AI技術トレーニング",
             "Цифровая школа IT",
             "የዲጂታል ትምህርት",
@@ -278,16 +349,31 @@ mod tests {
             Web::Link { host, path, .. } => (host, path),
             Web::Text(text) => panic!("{text}"),
         };
-        assert_eq!(read("https://example.org/"), ("example.org".into(), "".into()));
-        assert_eq!(read("http://example.org:8080/a?b=c"), ("example.org:8080".into(), "/a?b=c".into()));
-        assert_eq!(read("https://\u{440}\u{430}ypal.example/x").0, "xn--ypal-43d9g.example");
+        assert_eq!(
+            read("https://example.org/"),
+            ("example.org".into(), "".into())
+        );
+        assert_eq!(
+            read("http://example.org:8080/a?b=c"),
+            ("example.org:8080".into(), "/a?b=c".into())
+        );
+        assert_eq!(
+            read("https://\u{440}\u{430}ypal.example/x").0,
+            "xn--ypal-43d9g.example"
+        );
     }
 
     #[test]
     fn only_plain_addresses_of_mail_and_telephone_become_links() {
-        assert_eq!(mail_href("desk@itu.example").as_deref(), Some("mailto:desk@itu.example"));
+        assert_eq!(
+            mail_href("desk@itu.example").as_deref(),
+            Some("mailto:desk@itu.example")
+        );
         assert_eq!(mail_href("desk@itu.example?cc=all@example.org"), None);
-        assert_eq!(telephone_href("+254 (20) 123-456").as_deref(), Some("tel:+25420123456"));
+        assert_eq!(
+            telephone_href("+254 (20) 123-456").as_deref(),
+            Some("tel:+25420123456")
+        );
         assert_eq!(telephone_href("javascript:1"), None);
     }
 }

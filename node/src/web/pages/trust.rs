@@ -24,8 +24,16 @@ impl Long {
     pub(super) fn new(full: impl Into<String>) -> Self {
         let full = full.into();
         let letters: Vec<char> = full.chars().collect();
-        let short = match (letters.get(..8), letters.len().checked_sub(6).and_then(|end| letters.get(end..))) {
-            (Some(first), Some(last)) if letters.len() > 18 => first.iter().chain(&['…']).chain(last).collect(),
+        let short = match (
+            letters.get(..8),
+            letters
+                .len()
+                .checked_sub(6)
+                .and_then(|end| letters.get(end..)),
+        ) {
+            (Some(first), Some(last)) if letters.len() > 18 => {
+                first.iter().chain(&['…']).chain(last).collect()
+            }
             _ => full.clone(),
         };
         Self { short, full }
@@ -103,7 +111,9 @@ impl Trust {
             issued: words.date(header.issued),
             received: words.date(shown.received),
             confirmed: header.confirmed.map(|confirmed| words.date(confirmed)),
-            valid_until: header.valid_until.map(|until| (words.date(until), until < now)),
+            valid_until: header
+                .valid_until
+                .map(|until| (words.date(until), until < now)),
             is_withdrawn: header.status == Status::Withdrawn,
             has_twins: author.author.has_twins,
             versions,
@@ -121,7 +131,9 @@ fn check(node: &Node, shown: &Shown, author: &ShownAuthor) -> Option<String> {
         Ok(envelope) => envelope.prove(),
         Err(error) => return Some(error.to_string()),
     };
-    match proven.and_then(|proven| proven.against(node.store.rules(), Some(author.author.state.keys()))) {
+    match proven
+        .and_then(|proven| proven.against(node.store.rules(), Some(author.author.state.keys())))
+    {
         Ok(Judged::Verified(_)) => None,
         Ok(Judged::NotYet(_)) => Some("the author's log does not list the key".to_owned()),
         Err(error) => Some(error.to_string()),

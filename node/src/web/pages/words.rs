@@ -12,10 +12,13 @@ use protocol::time::Timestamp;
 use unic_langid::LanguageIdentifier;
 
 /// The languages that pages come in, each with its texts. The first is spoken where none fits.
-const FILES: [(&str, &str); 2] =
-    [("en", include_str!("../../../i18n/en.ftl")), ("fr", include_str!("../../../i18n/fr.ftl"))];
+const FILES: [(&str, &str); 2] = [
+    ("en", include_str!("../../../i18n/en.ftl")),
+    ("fr", include_str!("../../../i18n/fr.ftl")),
+];
 
-static ALL: LazyLock<[Words; 2]> = LazyLock::new(|| FILES.map(|(code, texts)| Words::read(code, texts)));
+static ALL: LazyLock<[Words; 2]> =
+    LazyLock::new(|| FILES.map(|(code, texts)| Words::read(code, texts)));
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -48,7 +51,9 @@ impl Words {
 
     /// The language of the interface that a tag means; `None` if pages do not come in it.
     pub(super) fn of(tag: &str) -> Option<&'static Self> {
-        Self::all().iter().find(|words| words.code == primary_language(tag))
+        Self::all()
+            .iter()
+            .find(|words| words.code == primary_language(tag))
     }
 
     /// The language spoken where none fits.
@@ -71,11 +76,16 @@ impl Words {
     }
 
     fn say<'w>(&'w self, id: &'w str, arguments: Option<&FluentArgs<'_>>) -> Cow<'w, str> {
-        let Some(pattern) = self.bundle.get_message(id).and_then(|message| message.value()) else {
+        let Some(pattern) = self
+            .bundle
+            .get_message(id)
+            .and_then(|message| message.value())
+        else {
             tracing::error!(id, code = self.code, "a text of the interface is missing");
             return Cow::Borrowed(id);
         };
-        self.bundle.format_pattern(pattern, arguments, &mut Vec::new())
+        self.bundle
+            .format_pattern(pattern, arguments, &mut Vec::new())
     }
 
     /// The text of this name; the name itself if there is none.
@@ -123,9 +133,13 @@ impl Words {
 
     /// A decimal number that travels as text, such as `1200.50`.
     pub(super) fn decimal(&self, text: &str) -> String {
-        let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("−", rest));
+        let (sign, unsigned) = text
+            .strip_prefix('-')
+            .map_or(("", text), |rest| ("−", rest));
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        let whole = whole.parse::<u64>().map_or_else(|_| whole.to_owned(), |whole| self.number(whole));
+        let whole = whole
+            .parse::<u64>()
+            .map_or_else(|_| whole.to_owned(), |whole| self.number(whole));
         let comma = if self.code == "fr" { ',' } else { '.' };
         if fraction.bytes().all(|digit| digit == b'0') {
             format!("{sign}{whole}")
@@ -136,7 +150,8 @@ impl Words {
 
     /// A day in words.
     pub(super) fn date(&self, moment: Timestamp) -> String {
-        let moment = jiff::Timestamp::from_second(moment.unix_seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let moment = jiff::Timestamp::from_second(moment.unix_seconds())
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         self.day(moment.to_zoned(jiff::tz::TimeZone::UTC).date())
     }
 
@@ -170,11 +185,14 @@ impl Words {
 
     /// An ISO 8601 duration such as `P6W` or `PT12H30M` in words; the text itself if it is none.
     pub(super) fn duration(&self, text: &str) -> String {
-        self.duration_parts(text).map_or_else(|| text.to_owned(), |parts| parts.join(" "))
+        self.duration_parts(text)
+            .map_or_else(|| text.to_owned(), |parts| parts.join(" "))
     }
 
     fn duration_parts(&self, text: &str) -> Option<Vec<String>> {
-        let (days, time) = text.strip_prefix('P').map(|rest| rest.split_once('T').unwrap_or((rest, "")))?;
+        let (days, time) = text
+            .strip_prefix('P')
+            .map(|rest| rest.split_once('T').unwrap_or((rest, "")))?;
         let mut parts = Vec::new();
         for (mut rest, is_time) in [(days, false), (time, true)] {
             while !rest.is_empty() {
@@ -250,7 +268,8 @@ mod tests {
     use super::{FILES, Words};
 
     fn ids(texts: &str) -> BTreeSet<String> {
-        FluentResource::try_new(texts.to_owned()).unwrap_or_else(|(_, faults)| panic!("{faults:?}"));
+        FluentResource::try_new(texts.to_owned())
+            .unwrap_or_else(|(_, faults)| panic!("{faults:?}"));
         texts
             .lines()
             .filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()))
@@ -275,7 +294,16 @@ mod tests {
         }
         let text = texts.join("\n");
         let mut used = BTreeSet::new();
-        for call in ["t(\"", "n(\"", "about(\"", "about_both(\"", "say(\"", "fact(\"", "id: \"", "=> \""] {
+        for call in [
+            "t(\"",
+            "n(\"",
+            "about(\"",
+            "about_both(\"",
+            "say(\"",
+            "fact(\"",
+            "id: \"",
+            "=> \"",
+        ] {
             for after in text.split(call).skip(1) {
                 let id = after.split('"').next().unwrap_or_default();
                 used.insert(id.to_owned());
@@ -306,15 +334,30 @@ mod tests {
     fn dates_numbers_and_spans_are_written_as_the_language_does() {
         let [en, fr] = Words::all();
         let moment = Timestamp::parse("2026-11-01T04:00:00Z").unwrap();
-        assert_eq!((en.date(moment).as_str(), fr.date(moment).as_str()), ("1 November 2026", "1er novembre 2026"));
+        assert_eq!(
+            (en.date(moment).as_str(), fr.date(moment).as_str()),
+            ("1 November 2026", "1er novembre 2026")
+        );
         assert_eq!(fr.date_text("2027-01-12"), "12 janvier 2027");
         assert_eq!(fr.date_text("soon"), "soon");
-        assert_eq!((en.number(1_234_567_u64), fr.number(1_234_u64)), ("1,234,567".into(), "1\u{202f}234".into()));
-        assert_eq!((en.decimal("1200.50"), fr.decimal("1200.50")), ("1,200.50".into(), "1\u{202f}200,50".into()));
-        assert_eq!((en.duration("P6W"), fr.duration("PT1H30M")), ("6 weeks".into(), "1 heure 30 minutes".into()));
+        assert_eq!(
+            (en.number(1_234_567_u64), fr.number(1_234_u64)),
+            ("1,234,567".into(), "1\u{202f}234".into())
+        );
+        assert_eq!(
+            (en.decimal("1200.50"), fr.decimal("1200.50")),
+            ("1,200.50".into(), "1\u{202f}200,50".into())
+        );
+        assert_eq!(
+            (en.duration("P6W"), fr.duration("PT1H30M")),
+            ("6 weeks".into(), "1 heure 30 minutes".into())
+        );
         assert_eq!(en.duration("six weeks"), "six weeks");
         assert_eq!(en.ago(moment.plus_seconds(3 * 60), moment), "3 minutes ago");
-        assert_eq!(fr.ago(moment.plus_seconds(40 * 86_400), moment), "1er novembre 2026");
+        assert_eq!(
+            fr.ago(moment.plus_seconds(40 * 86_400), moment),
+            "1er novembre 2026"
+        );
         assert_eq!(fr.n("result-count", 0_u64), "0 résultat");
         assert_eq!(en.n("result-count", 2_u64), "2 results");
     }

@@ -198,8 +198,9 @@ async fn signed_requests_and_posts_and_streams_follow_no_redirect() {
     .await;
     let client = client_of(&[&server, &other]);
     let signature = [("signature", "sig1=:abc:".to_owned())];
-    let posted = client.post(&server.url("/inbox"), &signature, b"{}".to_vec());
-    let error = posted.await.unwrap_err();
+    let inbox = server.url("/inbox");
+    let posted = client.post(&inbox, &signature, b"{}".to_vec()).await;
+    let error = posted.unwrap_err();
     assert_eq!(error.code(), "redirect-refused");
     assert!(error.to_string().contains(&other.url("/")), "{error}");
     let signed = client.get_signed(&server.url("/actor"), &signature).await;

@@ -222,8 +222,9 @@ async fn a_post_reads_the_beginning_of_the_answer_only() {
         ("content-type", "application/activity+json".to_owned()),
         ("Signature-Input", "sig1=()".to_owned()),
     ];
-    let answer = client.post(&server.url("/inbox"), &headers, b"{\"a\":1}".to_vec());
-    let answer = answer.await.unwrap();
+    let inbox = server.url("/inbox");
+    let answer = client.post(&inbox, &headers, b"{\"a\":1}".to_vec()).await;
+    let answer = answer.unwrap();
     assert_eq!((answer.status, answer.bytes.len()), (200, 64 * 1024));
     assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
     let head = server.heads().remove(0);
