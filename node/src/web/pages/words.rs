@@ -291,7 +291,9 @@ mod tests {
             let entries = std::fs::read_dir(root.join(folder)).unwrap();
             paths.extend(entries.map(|entry| entry.unwrap().path()));
         }
-        let texts = paths.iter().map(|path| std::fs::read_to_string(path).unwrap());
+        let texts = paths
+            .iter()
+            .map(|path| std::fs::read_to_string(path).unwrap());
         texts.collect::<String>().split_whitespace().collect()
     }
 
