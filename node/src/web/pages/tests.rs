@@ -559,6 +559,13 @@ async fn a_text_in_another_language_than_the_page_says_so() {
         );
         assert!(answer.has("<bdi lang=\"es\">Un curso.</bdi>"), "{path}");
     }
+    let body = json!({"kind": "course", "name": {"fr": "Cours"}, "description": {"es": "Uno."}});
+    site.publish(&[json!({"type": "Offering", "localId": "b", "body": body})])
+        .await;
+    let mixed = site.get(&format!("/fr/o/{}/b", site.scid)).await;
+    let description =
+        "lang=\"es\"><p dir=\"auto\">Uno.</p><p><small class=\"mark\">Espagnol</small></p>";
+    assert!(mixed.has(description));
     let arabic = site.get(&format!("{path}?text=ar")).await;
     assert!(arabic.has("<bdi lang=\"ar\">دورة</bdi> <small class=\"mark\">Arabe</small>"));
     assert!(
