@@ -118,6 +118,7 @@ async fn log_from_node(record: &[u8], folder: &Path) -> Option<Vec<u8>> {
     let lines = match control::ask(&config.control_socket(), &command, &progress).await {
         Ok(Some(Ok(done))) => done.text.into_bytes(),
         Ok(Some(Err(_))) | Err(_) => return None,
+        Ok(None) if !config.store_folder().exists() => return None,
         Ok(None) => {
             let store = Store::open(&config.store_folder(), String::new()).ok()?;
             store.active_log_of(&scid).ok()?.join(&b'\n')
@@ -139,10 +140,10 @@ fn check_log(bytes: &[u8], clock: &dyn Clock) -> Done {
 }
 
 fn say_log(steps: &mut Steps, state: &LogState) {
-    steps.good(format!(
-        "the key log has {} entries, each signed as the one before allows",
-        state.version_id().number
-    ));
+    steps.good(match state.version_id().number {
+        1 => "the key log has one entry, which names itself by its own hash".to_owned(),
+        number => format!("the key log has {number} entries, each signed as the one before allows"),
+    });
     steps.good(format!("it belongs to {}", state.did()));
     let keys: Vec<String> = state.keys().listed().map(ToString::to_string).collect();
     steps.good(match keys.as_slice() {
