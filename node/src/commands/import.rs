@@ -147,16 +147,11 @@ pub(super) async fn run(
 /// Records of earlier imports that are not among `drafts`.
 fn missing(node: &Node, scid: &Scid, drafts: &[Draft]) -> Result<Vec<RecordId>, NodeError> {
     let present: BTreeSet<&str> = drafts.iter().map(|draft| draft.local().as_str()).collect();
-    let mut missing: Vec<RecordId> = Vec::new();
-    for held in node.store.held(Some(scid)) {
-        let (id, _) = held?;
+    let mut missing = Vec::new();
+    for (id, row) in node.store.counting_of(scid)? {
         let local = id.local.as_str();
-        let is_of_a_row = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
-        if !is_of_a_row || present.contains(local) || missing.last() == Some(&id) {
-            continue;
-        }
-        let counting = node.store.counting(&id)?;
-        if counting.is_some_and(|row| row.status == Status::Active) {
+        let is_of_import = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
+        if row.status == Status::Active && is_of_import && !present.contains(local) {
             missing.push(id);
         }
     }
