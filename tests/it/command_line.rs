@@ -62,7 +62,7 @@ fn story(node: &Node) -> Vec<String> {
 
     let csv = "id,title,url\nrow-a,Course A,https://a.example/\nrow-b,Course B,https://b.example/\n";
     let file = node.write("rows.csv", csv);
-    let import = ["import", &file, "--org", "itu", "--set", "kind=course"];
+    let import = ["import", &file, "--org", "itu", "--set", "kind=course", "--set", "language=en"];
     for what in ["import", "import again"] {
         let said = node.json(&import);
         for member in ["new", "changed", "unchanged", "refused"] {

@@ -10,6 +10,13 @@ use crate::support::node::Node;
 use crate::support::{sources, started, until};
 
 fn import(node: &Node, file: &str, more: &[&str]) -> Value {
+    let mut arguments = vec!["import", file, "--org", "itu", "--set", "kind=course", "--set", "language=en"];
+    arguments.extend(more);
+    node.json(&arguments)
+}
+
+/// As it stands, for a file that says in which language its rows are.
+fn import_with(node: &Node, file: &str, more: &[&str]) -> Value {
     let mut arguments = vec!["import", file, "--org", "itu", "--set", "kind=course"];
     arguments.extend(more);
     node.json(&arguments)
@@ -96,7 +103,7 @@ fn i02_i03_i05_bad_files_are_refused_with_row_and_reason_and_import_nothing() {
     ];
     for (id, bytes, words) in rows {
         let file = node.write("bad.csv", bytes);
-        let arguments = ["import", &file, "--org", "itu", "--set", "kind=course"];
+        let arguments = ["import", &file, "--org", "itu", "--set", "kind=course", "--set", "language=en"];
         let ran = node.run(&arguments).refused(words);
         assert_eq!(node.state_hash(), before, "{id}: {}", ran.out);
     }
@@ -150,7 +157,7 @@ fn i10_an_import_that_is_killed_leaves_all_or_nothing() {
     node.org("itu");
     let (mut killed, mut left) = (0, Vec::new());
     for step in 1..=12 {
-        let mut process = node.begin(&["import", &file, "--org", "itu", "--set", "kind=course"]);
+        let mut process = node.begin(&["import", &file, "--org", "itu", "--set", "kind=course", "--set", "language=en"]);
         // The moment is chosen by the clock because any moment must do.
         std::thread::sleep(whole * step / 13);
         let is_over = process.try_wait().unwrap().is_some();
@@ -192,13 +199,13 @@ fn real_data_imports_whole_once_and_a_follower_ends_with_the_same() {
     hub.org("itu");
     let file = file.to_str().unwrap();
     let start = started();
-    let said = import(&hub, file, &["--set", "cost=free", "--good-rows"]);
+    let said = import_with(&hub, file, &["--set", "cost=free", "--good-rows"]);
     let took = start.elapsed();
     println!("{said} in {took:.1?}");
     let [new, changed, unchanged, refused] = counts(&said);
     assert!(new > 4_000 && changed == 0, "{said}");
     assert!(refused * 50 < new, "{said}");
-    let again = import(&hub, file, &["--set", "cost=free", "--good-rows"]);
+    let again = import_with(&hub, file, &["--set", "cost=free", "--good-rows"]);
     assert_eq!(counts(&again), [0, 0, new + unchanged, refused], "{again}");
 
     let start = started();

@@ -52,7 +52,8 @@ fn each_engine_stays_in_its_home() {
         ("reqwest::", &["node/src/federation/client.rs", "node/src/federation/client/"]),
         ("tantivy::", &["node/src/search.rs", "node/src/search/"]),
         ("axum::", &["node/src/web.rs", "node/src/web/"]),
-        ("hyper::", &["node/src/web.rs"]),
+        // The client asks of an error whether it was the connection's.
+        ("hyper::", &["node/src/web.rs", "node/src/federation/client/error.rs"]),
         ("SystemTime::now", &["node/src/clock.rs"]),
         ("Instant::now", &["node/src/clock.rs", "node/src/federation/client"]),
         ("env::var", &["node/src/config.rs"]),

@@ -279,7 +279,8 @@ impl Inner {
     /// Reads one page and notes how it went.
     async fn page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
         let mut result = self.read_page(url, wait_seconds).await;
-        if matches!(&result, Err(PullError::Fetch(error)) if error.code() == "cursor-gone") {
+        let is_gone = |error: &FetchError| error.status() == Some((410, Some("cursor-gone")));
+        if matches!(&result, Err(PullError::Fetch(error)) if is_gone(error)) {
             // The peer's log has begun anew: so does the reading.
             self.peers.change(url, |peer| peer.cursor = None).await?;
             result = self.read_page(url, wait_seconds).await;
@@ -434,17 +435,15 @@ impl PageReader<'_> {
             }
         }
         self.pulled.stored += stored;
-        let Some(cursor) = self.cursor.take() else {
-            return Ok(());
-        };
-        let cursor = cursor.to_string();
+        let cursor = self.cursor.take().map(|cursor| cursor.to_string());
         // A peer that was unfollowed or given another filter meanwhile has no use for this cursor.
         let known = self.inner.peers.get(self.url)?;
-        if known.is_some_and(|peer| peer.is_followed && peer.cursor.as_ref() != Some(&cursor)) {
+        let is_further = |peer: &Peer| cursor.is_some() && peer.cursor != cursor;
+        if known.is_some_and(|peer| peer.is_followed && (stored > 0 || is_further(&peer))) {
             self.inner
                 .peers
                 .change(self.url, |peer| {
-                    peer.cursor = Some(cursor);
+                    peer.cursor = cursor.or(peer.cursor.take());
                     peer.received += stored;
                 })
                 .await?;
