@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
 use protocol::id::{LocalId, RecordId, VersionHash};
+use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -158,8 +159,11 @@ impl Publisher {
         let mut lines = Vec::with_capacity(held.len());
         for row in held {
             let (header, draft) = self.draft_of(row)?;
+            // A thief may have taken the last number; under the new key any number counts.
+            let next = header.seq.checked_add(jump);
+            let seq = next.filter(|seq| *seq < INTEGER_MAX.unsigned_abs()).unwrap_or(jump);
             let envelope = draft
-                .sign(&signer.did, header.seq + jump, now, &signer.key)
+                .sign(&signer.did, seq, now, &signer.key)
                 .map_err(|error| PublishError::Draft {
                     local: header.local.clone(),
                     error,

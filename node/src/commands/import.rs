@@ -150,8 +150,8 @@ fn missing(node: &Node, scid: &Scid, drafts: &[Draft]) -> Result<Vec<RecordId>, 
     let mut missing = Vec::new();
     for (id, row) in node.store.counting_of(scid)? {
         let local = id.local.as_str();
-        let is_of_import = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
-        if row.status == Status::Active && is_of_import && !present.contains(local) {
+        let is_of_a_row = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
+        if row.status == Status::Active && is_of_a_row && !present.contains(local) {
             missing.push(id);
         }
     }

@@ -143,6 +143,8 @@ impl Puller {
             })
             .await?;
         self.keep_up(&url);
+        // A task that waits for news waits for those of the filter it asked with.
+        self.hint(&url);
         Ok(peer)
     }
 
@@ -327,6 +329,7 @@ impl Inner {
             inner: self,
             url,
             sender: url.into(),
+            filter: peer.filter,
             batch: Vec::new(),
             cursor: None,
             pulled: Pulled::default(),
@@ -368,6 +371,8 @@ struct PageReader<'p> {
     inner: &'p Inner,
     url: &'p str,
     sender: Box<str>,
+    /// Which part was asked for.
+    filter: String,
     batch: Vec<Vec<u8>>,
     cursor: Option<Cursor>,
     pulled: Pulled,
@@ -439,7 +444,8 @@ impl PageReader<'_> {
         // A peer that was unfollowed or given another filter meanwhile has no use for this cursor.
         let known = self.inner.peers.get(self.url)?;
         let is_further = |peer: &Peer| cursor.is_some() && peer.cursor != cursor;
-        if known.is_some_and(|peer| peer.is_followed && (stored > 0 || is_further(&peer))) {
+        let is_wanted = |peer: &Peer| peer.is_followed && peer.filter == self.filter;
+        if known.is_some_and(|peer| is_wanted(&peer) && (stored > 0 || is_further(&peer))) {
             self.inner
                 .peers
                 .change(self.url, |peer| {
