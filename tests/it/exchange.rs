@@ -184,6 +184,18 @@ fn who_follows_one_area_gets_that_area_and_who_unfollows_gets_no_more() {
     }
     let wrong = topical.run(&["follow", &hub.url, "--filter", "colour=red"]);
     wrong.refused("the filter has");
+
+    // Another filter takes the place of the one before at once, and misses nothing.
+    let late = &nodes[2];
+    late.json(&["unfollow", &hub.url]);
+    hub.publish("itu", &json!([course("data-3", "Data", "data-ai"), course("cyber-4", "Cyber", "cyber")]));
+    late.json(&["follow", &hub.url, "--topic", "cyber"]);
+    until_has(late, "cyber-4");
+    assert!(!has(late, "data-3"));
+    late.json(&["follow", &hub.url, "--topic", "data-ai"]);
+    until_has(late, "data-3");
+    hub.publish("itu", &course("data-4", "Data", "data-ai"));
+    until_has(late, "data-4");
 }
 
 #[test]
@@ -251,7 +263,6 @@ fn an_organisation_that_moves_keeps_its_identity_and_its_records() {
     let scid = old.org("itu");
     old.publish("itu", &json!([course("c-1", "Moved", "cyber"), course("c-2", "Gone", "cyber")]));
     old.json(&["withdraw", &format!("{scid}/c-2")]);
-    let before = old.get(&format!("/api/v1/records/{scid}/c-1")).body;
     // A host that takes nobody in refuses, and all stays as it was.
     new.stop();
     new.edit("policy = \"open\"", "policy = \"closed\"");
@@ -259,6 +270,11 @@ fn an_organisation_that_moves_keeps_its_identity_and_its_records() {
     let state = old.state_hash();
     old.run(&["org", "move", "itu", "--to", &new.url]).refused("hosts no organisations");
     assert_eq!(old.state_hash(), state);
+    // Its keys are those that its log commits to still: it can sign and change as before.
+    let rotated = old.json(&["org", "rotate", "itu"]);
+    assert_eq!(rotated["signed"], 3, "{rotated}");
+    let before = old.get(&format!("/api/v1/records/{scid}/c-1")).body;
+    old.run(&["org", "move", "itu", "--to", "http://127.0.0.1:1"]).refused("");
     new.stop();
     new.host_anyone();
     new.start();
@@ -271,7 +287,7 @@ fn an_organisation_that_moves_keeps_its_identity_and_its_records() {
     assert_eq!(new.get(&format!("/api/v1/records/{scid}/c-2")).status, 410);
     new.until_found("q=moved", 1);
     let log = new.get("/orgs/itu/did.jsonl");
-    assert_eq!((log.status, log.text().lines().count()), (200, 2));
+    assert_eq!((log.status, log.text().lines().count()), (200, 3));
     assert!(log.text().contains(moved["formerly"].as_str().unwrap()));
     assert_eq!(old.get("/orgs/itu/did.jsonl").status, 404, "it is no longer at home here");
     let at_old = client::get(&old.url, "/api/v1/organizations").json();
