@@ -306,6 +306,7 @@ async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
     node.ingest
         .log_entry(&entry.to_canonical_bytes(), &Default::default())
         .await?;
+    settle(node, handle, &scid)?;
     let signer = node.keychain.signer(handle)?;
     let count = node.publisher.sign_anew(&signer, &held, 1).await?;
     let text = format!(
@@ -317,6 +318,13 @@ async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
         text,
         json!({"handle": handle, "logVersion": entry.version_id().to_string(), "signed": count}),
     ))
+}
+
+/// The keys that an author's log commits to now are those that sign from now on.
+fn settle(node: &Node, handle: &str, scid: &protocol::id::Scid) -> Result<(), NodeError> {
+    let author = node.store.author(scid)?;
+    let author = author.ok_or_else(|| refused("its log is not held here"))?;
+    Ok(node.keychain.settle(handle, &author.state)?)
 }
 
 /// The log says where it is served from now on; log and records are handed to the new host. The old
@@ -353,13 +361,14 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
         .await?;
     if !answer.is_success() {
         return Err(refused(format!(
-            "{address} does not take {handle} in: {}. The new log entry is on this node and can be handed over again.",
+            "{address} does not take {handle} in: {}. Nothing was changed; it can be tried again.",
             answer.reason()
         )));
     }
     node.ingest
         .log_entry(&entry.to_canonical_bytes(), &Default::default())
         .await?;
+    settle(node, handle, &scid)?;
     let kind = [("content-type", "application/json".to_owned())];
     for row in &held {
         let answer = node

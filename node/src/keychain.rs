@@ -84,6 +84,17 @@ struct KeyFile {
     record_key: String,
 }
 
+/// The file of keys that a log entry commits to which may not have been taken yet.
+const PENDING: &str = "pending";
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pending {
+    did: String,
+    record_key: String,
+    update_key: String,
+}
+
 /// A new identity, before anything of it is published.
 pub struct Founded {
     /// The first entry of its log.
@@ -143,17 +154,12 @@ impl Keychain {
         place: Place,
         now: Timestamp,
     ) -> Result<Founded, KeychainError> {
-        let wrong = |problem| KeychainError::Handle {
-            handle: handle.to_owned(),
-            problem,
-        };
-        if !is_handle(handle) {
-            return Err(wrong(
-                "is no handle: use 1 to 63 of a-z 0-9 and -, beginning with a letter or digit",
-            ));
-        }
+        check_handle(handle)?;
         if self.file(handle, "key").exists() {
-            return Err(wrong("is taken on this node: choose another handle"));
+            return Err(KeychainError::Handle {
+                handle: handle.to_owned(),
+                problem: "is taken on this node: choose another handle",
+            });
         }
         let [first, next, printed, escrow, record] =
             [new_key()?, new_key()?, new_key()?, new_key()?, new_key()?];
@@ -181,7 +187,8 @@ impl Keychain {
     }
 
     /// Makes the next entry of a log: the update key that was committed to signs it, and a new one is
-    /// committed to and written here. Recovery keys stay committed.
+    /// committed to and written here. Recovery keys stay committed. The new keys are in force after
+    /// [`Keychain::settle`], once the log has taken the entry.
     ///
     /// # Errors
     /// The update key is not here, or is not one that the log allows.
@@ -193,6 +200,7 @@ impl Keychain {
         new_record_key: bool,
         now: Timestamp,
     ) -> Result<LogEntry, KeychainError> {
+        self.settle(handle, state)?;
         let path = self.file(handle, "update");
         let signing = SecretKey::parse(self.read(&path)?.trim())
             .map_err(|_| KeychainError::Form { path: path.clone() })?;
@@ -202,21 +210,51 @@ impl Keychain {
         change.next_key_hashes = state.next_key_hashes().clone();
         change.next_key_hashes.remove(&key_hash(&signing.public()));
         change.next_key_hashes.insert(key_hash(&next.public()));
-        let record = if new_record_key {
-            Some(new_key()?)
-        } else {
-            None
+        let record = match new_record_key {
+            true => new_key()?,
+            false => self.signer(handle)?.key,
         };
-        if let Some(record) = &record {
+        if new_record_key {
             change.record_keys = [record.public()].into();
         }
         let entry = update(state, &change, &signing, now)?;
-        self.write(&path, &next.to_secret_multikey())?;
-        match record {
-            Some(record) => self.write_record_key(handle, entry.did(), &record)?,
-            None => self.write_record_key(handle, entry.did(), &self.signer(handle)?.key)?,
-        }
+        // Before the entry goes anywhere: whoever takes it commits us to these keys.
+        let pending = Pending {
+            did: entry.did().to_string(),
+            record_key: record.to_secret_multikey(),
+            update_key: next.to_secret_multikey(),
+        };
+        let path = self.file(handle, PENDING);
+        let text = serde_json::to_string(&pending)
+            .map_err(|_| KeychainError::Form { path: path.clone() })?;
+        self.write(&path, &text)?;
         Ok(entry)
+    }
+
+    /// Takes up the keys of the entry that [`Keychain::change`] made, if the log has taken it; leaves
+    /// them aside if not.
+    ///
+    /// # Errors
+    /// A file that is damaged or cannot be written.
+    pub fn settle(&self, handle: &str, state: &LogState) -> Result<(), KeychainError> {
+        let path = self.file(handle, PENDING);
+        if !path.exists() {
+            return Ok(());
+        }
+        let form = || KeychainError::Form { path: path.clone() };
+        let pending: Pending = serde_json::from_str(&self.read(&path)?).map_err(|_| form())?;
+        let next = SecretKey::parse(&pending.update_key).map_err(|_| form())?;
+        if !state.next_key_hashes().contains(&key_hash(&next.public())) {
+            return Ok(());
+        }
+        let did = Did::parse(&pending.did).map_err(|_| form())?;
+        let record = SecretKey::parse(&pending.record_key).map_err(|_| form())?;
+        self.write(&self.file(handle, "update"), &pending.update_key)?;
+        self.write_record_key(handle, &did, &record)?;
+        fs::remove_file(&path).map_err(|source| KeychainError::File {
+            path: path.clone(),
+            source,
+        })
     }
 
     /// The identity with this handle, to sign records.
@@ -324,6 +362,20 @@ impl Keychain {
             .and_then(|folder| folder.sync_all())
             .map_err(fault)
     }
+}
+
+/// Refuses what is no handle, with words for whoever typed it.
+///
+/// # Errors
+/// [`KeychainError::Handle`].
+pub fn check_handle(text: &str) -> Result<(), KeychainError> {
+    if is_handle(text) {
+        return Ok(());
+    }
+    Err(KeychainError::Handle {
+        handle: text.to_owned(),
+        problem: "is no handle: use 1 to 63 of a-z 0-9 and -, beginning with a letter or digit",
+    })
 }
 
 /// Whether a text may name an organisation within a node: it stands in addresses and file names.

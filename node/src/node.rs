@@ -172,6 +172,12 @@ impl Node {
             return Err(StoreError::Unusable { folder, reason }.into());
         }
         let store = Arc::new(Store::open(&folder, keychain::random_name()?)?);
+        // A process that ended between a log entry and its keys left both as they were.
+        for signer in keychain.signers()? {
+            if let Some(author) = store.author(signer.did.scid())? {
+                keychain.settle(&signer.handle, &author.state)?;
+            }
+        }
         let labels = Arc::new(Labels::shipped()?);
         let index = open_index(&config.index_folder())?;
         let follower = SearchFollower::new(Arc::clone(&store), index.clone(), Arc::clone(&labels));
@@ -298,6 +304,7 @@ impl Node {
     /// # Errors
     /// The handle is none or taken.
     pub async fn add_organization(&self, handle: &str) -> Result<Founded, NodeError> {
+        keychain::check_handle(handle)?;
         let (host, port) = self.config.did_host();
         let place = Place::new(&host, port, &["orgs", handle])
             .map_err(|error| NodeError::Refused(error.to_string()))?;

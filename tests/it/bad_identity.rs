@@ -111,7 +111,7 @@ fn k08_after_a_rotation_only_what_was_signed_anew_counts_here_and_at_a_follower(
         .collect();
     hub.publish("itu", &json!(drafts));
     hub.json(&["withdraw", &format!("{scid}/c-4")]);
-    follower.json(&["follow", &hub.url]);
+    follower.befriend(&hub);
     follower.until_equal(&hub);
     let path = |local: &str| format!("/api/v1/records/{scid}/{local}");
     let locals = ["c-0", "c-1", "c-2", "c-3", "c-4", "organization"];
@@ -139,7 +139,7 @@ fn k08_after_a_rotation_only_what_was_signed_anew_counts_here_and_at_a_follower(
         assert_eq!(new.get("body"), old.get("body"), "{local}");
         assert_eq!(new["status"], old["status"], "{local}");
         // The old version is refused now, here as there.
-        let answer = hand_in(&hub.url, &to_canonical(old));
+        let answer = client::post(&hub.url, "/api/v1/records", &to_canonical(old));
         assert_eq!((answer.status, answer.code().as_str()), (422, "key-retired"), "{local}");
     }
     follower.until_equal(&hub);

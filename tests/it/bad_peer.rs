@@ -1,1 +1,228 @@
-//! x
+//! Rows Y and T4: peers that forge, garble, stall or break off. What is good arrives, what is bad is
+//! counted, and nothing blocks what comes after.
+
+use std::io::Write as _;
+
+use serde_json::json;
+
+use crate::support::author::Author;
+use crate::support::hostile::{Hostile, answer, end_line, hold, log_line, record_line};
+use crate::support::node::Node;
+use crate::support::{started, until};
+
+/// An author whose home is nowhere: it is known by what peers tell.
+fn stranger() -> Author {
+    Author::at("http://127.0.0.1:9")
+}
+
+fn ndjson(lines: &[Vec<u8>]) -> Vec<u8> {
+    lines.join(&b'\n')
+}
+
+#[test]
+fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
+    let (author, other) = (stranger(), stranger());
+    let forged = {
+        let good = String::from_utf8(author.record("forged", 1, "Forged")).unwrap();
+        let altered = good.replace("Forged", "forged");
+        assert_ne!(altered, good);
+        altered.into_bytes()
+    };
+    let method = format!("{}#{}", other.did(), other.key.public());
+    let time = crate::support::now();
+    let foreign = author.sign_as(author.offering("foreign", 1, "Foreign"), &other.key, &method, time);
+    let unlisted = author.sign_with(author.offering("unlisted", 1, "Unlisted"), &other.key);
+    let mut private = author.offering("private", 1, "Private");
+    private.insert("type".into(), "Request".into());
+    let mut newer = author.offering("newer", 1, "Newer");
+    newer.insert("spec".into(), "baraza/2".into());
+    let mut broken_log = String::from_utf8(other.log[0].clone()).unwrap();
+    broken_log = broken_log.replace("\"portable\":true", "\"portable\":false");
+    let bad: Vec<Vec<u8>> = vec![
+        record_line(2, &forged),
+        b"this is no JSON".to_vec(),
+        b"{}".to_vec(),
+        b"[1,2,3]".to_vec(),
+        vec![0xff; 40],
+        record_line(3, &foreign),
+        record_line(4, &author.sign(private)),
+        record_line(5, &author.sign(newer)),
+        record_line(6, b"5"),
+        record_line(7, format!("[0{}]", ",0".repeat(30_000)).as_bytes()),
+        record_line(8, "[".repeat(50).as_bytes()),
+        record_line(9, br#"{"a":1,"a":2}"#),
+        log_line(10, &other.scid(), broken_log.as_bytes()),
+        log_line(11, "nonsense", b"{}"),
+        log_line(12, &author.scid(), b"{\"versionId\":\"2-x\"}"),
+    ];
+    let mut lines = vec![log_line(1, &author.scid(), &author.log[0])];
+    lines.push(record_line(1, &author.record("good-first", 1, "Good")));
+    for (n, line) in bad.iter().enumerate() {
+        lines.push(line.clone());
+        lines.push(record_line(20, &author.record(&format!("good-{n}"), 1, "Good")));
+    }
+    lines.push(record_line(90, &unlisted));
+    lines.push(record_line(99, &author.record("good-last", 1, "Good")));
+    lines.push(end_line(99));
+    let peer = Hostile::feed(lines);
+    let node = Node::running(&[peer.port]);
+    let before = node.number("records");
+    node.json(&["follow", &peer.url]);
+    let found = node.until_found("q=good&limit=100", bad.len() + 2);
+    assert!(found.contains(&format!("{}/good-last", author.scid())));
+
+    let told = node.peer();
+    assert_eq!(told["refused"], bad.len(), "{told}");
+    assert_eq!(told["received"], bad.len() + 2, "{told}");
+    assert_eq!(told["cursor"], "feed-99", "{told}");
+    assert!(told["last_refusal"].as_str().unwrap().len() > 10, "{told}");
+    assert_eq!(told["last_error"], json!(null), "{told}");
+    assert_eq!(node.number("refused"), bad.len() as u64);
+    assert_eq!(node.number("records"), before + bad.len() as u64 + 2);
+    // What no log allows is kept aside; nothing bad is shown or handed on.
+    assert_eq!(node.number("parked"), 1);
+    let handed_on: Vec<String> = node.holdings().into_iter().collect();
+    assert_eq!(handed_on.len(), bad.len() + 3, "the good ones and one log entry");
+    for local in ["forged", "foreign", "unlisted", "private", "newer"] {
+        assert_eq!(node.get(&author.path(local)).status, 404, "{local}");
+    }
+}
+
+#[test]
+fn an_endless_line_ends_the_reading_and_what_came_before_it_stays() {
+    let author = stranger();
+    let good = vec![
+        log_line(1, &author.scid(), &author.log[0]),
+        record_line(2, &author.record("before", 1, "Before")),
+    ];
+    let hostile = Hostile::start(move |first, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n");
+        if !first.contains("since=") {
+            let _ = stream.write_all(&ndjson(&good));
+        }
+        let _ = stream.write_all(b"\n{\"record\":\"");
+        while stream.write_all(&[b'x'; 65_536]).is_ok() {}
+    });
+    let honest_author = stranger();
+    let honest = Hostile::feed(vec![
+        log_line(1, &honest_author.scid(), &honest_author.log[0]),
+        record_line(2, &honest_author.record("honest", 1, "Honest")),
+        end_line(2),
+    ]);
+    let node = Node::running(&[hostile.port, honest.port]);
+    node.json(&["follow", &hostile.url]);
+    let told = until("the reading has failed", || {
+        let told = node.peer();
+        told["last_error"].is_string().then_some(told)
+    });
+    assert!(told["last_error"].as_str().unwrap().contains("line"), "{told}");
+    assert_eq!(told["cursor"], "feed-2", "{told}");
+    assert_eq!(node.get(&author.path("before")).status, 200);
+    // Nobody else is kept waiting.
+    node.json(&["follow", &honest.url]);
+    until("the honest peer is read", || {
+        (node.get(&honest_author.path("honest")).status == 200).then_some(())
+    });
+}
+
+#[test]
+fn y11_an_answer_that_breaks_off_goes_on_where_it_stopped() {
+    let author = stranger();
+    let rows: Vec<Vec<u8>> = (2..10)
+        .map(|n| record_line(n, &author.record(&format!("r-{n}"), 1, "Row")))
+        .collect();
+    let mut lines = vec![log_line(1, &author.scid(), &author.log[0])];
+    lines.extend(rows);
+    let peer = Hostile::start(move |first, stream| {
+        // Two lines after the cursor, the second one cut in its middle.
+        let read = first.split("since=feed-").nth(1);
+        let read = read.map_or(0, |rest| {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<usize>().unwrap()
+        });
+        match lines.get(read..) {
+            None | Some([]) => hold(stream),
+            Some([last]) => {
+                let body = ndjson(&[last.clone(), end_line(9)]);
+                answer(stream, "200 OK", "application/x-ndjson", &body);
+            }
+            Some([next, after, ..]) => {
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncontent-length: 99999\r\n\r\n",
+                );
+                let _ = stream.write_all(next);
+                let _ = stream.write_all(b"\n");
+                let _ = stream.write_all(&after[..after.len() / 2]);
+            }
+        }
+    });
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    until("all rows are there", || {
+        // Asking for it spares the pause between attempts.
+        let _ = node.run(&["sync"]);
+        (node.number("records") == 8).then_some(())
+    });
+    let asked: Vec<String> = peer
+        .requests()
+        .iter()
+        .filter_map(|head| Some(head.split("since=feed-").nth(1)?.chars().take(1).collect()))
+        .collect();
+    for n in 1..9 {
+        assert!(asked.contains(&n.to_string()), "{n} is not among {asked:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_answers_at_once_with_nothing_is_not_asked_without_pause() {
+    let peer = Hostile::start(|_, stream| {
+        answer(stream, "200 OK", "application/x-ndjson", &end_line(1));
+    });
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    until("it was asked once", || (peer.connections() >= 1).then_some(()));
+    let start = started();
+    let before = peer.requests().len();
+    until("it was asked five times more", || {
+        (peer.requests().len() >= before + 5).then_some(())
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(seconds > 2.0, "five more times within {seconds} s");
+}
+
+#[test]
+fn a_peer_whose_log_begins_anew_is_read_from_the_start() {
+    let author = stranger();
+    let (log, record) = (author.log[0].clone(), author.record("x", 1, "Old"));
+    let (newer, scid) = (author.record("x", 2, "New"), author.scid());
+    let anew = |line: Vec<u8>| String::from_utf8(line).unwrap().replace("feed-", "anew-").into_bytes();
+    let peer = {
+        let first = ndjson(&[log_line(1, &scid, &log), record_line(2, &record), end_line(2)]);
+        let second = ndjson(&[
+            anew(log_line(1, &scid, &log)),
+            anew(record_line(2, &newer)),
+            anew(end_line(2)),
+        ]);
+        let is_gone = std::sync::atomic::AtomicBool::new(false);
+        Hostile::start(move |head, stream| {
+            use std::sync::atomic::Ordering::SeqCst;
+            if head.contains("since=feed-2") {
+                is_gone.store(true, SeqCst);
+                let body = br#"{"type":"about:blank","title":"Gone","status":410,"code":"cursor-gone","detail":"begun anew"}"#;
+                answer(stream, "410 Gone", "application/problem+json", body);
+            } else if head.contains("since=anew-2") {
+                hold(stream);
+            } else {
+                let body = if is_gone.load(SeqCst) { &second } else { &first };
+                answer(stream, "200 OK", "application/x-ndjson", body);
+            }
+        })
+    };
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    until("the new log was read", || {
+        let told = node.peer();
+        (told["cursor"] == "anew-2" && told["last_error"].is_null()).then_some(())
+    });
+    assert_eq!(node.get(&author.path("x")).json()["seq"], 2);
+}

@@ -143,6 +143,8 @@ impl Puller {
             })
             .await?;
         self.keep_up(&url);
+        // A task that waits for news waits for those of the filter it asked with.
+        self.hint(&url);
         Ok(peer)
     }
 
@@ -279,7 +281,8 @@ impl Inner {
     /// Reads one page and notes how it went.
     async fn page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
         let mut result = self.read_page(url, wait_seconds).await;
-        if matches!(&result, Err(PullError::Fetch(error)) if error.code() == "cursor-gone") {
+        let is_gone = |error: &FetchError| error.status() == Some((410, Some("cursor-gone")));
+        if matches!(&result, Err(PullError::Fetch(error)) if is_gone(error)) {
             // The peer's log has begun anew: so does the reading.
             self.peers.change(url, |peer| peer.cursor = None).await?;
             result = self.read_page(url, wait_seconds).await;
@@ -326,6 +329,7 @@ impl Inner {
             inner: self,
             url,
             sender: url.into(),
+            filter: peer.filter,
             batch: Vec::new(),
             cursor: None,
             pulled: Pulled::default(),
@@ -367,6 +371,8 @@ struct PageReader<'p> {
     inner: &'p Inner,
     url: &'p str,
     sender: Box<str>,
+    /// Which part was asked for.
+    filter: String,
     batch: Vec<Vec<u8>>,
     cursor: Option<Cursor>,
     pulled: Pulled,
@@ -434,17 +440,16 @@ impl PageReader<'_> {
             }
         }
         self.pulled.stored += stored;
-        let Some(cursor) = self.cursor.take() else {
-            return Ok(());
-        };
-        let cursor = cursor.to_string();
+        let cursor = self.cursor.take().map(|cursor| cursor.to_string());
         // A peer that was unfollowed or given another filter meanwhile has no use for this cursor.
         let known = self.inner.peers.get(self.url)?;
-        if known.is_some_and(|peer| peer.is_followed && peer.cursor.as_ref() != Some(&cursor)) {
+        let is_further = |peer: &Peer| cursor.is_some() && peer.cursor != cursor;
+        let is_wanted = |peer: &Peer| peer.is_followed && peer.filter == self.filter;
+        if known.is_some_and(|peer| is_wanted(&peer) && (stored > 0 || is_further(&peer))) {
             self.inner
                 .peers
                 .change(self.url, |peer| {
-                    peer.cursor = Some(cursor);
+                    peer.cursor = cursor.or(peer.cursor.take());
                     peer.received += stored;
                 })
                 .await?;

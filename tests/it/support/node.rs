@@ -1,5 +1,6 @@
 //! A node: a folder, and sometimes a process that serves it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -180,15 +181,21 @@ impl Node {
         node
     }
 
-    /// Two nodes, each of which may talk to the other, the first one open to anyone.
+    /// Two nodes, each of which may talk to the other, the second one open to anyone.
     pub(crate) fn pair() -> (Self, Self) {
         let ports = [port(), port()];
         let mut first = Self::make_on(ports[0], &ports);
-        first.host_anyone();
         first.start();
         let mut second = Self::make_on(ports[1], &ports);
+        second.host_anyone();
         second.start();
         (first, second)
+    }
+
+    /// Each follows the other, so that in the end both hold the same.
+    pub(crate) fn befriend(&self, other: &Self) {
+        self.json(&["follow", &other.url]);
+        other.json(&["follow", &self.url]);
     }
 
     pub(crate) fn host_anyone(&self) {
@@ -361,6 +368,34 @@ impl Node {
 
     pub(crate) fn state_hash(&self) -> String {
         client::state_hash(&self.url)
+    }
+
+    /// Every line of the change feed that is not about the node's own identity: what was signed, as
+    /// it goes out to others.
+    pub(crate) fn holdings(&self) -> BTreeSet<String> {
+        let own = self.get("/.well-known/did.jsonl").json();
+        let own = own["parameters"]["scid"].as_str().unwrap().to_owned();
+        let mut lines = BTreeSet::new();
+        let mut since = String::new();
+        loop {
+            let page = self.get(&format!("/sync/v1/changes?limit=1000{since}"));
+            assert_eq!(page.status, 200, "{}", page.text());
+            let page: Vec<Value> = page
+                .text()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let (end, rows) = page.split_last().unwrap();
+            for row in rows.iter().filter(|row| row["scid"] != own.as_str()) {
+                let is_record = row.get("record").is_some();
+                let signed = if is_record { &row["record"] } else { &row["log"] };
+                lines.insert(signed.to_string());
+            }
+            if rows.is_empty() {
+                return lines;
+            }
+            since = format!("&since={}", end["cursor"].as_str().unwrap());
+        }
     }
 
     /// Waits until this node holds exactly what that one does.
