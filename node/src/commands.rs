@@ -212,12 +212,13 @@ pub async fn run(
             let total = node.store.last_change()?;
             let (work, progress) = (Arc::clone(node), progress.clone());
             let fill = move || {
-                work.follower.refill(|done| {
-                    // A step that nobody has room for is not waited for.
-                    let _ = progress.try_send(Progress {
+                work.follower.refill(&mut |done| {
+                    let step = Progress {
                         done,
                         total: Some(total),
-                    });
+                    };
+                    // A step that nobody has room for is not waited for.
+                    let _ = progress.try_send(step);
                 })
             };
             tokio::task::spawn_blocking(fill).await.map_err(refused)??;
@@ -502,7 +503,7 @@ async fn withdraw(node: &Node, id: &str) -> Result<Done, NodeError> {
 }
 
 fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done, NodeError> {
-    node.index_now(|_| {})?;
+    node.index_now()?;
     let ask = Ask::read(query).map_err(|problem| refused(problem.detail()))?;
     let language = language.unwrap_or(&node.config.settings.language);
     let answer = crate::web::api::found(node, &ask, &[language.to_owned()])

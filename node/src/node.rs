@@ -28,9 +28,9 @@ use crate::search::{Index, SearchError};
 use crate::store::{LogReceipt, Store, StoreError};
 use crate::web;
 
-/// After a change, how long more changes are gathered before the index is committed: what is
-/// published is found within a second.
-const INDEX_GATHER: Duration = Duration::from_millis(200);
+/// After a change, how long more changes are gathered before they are indexed: what is published is
+/// found within a second.
+const INDEX_GATHER: Duration = Duration::from_millis(100);
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
@@ -251,13 +251,12 @@ impl Node {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    /// Fills the index up to the end of the change log.
+    /// Fills the index up to the end of the change log, and commits it.
     ///
     /// # Errors
     /// A fault of the store or of the index.
-    pub fn index_now(&self, progress: impl FnMut(u64)) -> Result<(), NodeError> {
-        self.follower.catch_up(progress)?;
-        Ok(())
+    pub fn index_now(&self) -> Result<(), NodeError> {
+        Ok(self.follower.catch_up()?)
     }
 
     /// Whether a request for this host is for this node. A node on loopback has several names there.
@@ -389,13 +388,24 @@ async fn keep_index(node: Arc<Node>) {
     let mut ticks = node.store.ticks();
     loop {
         ticks.mark_unchanged();
-        let work = Arc::clone(&node);
-        let done = tokio::task::spawn_blocking(move || work.index_now(|_| {})).await;
-        if let Ok(Err(error)) = done {
-            tracing::error!(%error, "the search index does not keep up");
-        }
+        let follower = Arc::clone(&node.follower);
+        let pause = match tokio::task::spawn_blocking(move || follower.advance()).await {
+            Ok(Ok(pause)) => pause,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the search index does not keep up");
+                None
+            }
+            Err(_) => None,
+        };
+        let waited = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = ticks.changed() => if changed.is_err() { return },
+            () = waited => {}
             () = node.stopping() => return,
         }
         tokio::select! {

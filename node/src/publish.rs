@@ -135,7 +135,7 @@ impl Publisher {
                 progress(published.len());
             }
             let (locals, lines): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
-            let receipts = self.ingest.records(lines, None).await?;
+            let receipts = self.ingest.records(lines, None, None).await?;
             for (local, receipt) in locals.into_iter().zip(receipts) {
                 receipt.map_err(|error| PublishError::Refused { local, error })?;
             }
@@ -173,7 +173,7 @@ impl Publisher {
         let count = lines.len();
         for (receipt, row) in self
             .ingest
-            .records(lines, None)
+            .records(lines, None, None)
             .await?
             .into_iter()
             .zip(held)

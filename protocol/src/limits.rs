@@ -68,7 +68,7 @@ pub const CLOCK_SKEW_SECONDS_MAX: i64 = 600;
 pub const FETCH_IDS_MAX: usize = 500;
 
 /// Most rows in one page of the change feed.
-pub const CHANGES_ROWS_MAX: usize = 1_000;
+pub const CHANGES_ROWS_MAX: usize = 5_000;
 
 /// Longest a peer may ask the change feed to wait for news, in seconds.
 pub const CHANGES_WAIT_SECONDS_MAX: u64 = 30;

@@ -7,9 +7,12 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Named, Store, StoreError};
 
 const TABLE: &str = "peers";
+
+/// Beside the peers, because it moves with the records that were read up to it.
+const PLACES: &str = "places";
 
 /// Most peers that a node keeps: far above any real network, below what would hurt.
 const PEERS_MAX: usize = 10_000;
@@ -27,9 +30,6 @@ pub struct Peer {
     /// Which part is wanted; empty for all.
     #[serde(default)]
     pub filter: String,
-    /// How far its log was read.
-    #[serde(default)]
-    pub cursor: Option<String>,
     /// When it last answered, in seconds since 1970.
     #[serde(default)]
     pub last_heard: Option<i64>,
@@ -55,7 +55,6 @@ impl Peer {
             is_followed: false,
             follower_inbox: None,
             filter: String::new(),
-            cursor: None,
             last_heard: None,
             last_error: None,
             received: 0,
@@ -74,6 +73,13 @@ impl Peer {
         // Only filters that were read are stored.
         Filter::parse(&self.filter).unwrap_or_default()
     }
+}
+
+/// How far a peer's log was read, and for which part of it that holds.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    filter: String,
+    cursor: String,
 }
 
 /// Why a peer cannot be followed.
@@ -135,6 +141,43 @@ impl Peers {
             .transpose()
     }
 
+    /// How far this part of a peer's log was read. Another part of it begins anew: what was passed over
+    /// may be wanted now.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn cursor(&self, url: &str, filter: &str) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.store.named(PLACES, url)? else {
+            return Ok(None);
+        };
+        let place: Place = serde_json::from_slice(&row).map_err(damaged)?;
+        Ok((place.filter == filter).then_some(place.cursor))
+    }
+
+    /// The row that says how far a peer's log was read, to be put with the records that were.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn place(&self, url: &str, filter: &str, cursor: &str) -> Result<Named, StoreError> {
+        let place = Place {
+            filter: filter.to_owned(),
+            cursor: cursor.to_owned(),
+        };
+        Ok(Named {
+            table: PLACES,
+            name: url.to_owned(),
+            value: serde_json::to_vec(&place).map_err(damaged)?,
+        })
+    }
+
+    /// Reads a peer's log from its beginning next time.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn begin_anew(&self, url: &str) -> Result<(), StoreError> {
+        self.store.put_named(PLACES, url, None).await
+    }
+
     /// Changes what is known of a peer, which is made if it is new.
     ///
     /// # Errors
@@ -159,9 +202,13 @@ impl Peers {
 }
 
 fn read(row: &[u8]) -> Result<Peer, StoreError> {
-    serde_json::from_slice(row).map_err(|error| StoreError::Corrupt {
+    serde_json::from_slice(row).map_err(damaged)
+}
+
+fn damaged(error: serde_json::Error) -> StoreError {
+    StoreError::Corrupt {
         detail: format!("a peer: {error}"),
-    })
+    }
 }
 
 /// The address of a node, from what a person writes: an address with or without `https://` and path.
