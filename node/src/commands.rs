@@ -298,7 +298,7 @@ async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
         .store
         .author(&scid)?
         .ok_or_else(|| refused("its log is not held here"))?;
-    let held = newest_of(node, &scid)?;
+    let held: Vec<_> = node.store.counting_of(&scid)?.into_iter().map(|(_, row)| row).collect();
     let place = Place::of(author.state.did());
     let entry = node
         .keychain
@@ -319,23 +319,6 @@ async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
     ))
 }
 
-/// The counting version of every record of an author.
-fn newest_of(
-    node: &Node,
-    scid: &protocol::id::Scid,
-) -> Result<Vec<crate::store::HeldRow>, NodeError> {
-    let mut newest = Vec::new();
-    let mut last = None;
-    for held in node.store.held(Some(scid)) {
-        let (id, _) = held?;
-        if last.as_ref() != Some(&id) {
-            newest.extend(node.store.counting(&id)?);
-            last = Some(id);
-        }
-    }
-    Ok(newest)
-}
-
 /// The log says where it is served from now on; log and records are handed to the new host. The old
 /// host cannot prevent it: any node that carries the author takes the entry.
 async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeError> {
@@ -353,7 +336,7 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
         .author(&scid)?
         .ok_or_else(|| refused("its log is not held here"))?;
     let former = author.state.did().to_string();
-    let held = newest_of(node, &scid)?;
+    let held: Vec<_> = node.store.counting_of(&scid)?.into_iter().map(|(_, row)| row).collect();
     let entry = node
         .keychain
         .change(handle, &author.state, place, false, node.clock.now())?;

@@ -552,7 +552,7 @@ impl Stage {
         let mut bundle = Vec::new();
         let mut since = String::new();
         loop {
-            let request = StreamRequest::get(&format!("{address}{since}"), BUNDLE_BYTES_MAX);
+            let request = StreamRequest::get(format!("{address}{since}"), BUNDLE_BYTES_MAX);
             let mut lines = self.client.lines(request).await?;
             let mut last = String::new();
             let mut count = 0;

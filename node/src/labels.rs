@@ -14,10 +14,14 @@ const FILE: &str = include_str!("../codes/labels.csv");
 #[error("the labels that ship with this program do not read: {0}")]
 pub struct LabelsError(String);
 
+/// The labels of one code, in the order of [`LANGUAGES`].
+type ByLanguage = [Box<str>; LANGUAGES.len()];
+
 /// The labels of codes.
 #[derive(Debug)]
 pub struct Labels {
-    by_code: BTreeMap<(Box<str>, Box<str>), [Box<str>; LANGUAGES.len()]>,
+    /// By scheme and code.
+    by_code: BTreeMap<(Box<str>, Box<str>), ByLanguage>,
 }
 
 impl Labels {

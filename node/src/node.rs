@@ -35,6 +35,11 @@ const INDEX_GATHER: Duration = Duration::from_millis(200);
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
 
+/// How often authors whose keys are here are looked at for a new checkpoint, and the shortest time
+/// between two of one author.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+const CHECKPOINT_PAUSE_SECONDS: i64 = 3_600;
+
 /// Why a node does not start or cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -214,6 +219,7 @@ impl Node {
         tasks.push(tokio::spawn(control::serve(Arc::clone(self), control)));
         tasks.push(tokio::spawn(keep_index(Arc::clone(self))));
         tasks.push(tokio::spawn(admit_due(Arc::clone(self))));
+        tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
         Ok(())
     }
 
@@ -385,6 +391,28 @@ async fn keep_index(node: Arc<Node>) {
         tokio::select! {
             () = tokio::time::sleep(INDEX_GATHER) => {}
             () = node.stopping() => return,
+        }
+    }
+}
+
+/// Says of each author whose key is here how many records it has, at most hourly.
+async fn publish_checkpoints(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
+            () = node.stopping() => return,
+        }
+        let signers = match node.keychain.signers() {
+            Ok(signers) => signers,
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint was published");
+                continue;
+            }
+        };
+        for signer in signers {
+            if let Err(error) = node.publisher.checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS).await {
+                tracing::error!(%error, author = signer.handle, "no checkpoint was published");
+            }
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
 use protocol::id::{LocalId, RecordId, VersionHash};
-use protocol::record::Draft;
+use protocol::record::{Checkpoint, Draft};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use crate::clock::SharedClock;
@@ -185,6 +185,50 @@ impl Publisher {
         let tombstone = Draft::withdrawal(&header.kind, local.clone(), &header.licence);
         let published = self.publish(signer, &[tombstone], |_| {}).await?;
         published.into_iter().next().ok_or_else(missing)
+    }
+
+    /// Publishes how many records the author has, so that anyone can see that a host holds some back.
+    /// Nothing is done if the last checkpoint still says it, or is younger than `pause_seconds`.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub async fn checkpoint(&self, signer: &Signer, pause_seconds: i64) -> Result<Option<Published>, PublishError> {
+        let scid = signer.did.scid();
+        let damaged = |_| StoreError::Corrupt { detail: "the local id of checkpoints".to_owned() };
+        let local = LocalId::parse(Checkpoint::LOCAL_ID).map_err(damaged)?;
+        let id = RecordId { author: *scid, local };
+        let Some(author) = self.store.author(scid)? else {
+            return Ok(None);
+        };
+        let mut counting = Vec::new();
+        for row in self.store.counting_of(scid)? {
+            let (of, row) = row;
+            if of != id {
+                counting.push(row.rank.hash);
+            }
+        }
+        let last = self.store.counting(&id)?;
+        let is_young = match &last {
+            None => counting.is_empty(),
+            Some(row) => self.clock.now().seconds_after(self.draft_of(row)?.0.issued) < pause_seconds,
+        };
+        if is_young {
+            return Ok(None);
+        }
+        let tree = json!({
+            "type": "Checkpoint",
+            "localId": Checkpoint::LOCAL_ID,
+            "licence": "CC0-1.0",
+            "body": {
+                "count": counting.len(),
+                "digest": Checkpoint::digest(&mut counting).to_string(),
+                "logVersion": author.state.version_id().to_string(),
+            },
+        });
+        let draft = Draft::unchecked(tree.as_object().unwrap_or(&Map::new()), "CC0-1.0")
+            .map_err(|error| PublishError::Draft { local: id.local.clone(), error })?;
+        let published = self.publish(signer, &[draft], |_| {}).await?;
+        Ok(published.into_iter().find(|published| published.outcome != Outcome::Unchanged))
     }
 
     fn sign(

@@ -398,6 +398,22 @@ impl Store {
         Ok(records::counting(&self.rules, held))
     }
 
+    /// Every record of an author with the version of it that counts, tombstones included, in order of
+    /// local id.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn counting_of(&self, author: &Scid) -> Result<Vec<(RecordId, HeldRow)>, StoreError> {
+        let mut counting: Vec<(RecordId, HeldRow)> = Vec::new();
+        for held in self.held(Some(author)) {
+            let (id, _) = held?;
+            if counting.last().is_none_or(|(last, _)| *last != id) {
+                counting.extend(self.counting(&id)?.map(|row| (id, row)));
+            }
+        }
+        Ok(counting)
+    }
+
     /// The versions of a record that this node knows of, highest number first: those held and those
     /// that were displaced. Bodies of displaced ones are not handed out by this.
     ///

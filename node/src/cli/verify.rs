@@ -139,10 +139,10 @@ fn check_log(bytes: &[u8], clock: &dyn Clock) -> Done {
 }
 
 fn say_log(steps: &mut Steps, state: &LogState) {
-    steps.good(format!(
-        "the key log has {} entries, each signed as the one before allows",
-        state.version_id().number
-    ));
+    steps.good(match state.version_id().number {
+        1 => "the key log has one entry, which names itself by its own hash".to_owned(),
+        number => format!("the key log has {number} entries, each signed as the one before allows"),
+    });
     steps.good(format!("it belongs to {}", state.did()));
     let keys: Vec<String> = state.keys().listed().map(ToString::to_string).collect();
     steps.good(match keys.as_slice() {

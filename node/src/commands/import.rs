@@ -117,25 +117,12 @@ pub(super) async fn run(
     ));
     let present: BTreeSet<&str> = drafts.iter().map(|draft| draft.local().as_str()).collect();
     let mut missing = Vec::new();
-    let mut last = None;
-    for held in node.store.held(Some(signer.did.scid())) {
-        let (id, _) = held?;
-        if last.as_ref() == Some(&id) {
-            continue;
-        }
-        let is_active = node
-            .store
-            .counting(&id)?
-            .is_some_and(|row| row.status == Status::Active);
+    for (id, row) in node.store.counting_of(signer.did.scid())? {
         let local = id.local.as_str();
-        if is_active
-            && !present.contains(local)
-            && local != PROFILE
-            && local.starts_with(ROW_ID_PREFIX)
-        {
-            missing.push(id.local.clone());
+        let is_of_import = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
+        if row.status == Status::Active && is_of_import && !present.contains(local) {
+            missing.push(id.local);
         }
-        last = Some(id);
     }
     let mut withdrawn = 0;
     if command.withdraw_missing {

@@ -1,0 +1,253 @@
+//! Bulk ingest from a peer against the sum of its parts, in one run: `cargo bench --bench ingest`.
+//!
+//! The whole: a node follows another over loopback until every record is verified, durable and found.
+//! The parts, each alone on the same bytes, with both cores and at the best of three batch sizes:
+//! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy.
+//! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000).
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark measures time, and a fault ends it")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use baraza::clock::{Clock as _, SystemClock};
+use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
+use baraza::node::Node;
+use baraza::search::{Document, Index, WriterBudget};
+use protocol::envelope::Envelope;
+use protocol::identity::write::{Change, Place, create};
+use protocol::identity::{LogEntry, WitnessProofs, key_hash};
+use protocol::key::{PublicKey, SecretKey};
+use protocol::record::Draft;
+use serde_json::json;
+
+const AUTHORS: usize = 100;
+const CORES: usize = 2;
+
+fn main() {
+    let count = std::env::var("BARAZA_BENCH_RECORDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let folder = tempfile::tempdir().unwrap();
+    eprintln!("making {count} records");
+    let (entries, records) = make(count);
+    let bytes: usize = records.iter().map(Vec::len).sum();
+
+    eprintln!("the parts");
+    let signatures = best(&[1], |_| check_signatures(&records));
+    let verify = best(&[64, 512, 4_096], |batch| check(&records, batch));
+    let sled = best(&[256, 1_024, 4_096], |batch| write_sled(folder.path(), &records, batch));
+    let tantivy = best(&[10_000, 50_000, 100_000], |batch| index(folder.path(), &records, batch));
+
+    eprintln!("the whole");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let whole = runtime.block_on(follow(folder.path(), entries, &records));
+
+    let sum = verify + sled + tantivy;
+    let seconds = |time: Duration| (time.as_secs_f64() * 1_000.0).round() / 1_000.0;
+    println!(
+        "{}",
+        json!({
+            "benchmark": "ingest", "records": count, "bytes": bytes,
+            "signatures_seconds": seconds(signatures), "verify_seconds": seconds(verify),
+            "sled_seconds": seconds(sled), "tantivy_seconds": seconds(tantivy),
+            "sum_seconds": seconds(sum), "whole_seconds": seconds(whole),
+            "records_per_second": (count as f64 / whole.as_secs_f64()).round(),
+            "ratio": (whole.as_secs_f64() / sum.as_secs_f64() * 1_000.0).round() / 1_000.0,
+        })
+    );
+}
+
+fn best(batches: &[usize], run: impl Fn(usize) -> Duration) -> Duration {
+    batches.iter().map(|batch| run(*batch)).min().unwrap()
+}
+
+/// Records of some 1.5 kB, from words that repeat as words do.
+fn make(count: usize) -> (Vec<LogEntry>, Vec<Vec<u8>>) {
+    let now = SystemClock.now();
+    let authors: Vec<(LogEntry, SecretKey)> = (0..AUTHORS)
+        .map(|author| {
+            let seed = |kind: u8| SecretKey::from_seed(&[kind, author as u8].repeat(16).try_into().unwrap());
+            let change = Change {
+                place: Place::new("hub.example", None, &["orgs", &format!("a{author}")]).unwrap(),
+                record_keys: [seed(1).public()].into(),
+                next_key_hashes: [key_hash(&seed(2).public())].into(),
+                also_known_as: Vec::new(),
+                services: Vec::new(),
+            };
+            (create(&change, &seed(3), now).unwrap(), seed(1))
+        })
+        .collect();
+    let records = std::thread::scope(|scope| {
+        let authors = &authors;
+        let parts: Vec<_> = (0..CORES)
+            .map(|core| {
+                scope.spawn(move || {
+                    (core..count)
+                        .step_by(CORES)
+                        .map(|number| {
+                            let (entry, key) = &authors[number % AUTHORS];
+                            sign(entry, key, number, now)
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    });
+    (authors.into_iter().map(|(entry, _)| entry).collect(), records)
+}
+
+fn sign(entry: &LogEntry, key: &SecretKey, number: usize, now: protocol::time::Timestamp) -> Vec<u8> {
+    let mut chance = number as u64;
+    let mut word = || {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Squared, so that some words are common and most are rare.
+        let share = ((chance >> 33) as f64 / (1u64 << 31) as f64).powi(2);
+        format!("w{:x}", (share * 20_000.0) as u32)
+    };
+    let mut text = |words: usize| (0..words).map(|_| word()).collect::<Vec<_>>().join(" ");
+    let areas = ["cyber", "policy", "data-ai", "connectivity"];
+    let countries = ["KE", "SN", "BD", "EG", "FJ", "PE", "TN", "RW"];
+    let draft = json!({
+        "type": "Offering", "localId": format!("r{number}"), "language": "en",
+        "body": {
+            "kind": "course", "name": {"en": text(6)}, "summary": {"en": text(25)}, "description": {"en": text(80)},
+            "url": format!("https://example.org/courses/{number}"), "areas": [areas[number % 4]],
+            "countries": [countries[number % 8]], "languages": ["en"], "audiences": ["civil-servants"],
+            "cost": {"kind": "free"}, "modes": ["online-self"],
+        },
+    });
+    let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+    draft.sign(entry.did(), 1, now, key).unwrap().canonical().to_vec()
+}
+
+/// Work shared between the cores.
+fn on_all_cores<T: Sync>(work: &[T], run: impl Fn(&[T]) + Sync) -> Duration {
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for part in work.chunks(work.len().div_ceil(CORES)) {
+            let run = &run;
+            scope.spawn(move || run(part));
+        }
+    });
+    start.elapsed()
+}
+
+/// The curve alone: what no implementation can be under.
+fn check_signatures(records: &[Vec<u8>]) -> Duration {
+    let inputs: Vec<([u8; 64], PublicKey, [u8; 64])> = records
+        .iter()
+        .take(4_000)
+        .map(|record| {
+            let envelope = Envelope::parse(record).unwrap();
+            let key = SecretKey::from_seed(&[9; 32]);
+            let input: [u8; 64] = *envelope.hash().as_digest().repeat(2).first_chunk().unwrap();
+            (input, key.public(), key.sign(&input))
+        })
+        .collect();
+    let time = on_all_cores(&inputs, |part| {
+        for (input, key, signature) in part {
+            assert!(key.verifies(input, signature));
+        }
+    });
+    time.mul_f64(records.len() as f64 / inputs.len() as f64)
+}
+
+fn check(records: &[Vec<u8>], batch: usize) -> Duration {
+    on_all_cores(records, |part| {
+        for batch in part.chunks(batch) {
+            for record in batch {
+                Envelope::parse(record).unwrap().prove().unwrap();
+            }
+        }
+    })
+}
+
+fn write_sled(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
+    let folder = folder.join(format!("sled-{batch}"));
+    let start = Instant::now();
+    let rows = sled::Config::new().path(&folder).cache_capacity(64 << 20).flush_every_ms(None).open().unwrap();
+    let file = std::fs::File::open(folder.join("db")).unwrap();
+    for (number, part) in records.chunks(batch).enumerate() {
+        let mut changes = sled::Batch::default();
+        for (place, record) in part.iter().enumerate() {
+            changes.insert(&((number * batch + place) as u64).to_be_bytes(), record.as_slice());
+        }
+        rows.apply_batch(changes).unwrap();
+        rows.flush().unwrap();
+        file.sync_data().unwrap();
+    }
+    let time = start.elapsed();
+    drop(rows);
+    std::fs::remove_dir_all(&folder).unwrap();
+    time
+}
+
+fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
+    let folder = folder.join(format!("index-{batch}"));
+    let mut documents: Vec<Document> = records
+        .iter()
+        .map(|record| {
+            let tree = serde_json::from_slice(record).unwrap();
+            Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap()
+        })
+        .collect();
+    let index = Index::create_fresh(&folder).unwrap();
+    let mut writer = index.writer(WriterBudget { threads: CORES, memory_bytes: 48_000_000 }).unwrap();
+    let start = Instant::now();
+    while !documents.is_empty() {
+        for document in documents.drain(..batch.min(documents.len())) {
+            writer.put(document).unwrap();
+        }
+        writer.commit("x-1").unwrap();
+    }
+    let time = start.elapsed();
+    drop(writer);
+    drop(index);
+    std::fs::remove_dir_all(&folder).unwrap();
+    time
+}
+
+/// One node has the records; another, new one follows it.
+async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> Duration {
+    let peers = ["127.0.0.1:9471".to_owned(), "127.0.0.1:9472".to_owned()];
+    let clock = Arc::new(SystemClock);
+    let mut nodes = Vec::new();
+    for port in [9_471, 9_472] {
+        let settings = Settings {
+            name: format!("bench {port}"),
+            url: format!("http://127.0.0.1:{port}"),
+            language: "en".to_owned(),
+            country: None,
+            listen: None,
+            publishing: Publishing::default(),
+            federation: Federation { insecure_peers: peers.to_vec() },
+            hosting: Hosting::default(),
+        };
+        let config = Config::check(&folder.join(port.to_string()), settings).unwrap();
+        Node::init(&config, clock.clone()).await.unwrap();
+        nodes.push(Node::open(config, clock.clone()).unwrap());
+    }
+    let [source, target] = nodes.as_slice() else { unreachable!() };
+    for entry in entries {
+        source.ingest.log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty()).await.unwrap();
+    }
+    for batch in records.chunks(2_048) {
+        for receipt in source.ingest.records(batch.to_vec(), None).await.unwrap() {
+            receipt.unwrap();
+        }
+    }
+    source.serve().await.unwrap();
+    while source.index.count() < records.len() as u64 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    target.serve().await.unwrap();
+    let start = Instant::now();
+    target.puller.follow(source.config.url.as_str(), "").await.unwrap();
+    while target.index.count() < records.len() as u64 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let time = start.elapsed();
+    source.stop().await;
+    target.stop().await;
+    time
+}
