@@ -96,9 +96,7 @@ impl Actors {
     pub fn id(&self, local: &Local) -> String {
         match local {
             Local::Node => self.0.config.address("/actor"),
-            Local::Organization { handle, .. } => {
-                self.0.config.address(&format!("/orgs/{handle}"))
-            }
+            Local::Organization { handle, .. } => self.0.config.address(&format!("/orgs/{handle}")),
         }
     }
 
@@ -225,7 +223,10 @@ impl Actors {
             Local::Node => config.address("/inbox"),
             Local::Organization { .. } => format!("{id}/inbox"),
         };
-        let methods: Vec<Value> = keys.iter().map(|key| activity::multikey(&id, key)).collect();
+        let methods: Vec<Value> = keys
+            .iter()
+            .map(|key| activity::multikey(&id, key))
+            .collect();
         let mut document = json!({
             "@context": [
                 activity::VOCABULARY,
@@ -479,8 +480,7 @@ fn summary_of(author: &ShownAuthor, language: &str) -> Option<String> {
         return None;
     };
     let original = profile.header.language.as_deref();
-    let (_, summary) =
-        crate::catalogue::choose(&organization.summary, &[language], original)?;
+    let (_, summary) = crate::catalogue::choose(&organization.summary, &[language], original)?;
     Some(summary.to_owned())
 }
 
@@ -517,7 +517,10 @@ mod tests {
             origin("https://P.example:443/actor#k"),
             Some("https://p.example".to_owned())
         );
-        assert!(is_same_origin("https://p.example/a", "https://P.example/b/../c"));
+        assert!(is_same_origin(
+            "https://p.example/a",
+            "https://P.example/b/../c"
+        ));
         for (one, other) in [
             ("https://p.example/a", "https://p.example@m.example/a"),
             ("https://p.example/a", "https://p.example:444/a"),

@@ -67,6 +67,8 @@ pub enum FollowerError {
 pub struct Followers {
     store: Arc<Store>,
     rows: Arc<Mutex<BTreeMap<String, Follower>>>,
+    /// One change at a time, so that disk and memory say the same.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Followers {
@@ -88,6 +90,7 @@ impl Followers {
         Ok(Self {
             store,
             rows: Arc::new(Mutex::new(rows)),
+            turn: Arc::default(),
         })
     }
 
@@ -96,6 +99,7 @@ impl Followers {
     /// # Errors
     /// [`FollowerError::Full`], or a disk fault.
     pub async fn add(&self, follower: Follower) -> Result<(), FollowerError> {
+        let _turn = self.turn.lock().await;
         let name = Follower::name(&follower.actor, &follower.followed);
         {
             let rows = self.rows();
@@ -103,6 +107,25 @@ impl Followers {
                 return Err(FollowerError::Full);
             }
         }
+        Ok(self.put(name, follower).await?)
+    }
+
+    /// Notes that a follower was answered, if it still follows.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_answered(&self, actor: &str, followed: &str) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        match self.get(actor, followed) {
+            None => Ok(()),
+            Some(mut follower) => {
+                follower.is_answered = true;
+                self.put(Follower::name(actor, followed), follower).await
+            }
+        }
+    }
+
+    async fn put(&self, name: String, follower: Follower) -> Result<(), StoreError> {
         let row = serde_json::to_vec(&follower).map_err(|error| StoreError::Corrupt {
             detail: error.to_string(),
         })?;
@@ -116,6 +139,7 @@ impl Followers {
     /// # Errors
     /// A disk fault.
     pub async fn remove(&self, actor: &str, followed: &str) -> Result<bool, StoreError> {
+        let _turn = self.turn.lock().await;
         let name = Follower::name(actor, followed);
         if !self.rows().contains_key(&name) {
             return Ok(false);

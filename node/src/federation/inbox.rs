@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use protocol::activity::{Activity, ActivityError, Actor, Kind, Thing};
-use protocol::httpsig::{Dialect, HttpSigError, ParsedSignature, RequestParts, read, verify_ed25519};
+use protocol::httpsig::{
+    Dialect, HttpSigError, ParsedSignature, RequestParts, read, verify_ed25519,
+};
 use protocol::limits::{CAVAGE_DATE_SECONDS_MAX, SIGNATURE_AGE_SECONDS_MAX};
 
 use super::actors::{Actors, Local, is_same_origin, origin};
@@ -213,7 +215,11 @@ impl Inbox {
         let target = self.parts.config.address(request.path_and_query);
         let signatures = read(&RequestParts::new("POST", &target, &headers)?)?;
         let mut refusal = InboxError::Signature(HttpSigError::MissingSignature);
-        for (tried, signature) in signatures.into_iter().take(SIGNATURES_TRIED_MAX).enumerate() {
+        for (tried, signature) in signatures
+            .into_iter()
+            .take(SIGNATURES_TRIED_MAX)
+            .enumerate()
+        {
             match self.signer(&signature, request.body).await {
                 Ok(signer) => return Ok((signature, signer)),
                 Err(error) if tried == 0 => refusal = error,
@@ -264,7 +270,11 @@ impl Inbox {
 
     async fn follow(&self, activity: &Activity, signer: &Actor) -> Result<(), InboxError> {
         let object = activity.thing().reference("object").unwrap_or_default();
-        let local = self.parts.actors.of_id(object)?.ok_or(InboxError::NotHere)?;
+        let local = self
+            .parts
+            .actors
+            .of_id(object)?
+            .ok_or(InboxError::NotHere)?;
         let inbox = signer.shared_inbox.as_ref().unwrap_or(&signer.inbox);
         let followed = self.parts.actors.id(&local);
         let follower = Follower::new(&signer.id, followed, activity.id(), inbox)
@@ -287,7 +297,10 @@ impl Inbox {
             if !object.types().contains(&"Follow") && !object.types().is_empty() {
                 return Ok(());
             }
-            if object.reference("actor").is_some_and(|actor| actor != signer.id) {
+            if object
+                .reference("actor")
+                .is_some_and(|actor| actor != signer.id)
+            {
                 return Err(InboxError::ForeignFollow);
             }
             followed = object.reference("object").map(str::to_owned);
@@ -328,7 +341,12 @@ impl Inbox {
                     && asked.stage != Stage::Ending
             })
         };
-        if !self.parts.peers.get(&host)?.is_some_and(|peer| is_ours(&peer)) {
+        if !self
+            .parts
+            .peers
+            .get(&host)?
+            .is_some_and(|peer| is_ours(&peer))
+        {
             return Err(InboxError::NoSuchFollow);
         }
         let note = |peer: &mut super::peers::Peer| {

@@ -16,13 +16,13 @@ use protocol::httpsig::{
 };
 use protocol::id::RecordId;
 use protocol::sync::Cursor;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
-use super::actors::{Actors, Local, Sending, origin};
+use super::actors::{Actors, Local, Sending};
 use super::client::{Client, FetchError};
 use super::followers::{Follower, FollowerError, Followers};
 use super::peers::{Asked, PeerError, Peers, Stage};
@@ -212,7 +212,8 @@ impl Outbox {
     /// # Errors
     /// [`PeerError`]; whether the peer can be asked shows later, in its `last_error`.
     pub async fn follow(&self, url: &str, actor: Option<String>) -> Result<(), PeerError> {
-        let chance = |error: KeychainError| StoreError::Io(std::io::Error::other(error.to_string()));
+        let chance =
+            |error: KeychainError| StoreError::Io(std::io::Error::other(error.to_string()));
         let name = random_name().map_err(chance)?;
         let follow = format!("{}#follows/{name}", self.0.actors.id(&Local::Node));
         let change = |peer: &mut super::peers::Peer| match &mut peer.asked {
@@ -255,7 +256,9 @@ impl Outbox {
         let unknown = || SendError::Refused {
             status: 404,
             retry_after: None,
-            reason: format!("“{account}” is no account of a node: write it like acct:node@hub.example"),
+            reason: format!(
+                "“{account}” is no account of a node: write it like acct:node@hub.example"
+            ),
         };
         let account = account.trim_start_matches("acct:").trim_start_matches('@');
         let (_, host) = account.split_once('@').ok_or_else(unknown)?;
@@ -265,14 +268,21 @@ impl Outbox {
             .port()
             .is_some_and(|port| self.0.client.is_insecure_peer(name, port));
         let scheme = if is_insecure { "http" } else { "https" };
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("resource", &format!("acct:{account}"));
-        let address = format!("{scheme}://{host}/.well-known/webfinger?{}", query.finish());
-        let answer = self.0.client.document(&address, "application/jrd+json").await?;
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("resource", &format!("acct:{account}"))
+            .finish();
+        let address = format!("{scheme}://{host}/.well-known/webfinger?{query}");
+        let answer = self
+            .0
+            .client
+            .document(&address, "application/jrd+json")
+            .await?;
         let answer: Value = serde_json::from_slice(&answer.bytes).map_err(|_| unknown())?;
         let links = answer.get("links").and_then(Value::as_array).into_iter();
         let of = |link: &Value, name: &str| {
-            link.get(name).and_then(Value::as_str).map(ToOwned::to_owned)
+            link.get(name)
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned)
         };
         let actor = links
             .flatten()
@@ -314,7 +324,9 @@ impl Outbox {
                     continue;
                 }
                 match retries.get(&job).and_then(|retry| retry.not_before) {
-                    Some(at) if at > now => next = Some(next.map_or(at, |next: Instant| next.min(at))),
+                    Some(at) if at > now => {
+                        next = Some(next.map_or(at, |next: Instant| next.min(at)))
+                    }
                     _ => {
                         let inner = Arc::clone(&self.0);
                         busy.insert(job.clone());
@@ -411,9 +423,11 @@ impl Inner {
             Job::Announce { host } if is_given_up => self.skip(host).await.map_err(Into::into),
             Job::Announce { .. } => Ok(()),
             // An answer that cannot be given is asked for again by whoever wants it.
-            Job::Answer { actor, followed } if is_given_up => {
-                self.answered(actor, followed).await.map_err(Into::into)
-            }
+            Job::Answer { actor, followed } if is_given_up => self
+                .followers
+                .note_answered(actor, followed)
+                .await
+                .map_err(Into::into),
             Job::Answer { .. } => Ok(()),
             Job::Ask { peer } => {
                 let problem = format!("it was not asked to push, only pulled from: {error}");
@@ -445,7 +459,7 @@ impl Inner {
     }
 
     /// Sends a host what changed since its cursor, as far as one job goes.
-    async fn announce(self: &Self, host: &str) -> Result<(), SendError> {
+    async fn announce(&self, host: &str) -> Result<(), SendError> {
         let last = self.store.last_change()?;
         let after = lock(&self.cursors).get(host).copied().unwrap_or(last);
         let after = if last.saturating_sub(after) > BEHIND_MAX {
@@ -460,6 +474,8 @@ impl Inner {
             .map_err(|_| StoreError::Closed)??;
         let mut done = after;
         for item in page.items {
+            // Several inboxes of one host may be owed one change: it is done when all have it.
+            done = item.number.saturating_sub(1).max(done);
             match self.post(&item.by, &item.inbox, item.activity).await {
                 Ok(()) => {}
                 Err(error) if error.is_final() => {
@@ -470,23 +486,8 @@ impl Inner {
                     return Err(error);
                 }
             }
-            // Several inboxes of one host may be owed one change.
-            done = item.number.saturating_sub(1).max(done);
         }
         Ok(self.keep_cursor(host, page.read_to).await?)
-    }
-
-    async fn answered(&self, actor: &str, followed: &str) -> Result<(), StoreError> {
-        match self.followers.get(actor, followed) {
-            None => Ok(()),
-            Some(mut follower) => {
-                follower.is_answered = true;
-                match self.followers.add(follower).await {
-                    Err(FollowerError::Store(error)) => Err(error),
-                    _ => Ok(()),
-                }
-            }
-        }
     }
 
     /// Accepts a follower's `Follow`.
@@ -499,17 +500,9 @@ impl Inner {
         };
         // For an organisation that keeps its keys to itself, nobody here can speak.
         if let Some(by) = self.actors.sending(&local)? {
-            let follow = activity::about(
-                Kind::Follow,
-                &follower.follow,
-                actor,
-                followed.into(),
-                followed,
-            );
             let id = format!("{followed}#accepts/{}", random_name()?);
-            let mut follow = follow;
-            follow.remove("@context");
-            let accept = activity::about(Kind::Accept, &id, followed, follow.into(), actor);
+            let follow = follow_of(&follower.follow, actor, followed);
+            let accept = activity::about(Kind::Accept, &id, followed, follow, actor);
             // An actor is answered at its own inbox, where it looks for answers.
             let inbox = self.remote.get(actor, Freshness::Kept).await?.inbox.clone();
             match self.post(&by, &inbox, accept).await {
@@ -517,7 +510,7 @@ impl Inner {
                 _ => {}
             }
         }
-        Ok(self.answered(actor, followed).await?)
+        Ok(self.followers.note_answered(actor, followed).await?)
     }
 
     /// Sends a peer the `Follow` or `Undo` that it is owed.
@@ -529,7 +522,6 @@ impl Inner {
         };
         let target = asked.actor.unwrap_or_else(|| format!("{url}/actor"));
         let about = |kind, id: &str, object| activity::about(kind, id, &by.actor, object, &target);
-        let follow = about(Kind::Follow, &asked.follow, target.as_str().into());
         match asked.stage {
             Stage::Wanted => {
                 let actor = self.remote.get(&target, Freshness::Anew).await?;
@@ -538,6 +530,7 @@ impl Inner {
                     asked.actor = Some(target.clone());
                 })
                 .await?;
+                let follow = about(Kind::Follow, &asked.follow, target.as_str().into());
                 self.post(&by, &actor.inbox, follow).await?;
                 self.change_asked(url, &asked.follow, |asked| {
                     if asked.stage == Stage::Wanted {
@@ -548,10 +541,13 @@ impl Inner {
             }
             Stage::Ending => {
                 let actor = self.remote.get(&target, Freshness::Kept).await?;
-                let mut follow = follow;
-                follow.remove("@context");
                 let id = format!("{}/undone", asked.follow);
-                match self.post(&by, &actor.inbox, about(Kind::Undo, &id, follow.into())).await {
+                let undo = about(
+                    Kind::Undo,
+                    &id,
+                    follow_of(&asked.follow, &by.actor, &target),
+                );
+                match self.post(&by, &actor.inbox, undo).await {
                     Err(error) if !error.is_final() => return Err(error),
                     _ => {}
                 }
@@ -563,7 +559,11 @@ impl Inner {
             Stage::Sent | Stage::Granted | Stage::Refused => {}
         }
         // Unless it was changed meanwhile, nothing is owed any more.
-        let stage = self.peers.get(url)?.and_then(|peer| peer.asked).map(|asked| asked.stage);
+        let stage = self
+            .peers
+            .get(url)?
+            .and_then(|peer| peer.asked)
+            .map(|asked| asked.stage);
         if !matches!(stage, Some(Stage::Wanted | Stage::Ending)) {
             lock(&self.asking).remove(url);
         }
@@ -595,7 +595,8 @@ impl Inner {
         let now = self.clock.now();
         let body = serde_json::to_vec(&by.prove(activity, now))
             .map_err(|error| SendError::Unsigned(error.to_string()))?;
-        let unsigned = |error: protocol::httpsig::HttpSigError| SendError::Unsigned(error.to_string());
+        let unsigned =
+            |error: protocol::httpsig::HttpSigError| SendError::Unsigned(error.to_string());
         let inbox = Url::parse(inbox)
             .map_err(|error| SendError::Unsigned(error.to_string()))?
             .to_string();
@@ -611,7 +612,10 @@ impl Inner {
         let headers = [
             ("content-type", MEDIA_TYPE.to_owned()),
             ("content-digest", digest.clone()),
-            ("signature-input", signed.signature_input.unwrap_or_default()),
+            (
+                "signature-input",
+                signed.signature_input.unwrap_or_default(),
+            ),
             ("signature", signed.signature),
         ];
         let answer = self.client.post(&inbox, &headers, body).await?;
@@ -624,6 +628,11 @@ impl Inner {
             reason: answer.reason(),
         })
     }
+}
+
+/// A `Follow` as it stands within the activities about it.
+fn follow_of(id: &str, actor: &str, object: &str) -> Value {
+    json!({"id": id, "type": Kind::Follow.as_str(), "actor": actor, "object": object})
 }
 
 /// What one job has to send.
@@ -658,7 +667,8 @@ impl Page {
             if !seen.insert(id.clone()) {
                 continue;
             }
-            let (Some(author), Some(row)) = (store.author(&id.author)?, store.counting(&id)?) else {
+            let (Some(author), Some(row)) = (store.author(&id.author)?, store.counting(&id)?)
+            else {
                 continue;
             };
             let Some(local) = actors.of_author(author.state.did()) else {
@@ -696,9 +706,4 @@ fn jitter() -> Duration {
     // Without chance there is no jitter, which is no fault.
     let _ = getrandom::fill(&mut byte);
     Duration::from_millis(u64::from(byte[0]) * 4)
-}
-
-/// The node of an actor: its address without a path.
-pub fn node_of(actor: &str) -> Option<String> {
-    origin(actor)
 }

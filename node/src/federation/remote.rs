@@ -97,7 +97,11 @@ impl RemoteActors {
     ///
     /// # Errors
     /// See [`RemoteError`]. What is refused is not kept, and changes nothing of what is.
-    pub async fn get(&self, address: &str, freshness: Freshness) -> Result<Arc<Actor>, RemoteError> {
+    pub async fn get(
+        &self,
+        address: &str,
+        freshness: Freshness,
+    ) -> Result<Arc<Actor>, RemoteError> {
         if let Some(kept) = self.kept(address, freshness) {
             return Ok(kept);
         }

@@ -194,7 +194,10 @@ mod tests {
         assert_eq!(again.claim(&[2; 32], 300, 10).await.unwrap(), Claim::New);
         for n in 3..200u8 {
             let now = i64::from(n) * 1_000;
-            assert_eq!(again.claim(&[n; 32], now + 300, now).await.unwrap(), Claim::New);
+            assert_eq!(
+                again.claim(&[n; 32], now + 300, now).await.unwrap(),
+                Claim::New
+            );
         }
         assert!(store.all_named(TABLE).unwrap().len() <= 3);
         store.close();
