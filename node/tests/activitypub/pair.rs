@@ -1,0 +1,128 @@
+//! Two nodes that follow each other.
+
+use baraza::commands::Command;
+use baraza::federation::peers::Stage;
+use protocol::envelope::Status;
+use protocol::id::RecordId;
+use serde_json::Value;
+
+use crate::world::{Stranger, add_organization, free_ports, offering, publish, run, start, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_node_pushes_what_is_published_until_it_is_unfollowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports(3);
+    let school = start(folder.path(), ports[0], &ports).await;
+    let library = start(folder.path(), ports[1], &ports).await;
+    let witness = Stranger::start(ports[2]).await;
+    add_organization(&school, "welders").await;
+    let url = format!("http://127.0.0.1:{}", ports[0]);
+
+    let follow = Command::Follow {
+        url: url.clone(),
+        filter: String::new(),
+    };
+    run(&library, follow).await;
+    let stage = || {
+        let peer = library.peers.get(&url).unwrap()?;
+        Some(peer.asked?.stage)
+    };
+    until("the follow is accepted", || stage() == Some(Stage::Granted)).await;
+    let school_actor = format!("{url}/actor");
+    assert_eq!(school.followers.count(&school_actor), 1);
+    let back = format!("http://127.0.0.1:{}", ports[1]);
+    let peer = school.peers.get(&back).unwrap().unwrap();
+    assert_eq!(peer.follower_inbox, Some(format!("{back}/inbox")));
+    assert!(!peer.is_followed);
+    let authors = school.store.authors().unwrap().len();
+    until("the welders' log has come by pulling", || {
+        library.store.authors().unwrap().len() > authors
+    })
+    .await;
+
+    // From here on nothing is pulled.
+    library.puller.stop();
+    let held = |id: &RecordId| library.store.counting(id).unwrap();
+    let id = publish(&school, "welders", offering("basics", "Welding")).await;
+    until("the new record has come", || held(&id).is_some()).await;
+    let shown = library.catalogue.record(&id).unwrap().unwrap();
+    let published = school.catalogue.record(&id).unwrap().unwrap();
+    assert_eq!(shown.canonical, published.canonical);
+    publish(&school, "welders", offering("basics", "Welding, again")).await;
+    until("the new version has come", || {
+        held(&id).is_some_and(|row| row.rank.seq == 2)
+    })
+    .await;
+    let withdraw = Command::Withdraw { id: id.to_string() };
+    run(&school, withdraw).await;
+    until("the tombstone has come", || {
+        held(&id).is_some_and(|row| row.status == Status::Withdrawn)
+    })
+    .await;
+
+    // Somebody who stays tells when an announcement has gone out to all.
+    let client = crate::world::client(&ports);
+    let inbox = format!("{url}/inbox");
+    let follow = witness.activity("Follow", school_actor.clone().into());
+    let sent = witness.signed(&inbox, &witness.proven(&follow));
+    assert_eq!(sent.send(&client, &inbox).await.0, 202);
+    let of_kind = |kind: &str| {
+        let received = witness.received();
+        received.into_iter().find(|activity| activity["type"] == kind)
+    };
+    until("the witness is accepted", || of_kind("Accept").is_some()).await;
+    assert_eq!(of_kind("Accept").unwrap()["object"]["id"], follow["id"]);
+
+    let unfollow = Command::Unfollow { url: url.clone() };
+    run(&library, unfollow).await;
+    until("the follow is undone", || school.followers.count(&school_actor) == 1).await;
+    until("nothing is owed any more", || {
+        library.peers.get(&url).unwrap().unwrap().asked.is_none()
+    })
+    .await;
+    let peer = school.peers.get(&back).unwrap().unwrap();
+    assert_eq!(peer.follower_inbox, None);
+    let late = publish(&school, "welders", offering("late", "Too late")).await;
+    until("the witness has it", || {
+        of_kind("Create").is_some_and(|create| create["object"]["barazaRecord"]["localId"] == "late")
+    })
+    .await;
+    assert!(held(&late).is_none());
+    let create: Value = of_kind("Create").unwrap();
+    assert_eq!(create["actor"], school_actor);
+    assert_eq!(create["object"]["type"], "Proposal");
+    assert_eq!(create["object"]["attributedTo"], format!("{url}/orgs/welders"));
+    school.stop().await;
+    library.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_followed_and_a_node_that_is_away_is_only_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports(3);
+    let school = start(folder.path(), ports[0], &ports).await;
+    let library = start(folder.path(), ports[1], &ports).await;
+    let account = format!("acct:node@127.0.0.1:{}", ports[0]);
+    let follow = |url: String| Command::Follow {
+        url,
+        filter: String::new(),
+    };
+    let done = run(&library, follow(account)).await;
+    let url = format!("http://127.0.0.1:{}", ports[0]);
+    assert_eq!(done.json["url"], url);
+    until("the follow is accepted", || {
+        let peer = library.peers.get(&url).unwrap().unwrap();
+        peer.asked.is_some_and(|asked| asked.stage == Stage::Granted)
+    })
+    .await;
+
+    let away = format!("http://127.0.0.1:{}", ports[2]);
+    run(&library, follow(away.clone())).await;
+    until("it is noted that nobody is there", || {
+        let peer = library.peers.get(&away).unwrap().unwrap();
+        peer.last_error.is_some() && peer.is_followed
+    })
+    .await;
+    school.stop().await;
+    library.stop().await;
+}
