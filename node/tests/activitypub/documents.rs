@@ -8,7 +8,10 @@ use crate::world::{World, add_organization, offering, publish, until};
 async fn get(world: &World, address: &str, accept: &str) -> (String, Value) {
     let document = world.client.document(address, accept).await.unwrap();
     let kind = document.content_type.unwrap_or_default();
-    (kind, serde_json::from_slice(&document.bytes).unwrap_or_default())
+    (
+        kind,
+        serde_json::from_slice(&document.bytes).unwrap_or_default(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,13 +40,23 @@ async fn actors_are_found_and_list_the_keys_of_their_logs() {
         assert_eq!(actor.key(&key_id), Some(&signer.key.public()));
         assert_eq!(actor.shared_inbox, Some(format!("{base}/inbox")));
     }
-    for nobody in ["acct:nobody@HOST", "acct:node@elsewhere.example", "https://elsewhere.example/actor", "x"] {
+    for nobody in [
+        "acct:nobody@HOST",
+        "acct:node@elsewhere.example",
+        "https://elsewhere.example/actor",
+        "x",
+    ] {
         let resource = nobody.replace("HOST", &authority);
         let query = format!("{base}/.well-known/webfinger?resource={resource}");
         let refused = world.client.document(&query, "*/*").await.unwrap_err();
         assert_eq!(refused.status(), Some((404, Some("not-found"))), "{nobody}");
     }
-    let (_, host) = get(&world, &format!("{base}/.well-known/webfinger?resource={base}/"), "*/*").await;
+    let (_, host) = get(
+        &world,
+        &format!("{base}/.well-known/webfinger?resource={base}/"),
+        "*/*",
+    )
+    .await;
     assert_eq!(host["aliases"][0], format!("{base}/actor"));
 }
 
@@ -55,7 +68,10 @@ async fn an_outbox_lists_what_counts_and_its_addresses_resolve() {
         let draft = offering(&format!("course-{number}"), "Welding");
         publish(&world.n, "welders", draft).await;
     }
-    for (path, actor) in [("/outbox", "/actor"), ("/orgs/welders/outbox", "/orgs/welders")] {
+    for (path, actor) in [
+        ("/outbox", "/actor"),
+        ("/orgs/welders/outbox", "/orgs/welders"),
+    ] {
         let (_, outbox) = get(&world, &world.n.config.address(path), ACCEPT).await;
         assert_eq!(outbox["totalItems"], 26);
         let mut next = outbox["first"].as_str().map(str::to_owned);
@@ -82,7 +98,12 @@ async fn an_outbox_lists_what_counts_and_its_addresses_resolve() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodeinfo_has_every_member_that_its_schema_requires() {
     let world = World::new().await;
-    let (_, links) = get(&world, &world.n.config.address("/.well-known/nodeinfo"), "*/*").await;
+    let (_, links) = get(
+        &world,
+        &world.n.config.address("/.well-known/nodeinfo"),
+        "*/*",
+    )
+    .await;
     let link = links["links"][0]["href"].as_str().unwrap();
     assert_eq!(links["links"][1]["href"], world.n.config.address("/actor"));
     let (kind, info) = get(&world, link, "*/*").await;
@@ -106,9 +127,13 @@ fn has_required(schema: &Value, value: &Value, path: &str) {
         assert!(allowed.contains(value), "{path}: {value}");
     }
     for name in schema["required"].as_array().into_iter().flatten() {
-        assert!(value.get(name.as_str().unwrap()).is_some(), "{path}: {name}");
+        assert!(
+            value.get(name.as_str().unwrap()).is_some(),
+            "{path}: {name}"
+        );
     }
-    if let (Some(properties), Some(members)) = (schema["properties"].as_object(), value.as_object()) {
+    if let (Some(properties), Some(members)) = (schema["properties"].as_object(), value.as_object())
+    {
         for (name, value) in members {
             match properties.get(name) {
                 Some(schema) => has_required(schema, value, &format!("{path}/{name}")),

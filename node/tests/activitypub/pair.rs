@@ -68,14 +68,19 @@ async fn a_followed_node_pushes_what_is_published_until_it_is_unfollowed() {
     assert_eq!(sent.send(&client, &inbox).await.0, 202);
     let of_kind = |kind: &str| {
         let received = witness.received();
-        received.into_iter().find(|activity| activity["type"] == kind)
+        received
+            .into_iter()
+            .find(|activity| activity["type"] == kind)
     };
     until("the witness is accepted", || of_kind("Accept").is_some()).await;
     assert_eq!(of_kind("Accept").unwrap()["object"]["id"], follow["id"]);
 
     let unfollow = Command::Unfollow { url: url.clone() };
     run(&library, unfollow).await;
-    until("the follow is undone", || school.followers.count(&school_actor) == 1).await;
+    until("the follow is undone", || {
+        school.followers.count(&school_actor) == 1
+    })
+    .await;
     until("nothing is owed any more", || {
         library.peers.get(&url).unwrap().unwrap().asked.is_none()
     })
@@ -84,14 +89,18 @@ async fn a_followed_node_pushes_what_is_published_until_it_is_unfollowed() {
     assert_eq!(peer.follower_inbox, None);
     let late = publish(&school, "welders", offering("late", "Too late")).await;
     until("the witness has it", || {
-        of_kind("Create").is_some_and(|create| create["object"]["barazaRecord"]["localId"] == "late")
+        of_kind("Create")
+            .is_some_and(|create| create["object"]["barazaRecord"]["localId"] == "late")
     })
     .await;
     assert!(held(&late).is_none());
     let create: Value = of_kind("Create").unwrap();
     assert_eq!(create["actor"], school_actor);
     assert_eq!(create["object"]["type"], "Proposal");
-    assert_eq!(create["object"]["attributedTo"], format!("{url}/orgs/welders"));
+    assert_eq!(
+        create["object"]["attributedTo"],
+        format!("{url}/orgs/welders")
+    );
     school.stop().await;
     library.stop().await;
 }
@@ -112,7 +121,8 @@ async fn an_account_is_followed_and_a_node_that_is_away_is_only_noted() {
     assert_eq!(done.json["url"], url);
     until("the follow is accepted", || {
         let peer = library.peers.get(&url).unwrap().unwrap();
-        peer.asked.is_some_and(|asked| asked.stage == Stage::Granted)
+        peer.asked
+            .is_some_and(|asked| asked.stage == Stage::Granted)
     })
     .await;
 

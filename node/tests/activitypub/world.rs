@@ -50,13 +50,18 @@ pub(crate) fn now() -> Timestamp {
 }
 
 fn insecure(ports: &[u16]) -> Vec<String> {
-    ports.iter().map(|port| format!("127.0.0.1:{port}")).collect()
+    ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect()
 }
 
 /// A client that reaches these ports.
 pub(crate) fn client(ports: &[u16]) -> Client {
-    let peers: BTreeSet<(String, u16)> =
-        ports.iter().map(|port| ("127.0.0.1".to_owned(), *port)).collect();
+    let peers: BTreeSet<(String, u16)> = ports
+        .iter()
+        .map(|port| ("127.0.0.1".to_owned(), *port))
+        .collect();
     Client::new(peers, "a test").unwrap()
 }
 
@@ -149,7 +154,9 @@ impl Stranger {
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))
             .await
             .unwrap();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&pages));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&pages));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let stranger = Self {
             port,
@@ -184,7 +191,11 @@ impl Stranger {
 
     pub(crate) fn serve(&self, path: &str, media_type: &str, document: &Value) {
         let page = (media_type.to_owned(), document.to_string());
-        self.pages.served.lock().unwrap().insert(path.to_owned(), page);
+        self.pages
+            .served
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), page);
     }
 
     /// What was asked for, in order.
@@ -207,7 +218,13 @@ impl Stranger {
         signer
     }
 
-    pub(crate) fn found(&self, folder: &Path, handle: &str) -> (Signer, LogEntry) {
+    /// An identity that was made before.
+    pub(crate) fn signer(&self, folder: &Path, handle: &str) -> Signer {
+        let keychain = Keychain::open(&folder.join(format!("keys-{}", self.port))).unwrap();
+        keychain.signer(handle).unwrap()
+    }
+
+    fn found(&self, folder: &Path, handle: &str) -> (Signer, LogEntry) {
         let keychain = Keychain::open(&folder.join(format!("keys-{}", self.port))).unwrap();
         let place = Place::new("node.localhost", Some(self.port), &["orgs", handle]).unwrap();
         let founded = keychain.found(handle, place, now()).unwrap();
@@ -241,7 +258,12 @@ impl Stranger {
 
     /// A request signed as it should be.
     pub(crate) fn signed(&self, target: &str, activity: &Value) -> Signed {
-        Signed::by(&self.key, &self.key_id(), target, activity.to_string().into_bytes())
+        Signed::by(
+            &self.key,
+            &self.key_id(),
+            target,
+            activity.to_string().into_bytes(),
+        )
     }
 }
 
@@ -253,7 +275,9 @@ async fn answer(State(pages): State<Arc<Pages>>, uri: Uri, body: Bytes) -> Respo
         return StatusCode::ACCEPTED.into_response();
     }
     match pages.served.lock().unwrap().get(uri.path()) {
-        Some((kind, text)) => ([(header::CONTENT_TYPE, kind.clone())], text.clone()).into_response(),
+        Some((kind, text)) => {
+            ([(header::CONTENT_TYPE, kind.clone())], text.clone()).into_response()
+        }
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -313,7 +337,10 @@ impl Signed {
 
     /// Sends it; gives status and code.
     pub(crate) async fn send(&self, client: &Client, target: &str) -> (u16, String) {
-        let answer = client.post(target, &self.headers, self.body.clone()).await.unwrap();
+        let answer = client
+            .post(target, &self.headers, self.body.clone())
+            .await
+            .unwrap();
         let problem: Value = serde_json::from_slice(&answer.bytes).unwrap_or_default();
         let code = problem["code"].as_str().unwrap_or_default().to_owned();
         (answer.status, code)
@@ -329,7 +356,11 @@ pub(crate) fn record(signer: &Signer, local: &str, seq: u64, name: &str) -> Valu
 
 pub(crate) fn tombstone(signer: &Signer, local: &str, seq: u64) -> Value {
     let local = LocalId::parse(local).unwrap();
-    sign(signer, &Draft::withdrawal("Offering", local, "CC-BY-4.0"), seq)
+    sign(
+        signer,
+        &Draft::withdrawal("Offering", local, "CC-BY-4.0"),
+        seq,
+    )
 }
 
 fn sign(signer: &Signer, draft: &Draft, seq: u64) -> Value {
@@ -378,6 +409,9 @@ impl World {
     /// Sends an activity of `m`, signed as it should be.
     pub(crate) async fn from_m(&self, activity: &Value) -> (u16, String) {
         let inbox = self.inbox();
-        self.m.signed(&inbox, activity).send(&self.client, &inbox).await
+        self.m
+            .signed(&inbox, activity)
+            .send(&self.client, &inbox)
+            .await
     }
 }
