@@ -160,14 +160,21 @@ pub async fn run(
         Command::Search { query, language } => search(node, &query, language.as_deref()),
         Command::Follow { url, filter } => {
             protocol::sync::Filter::parse(&filter).map_err(refused)?;
-            let actor = match is_account(&url) {
-                true => Some(node.outbox.find(&url).await.map_err(refused)?),
-                false => None,
+            let actor = if is_account(&url) {
+                Some(node.outbox.find(&url).await.map_err(refused)?)
+            } else {
+                None
             };
             let address = actor.as_deref().unwrap_or(&url);
             let peer = node.puller.follow(address, &filter).await.map_err(refused)?;
             // Pulling makes it complete, and pushing fast: whether the peer pushes is its own choice.
-            node.outbox.follow(&peer.url, actor).await.map_err(refused)?;
+            // Its node's actor pushes everything, which whoever wants a part does not ask for.
+            let asked = if peer.filter.is_empty() {
+                node.outbox.follow(&peer.url, actor).await
+            } else {
+                node.outbox.unfollow(&peer.url).await
+            };
+            asked.map_err(refused)?;
             Ok(Done::new(
                 format!("following {}", peer.url),
                 json!({"url": peer.url, "filter": peer.filter}),

@@ -206,3 +206,65 @@ impl Followers {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Follower, Followers};
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn followers_stay_over_a_restart_and_f22_share_one_inbox_of_a_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path(), "e".into()).unwrap());
+        let followers = Followers::open(Arc::clone(&store)).unwrap();
+        let node = "https://n.example/actor";
+        let follower = |name: &str, followed: &str| {
+            let actor = format!("https://m.example/{name}");
+            let follow = format!("{actor}/follow");
+            Follower::new(
+                &actor,
+                followed.to_owned(),
+                &follow,
+                "https://m.example/inbox",
+            )
+            .unwrap()
+        };
+        for name in ["a", "b", "b"] {
+            followers.add(follower(name, node)).await.unwrap();
+        }
+        followers
+            .add(follower("a", "https://n.example/orgs/x"))
+            .await
+            .unwrap();
+        followers
+            .note_answered("https://m.example/a", node)
+            .await
+            .unwrap();
+        let again = Followers::open(Arc::clone(&store)).unwrap();
+        for followers in [&followers, &again] {
+            assert_eq!(followers.count(node), 2);
+            assert_eq!(followers.hosts(), ["https://m.example"]);
+            assert_eq!(followers.unanswered().len(), 2);
+            let at = followers.at("https://m.example");
+            assert_eq!(at.len(), 1);
+            assert_eq!(at["https://m.example/inbox"].len(), 2);
+        }
+        let found = again.by_follow("https://m.example/a", "https://m.example/a/follow");
+        assert!(found.is_some());
+        assert!(
+            again
+                .by_follow("https://m.example/b", "https://m.example/a/follow")
+                .is_none()
+        );
+        assert!(again.remove("https://m.example/b", node).await.unwrap());
+        assert!(!again.remove("https://m.example/b", node).await.unwrap());
+        again
+            .note_answered("https://m.example/b", node)
+            .await
+            .unwrap();
+        assert_eq!(Followers::open(Arc::clone(&store)).unwrap().count(node), 1);
+        store.close();
+    }
+}

@@ -18,7 +18,7 @@ use protocol::limits::{CAVAGE_DATE_SECONDS_MAX, SIGNATURE_AGE_SECONDS_MAX};
 use super::actors::{Actors, Local, is_same_origin, origin};
 use super::followers::{Follower, FollowerError, Followers};
 use super::outbox::Outbox;
-use super::peers::{PeerError, Peers, Stage};
+use super::peers::{Peer, PeerError, Peers, Stage};
 use super::pull::Puller;
 use super::remote::{Freshness, RemoteActors, RemoteError};
 use super::replays::{Claim, Replays};
@@ -283,7 +283,7 @@ impl Inbox {
         self.parts.outbox.accept(follower).await?;
         if local == Local::Node && signer.is_service() {
             let inbox = inbox.clone();
-            let note = |peer: &mut super::peers::Peer| peer.follower_inbox = Some(inbox);
+            let note = |peer: &mut Peer| peer.follower_inbox = Some(inbox);
             self.parts.peers.change(&host, note).await?;
         }
         Ok(())
@@ -318,7 +318,7 @@ impl Inbox {
             && let Some(host) = origin(&signer.id)
             && self.parts.peers.get(&host)?.is_some()
         {
-            let note = |peer: &mut super::peers::Peer| peer.follower_inbox = None;
+            let note = |peer: &mut Peer| peer.follower_inbox = None;
             self.parts.peers.change(&host, note).await?;
         }
         Ok(())
@@ -334,7 +334,7 @@ impl Inbox {
         let follow = activity.thing().reference("object");
         let follow = follow.ok_or(InboxError::NoSuchFollow)?;
         let host = origin(&signer.id).ok_or(InboxError::NoSuchFollow)?;
-        let is_ours = |peer: &super::peers::Peer| {
+        let is_ours = |peer: &Peer| {
             peer.asked.as_ref().is_some_and(|asked| {
                 asked.follow == follow
                     && asked.actor.as_deref() == Some(&signer.id)
@@ -349,7 +349,7 @@ impl Inbox {
         {
             return Err(InboxError::NoSuchFollow);
         }
-        let note = |peer: &mut super::peers::Peer| {
+        let note = |peer: &mut Peer| {
             if is_ours(peer)
                 && let Some(asked) = &mut peer.asked
             {

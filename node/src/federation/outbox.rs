@@ -25,7 +25,7 @@ use url::Url;
 use super::actors::{Actors, Local, Sending};
 use super::client::{Client, FetchError};
 use super::followers::{Follower, FollowerError, Followers};
-use super::peers::{Asked, PeerError, Peers, Stage};
+use super::peers::{Asked, Peer, PeerError, Peers, Stage};
 use super::remote::{Freshness, RemoteActors, RemoteError};
 use crate::clock::SharedClock;
 use crate::keychain::{KeychainError, random_name};
@@ -216,7 +216,7 @@ impl Outbox {
             |error: KeychainError| StoreError::Io(std::io::Error::other(error.to_string()));
         let name = random_name().map_err(chance)?;
         let follow = format!("{}#follows/{name}", self.0.actors.id(&Local::Node));
-        let change = |peer: &mut super::peers::Peer| match &mut peer.asked {
+        let change = |peer: &mut Peer| match &mut peer.asked {
             Some(asked) if asked.stage == Stage::Granted => {}
             Some(asked) if matches!(asked.stage, Stage::Wanted | Stage::Sent) => {
                 asked.stage = Stage::Wanted;
@@ -239,7 +239,7 @@ impl Outbox {
     /// # Errors
     /// A disk fault.
     pub async fn unfollow(&self, url: &str) -> Result<(), PeerError> {
-        let change = |peer: &mut super::peers::Peer| match &mut peer.asked {
+        let change = |peer: &mut Peer| match &mut peer.asked {
             Some(asked) if asked.actor.is_some() => asked.stage = Stage::Ending,
             asked => *asked = None,
         };
@@ -309,7 +309,9 @@ impl Outbox {
         let mut retries: BTreeMap<Job, Retry> = BTreeMap::new();
         loop {
             ticks.mark_unchanged();
-            let owed = match self.0.owed() {
+            let inner = Arc::clone(&self.0);
+            let owed = tokio::task::spawn_blocking(move || inner.owed()).await;
+            let owed = match owed.unwrap_or(Err(StoreError::Closed)) {
                 Ok(owed) => owed,
                 Err(error) => {
                     tracing::error!(%error, "nothing is delivered");
@@ -431,7 +433,14 @@ impl Inner {
             Job::Answer { .. } => Ok(()),
             Job::Ask { peer } => {
                 let problem = format!("it was not asked to push, only pulled from: {error}");
-                let note = |peer: &mut super::peers::Peer| peer.last_error = Some(problem);
+                let note = |peer: &mut Peer| {
+                    peer.last_error = Some(problem);
+                    // Whom we follow no longer need not hear of it if it cannot.
+                    peer.asked = peer
+                        .asked
+                        .take()
+                        .filter(|asked| !(is_given_up && asked.stage == Stage::Ending));
+                };
                 self.peers.change(peer, note).await.map(|_| ())
             }
         };
@@ -460,19 +469,14 @@ impl Inner {
 
     /// Sends a host what changed since its cursor, as far as one job goes.
     async fn announce(&self, host: &str) -> Result<(), SendError> {
-        let last = self.store.last_change()?;
-        let after = lock(&self.cursors).get(host).copied().unwrap_or(last);
-        let after = if last.saturating_sub(after) > BEHIND_MAX {
-            last
-        } else {
-            after
-        };
+        let cursor = lock(&self.cursors).get(host).copied();
         let wanted = self.followers.at(host);
         let (store, actors) = (Arc::clone(&self.store), self.actors.clone());
-        let page = tokio::task::spawn_blocking(move || Page::read(&store, &actors, after, &wanted))
+        let read = move || Page::read(&store, &actors, cursor, &wanted);
+        let page = tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| StoreError::Closed)??;
-        let mut done = after;
+        let mut done = page.after;
         for item in page.items {
             // Several inboxes of one host may be owed one change: it is done when all have it.
             done = item.number.saturating_sub(1).max(done);
@@ -496,7 +500,8 @@ impl Inner {
             self.followers.get(actor, followed),
             self.actors.of_id(followed)?,
         ) else {
-            return Ok(());
+            // The organisation has moved on, or the follower has.
+            return Ok(self.followers.note_answered(actor, followed).await?);
         };
         // For an organisation that keeps its keys to itself, nobody here can speak.
         if let Some(by) = self.actors.sending(&local)? {
@@ -551,7 +556,7 @@ impl Inner {
                     Err(error) if !error.is_final() => return Err(error),
                     _ => {}
                 }
-                let forget = |peer: &mut super::peers::Peer| {
+                let forget = |peer: &mut Peer| {
                     peer.asked = peer.asked.take().filter(|now| now.follow != asked.follow);
                 };
                 self.peers.change(url, forget).await?;
@@ -577,7 +582,7 @@ impl Inner {
         follow: &str,
         change: impl FnOnce(&mut Asked),
     ) -> Result<(), PeerError> {
-        let change = |peer: &mut super::peers::Peer| {
+        let change = |peer: &mut Peer| {
             if let Some(asked) = peer.asked.as_mut().filter(|asked| asked.follow == follow) {
                 change(asked);
             }
@@ -637,28 +642,38 @@ fn follow_of(id: &str, actor: &str, object: &str) -> Value {
 
 /// What one job has to send.
 struct Page {
+    after: u64,
     items: Vec<Item>,
     read_to: u64,
 }
 
 struct Item {
     number: u64,
-    by: Sending,
+    by: Arc<Sending>,
     inbox: String,
     activity: Map<String, Value>,
 }
 
 impl Page {
-    /// Reads the log after `after` for the inboxes of one host, each with the actors followed there.
+    /// Reads the log from a cursor on for the inboxes of one host, each with the actors followed there.
     fn read(
         store: &Store,
         actors: &Actors,
-        after: u64,
+        cursor: Option<u64>,
         wanted: &BTreeMap<String, Vec<String>>,
     ) -> Result<Self, SendError> {
-        let (changes, read_to) = store.changes(after, ROWS)?;
+        let last = store.last_change()?;
+        let after = cursor
+            .filter(|cursor| last.saturating_sub(*cursor) <= BEHIND_MAX)
+            .unwrap_or(last);
+        let (changes, mut read_to) = store.changes(after, ROWS)?;
+        if read_to == after {
+            // Numbers have gaps: there is nothing between the last row and the counter.
+            read_to = last.max(after);
+        }
         let mut items = Vec::new();
         let mut seen: BTreeSet<RecordId> = BTreeSet::new();
+        let mut signers: BTreeMap<String, Option<Arc<Sending>>> = BTreeMap::new();
         for change in changes {
             let (What::Held { id, .. } | What::Judged { id }) = change.what else {
                 continue;
@@ -677,16 +692,25 @@ impl Page {
             for (inbox, followed) in wanted {
                 // The node speaks for all who are at home here; an organisation where only it is
                 // followed, if its key is here.
-                let Some(by) = [Local::Node, local.clone()]
+                let Some((by, actor)) = [&Local::Node, &local]
+                    .map(|by| (by, actors.id(by)))
                     .into_iter()
-                    .find(|by| followed.contains(&actors.id(by)))
+                    .find(|(_, actor)| followed.contains(actor))
                 else {
                     continue;
                 };
-                let Some(sending) = actors.sending(&by)? else {
+                let sending = match signers.get(&actor) {
+                    Some(sending) => sending.clone(),
+                    None => {
+                        let sending = actors.sending(by)?.map(Arc::new);
+                        signers.insert(actor, sending.clone());
+                        sending
+                    }
+                };
+                let Some(sending) = sending else {
                     continue;
                 };
-                if let Some(activity) = actors.announcement(&by, &id, &row)? {
+                if let Some(activity) = actors.announcement(by, &id, &row)? {
                     items.push(Item {
                         number: change.number,
                         by: sending,
@@ -696,7 +720,11 @@ impl Page {
                 }
             }
         }
-        Ok(Self { items, read_to })
+        Ok(Self {
+            after,
+            items,
+            read_to,
+        })
     }
 }
 

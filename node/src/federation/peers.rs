@@ -231,6 +231,13 @@ mod tests {
     use super::node_address;
 
     #[test]
+    fn a_peer_of_an_earlier_release_reads() {
+        let peer = super::read(br#"{"url":"https://hub.example","is_followed":true}"#).unwrap();
+        assert!(peer.is_followed);
+        assert_eq!(peer.asked, None);
+    }
+
+    #[test]
     fn an_address_is_what_people_write() {
         for (text, address) in [
             ("https://hub.example/", "https://hub.example"),

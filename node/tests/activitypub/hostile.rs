@@ -1,11 +1,17 @@
 //! What a hostile server `m` sends to our node `n`, alone and in the name of an honest server `p`.
 
+use std::sync::Arc;
+
+use baraza::clock::ManualClock;
 use protocol::activity::MEDIA_TYPE;
 use protocol::httpsig::{DELIVERY_COMPONENTS, SigningOptions};
 use protocol::key::SecretKey;
 use serde_json::{Value, json};
 
-use crate::world::{Signed, World, add_organization, now, record, seq_at, start, tombstone};
+use crate::world::{
+    Signed, Stranger, World, add_organization, client, free_ports, now, record, seq_at, start,
+    start_by, tombstone,
+};
 
 fn refused(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
@@ -294,6 +300,10 @@ async fn s15_s16_s17_s18_f09_the_record_within_is_judged_by_its_own_proof() {
     let mut foreign = record(&other, "course", 1, "Welding");
     foreign["proof"] = good["proof"].clone();
     let foreign = world.m.wrapped("Create", &foreign);
+    assert_eq!(world.from_m(&foreign).await, refused(422, "foreign-signer"));
+    let mut foreign = tombstone(&other, "course", 9);
+    foreign["proof"] = tombstone(&own, "course", 9)["proof"].clone();
+    let foreign = world.m.wrapped("Delete", &foreign);
     assert_eq!(world.from_m(&foreign).await, refused(422, "foreign-signer"));
     let thief = baraza::keychain::Signer {
         handle: "p".into(),
@@ -647,4 +657,34 @@ async fn what_was_refused_can_be_sent_again_and_is_refused_again() {
         let answer = request.send(&world.client, &inbox).await;
         assert_eq!(answer, refused(422, "record-required"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_key_is_looked_up_once_and_wrong_signatures_make_us_ask_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports(2);
+    let clock = Arc::new(ManualClock::at(now()));
+    let n = start_by(clock.clone(), folder.path(), ports[0], &ports).await;
+    let mut m = Stranger::start(ports[1]).await;
+    let client = client(&ports);
+    let inbox = n.config.address("/inbox");
+    let like = |m: &Stranger| m.signed(&inbox, &m.activity("Like", json!("x")));
+    assert_eq!(like(&m).send(&client, &inbox).await, taken());
+    assert_eq!(like(&m).send(&client, &inbox).await, taken());
+    assert_eq!(m.asked().len(), 1);
+    for _ in 0..5 {
+        let mut spoilt = like(&m);
+        spoilt.set("signature", &like(&m).get("signature"));
+        let answer = spoilt.send(&client, &inbox).await;
+        assert_eq!(answer, refused(401, "bad-signature"));
+    }
+    assert_eq!(m.asked().len(), 1);
+    m.key = SecretKey::from_seed(&[255; 32]);
+    m.serve("/actor", MEDIA_TYPE, &m.document("/actor"));
+    clock.advance(11);
+    assert_eq!(like(&m).send(&client, &inbox).await, taken());
+    assert_eq!(m.asked().len(), 2);
+    assert_eq!(like(&m).send(&client, &inbox).await, taken());
+    assert_eq!(m.asked().len(), 2);
+    n.stop().await;
 }

@@ -6,7 +6,9 @@ use protocol::envelope::Status;
 use protocol::id::RecordId;
 use serde_json::Value;
 
-use crate::world::{Stranger, add_organization, free_ports, offering, publish, run, start, until};
+use crate::world::{
+    Stranger, World, add_organization, free_ports, offering, publish, run, start, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_followed_node_pushes_what_is_published_until_it_is_unfollowed() {
@@ -135,4 +137,50 @@ async fn an_account_is_followed_and_a_node_that_is_away_is_only_noted() {
     .await;
     school.stop().await;
     library.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_fails_gets_it_later_and_what_it_refuses_is_passed_over() {
+    let World {
+        folder,
+        n,
+        m,
+        client,
+        ..
+    } = World::new().await;
+    add_organization(&n, "welders").await;
+    let inbox = n.config.address("/inbox");
+    let follow = m.activity("Follow", n.config.address("/orgs/welders").into());
+    assert_eq!(m.signed(&inbox, &follow).send(&client, &inbox).await.0, 202);
+    let has = |local: &str| {
+        m.received()
+            .iter()
+            .any(|activity| activity["object"]["barazaRecord"]["localId"] == local)
+    };
+    until("the follow is accepted", || {
+        m.received()
+            .iter()
+            .any(|activity| activity["type"] == "Accept")
+    })
+    .await;
+    // A refusal for good: the next one is not held up.
+    m.answer_with(422);
+    let knocks = m.knocks();
+    publish(&n, "welders", offering("refused", "Refused")).await;
+    until("the first one was refused", || m.knocks() > knocks).await;
+    m.answer_with(0);
+    publish(&n, "welders", offering("second", "Second")).await;
+    until("the second one has come", || has("second")).await;
+    assert!(!has("refused"));
+    // A failure: the same is sent again.
+    m.answer_with(503);
+    let knocks = m.knocks();
+    publish(&n, "welders", offering("third", "Third")).await;
+    until("the third one has failed", || m.knocks() > knocks).await;
+    m.answer_with(0);
+    until("the third one has come after all", || has("third")).await;
+    let third = m.received().pop().unwrap();
+    assert_eq!(third["actor"], n.config.address("/orgs/welders"));
+    n.stop().await;
+    drop(folder);
 }

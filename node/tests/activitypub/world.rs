@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener as PortFinder};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use baraza::clock::SystemClock;
+use baraza::clock::{SharedClock, SystemClock};
 use baraza::commands::{self, Command, Done};
 use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
 use baraza::federation::client::Client;
@@ -67,6 +68,16 @@ pub(crate) fn client(ports: &[u16]) -> Client {
 
 /// Makes or opens the node at a port, and serves.
 pub(crate) async fn start(folder: &Path, port: u16, peers: &[u16]) -> Arc<Node> {
+    start_by(Arc::new(SystemClock), folder, port, peers).await
+}
+
+/// As [`start`], by a clock of one's own.
+pub(crate) async fn start_by(
+    clock: SharedClock,
+    folder: &Path,
+    port: u16,
+    peers: &[u16],
+) -> Arc<Node> {
     let settings = Settings {
         name: format!("Node {port}"),
         url: format!("http://127.0.0.1:{port}"),
@@ -81,9 +92,9 @@ pub(crate) async fn start(folder: &Path, port: u16, peers: &[u16]) -> Arc<Node> 
     };
     let config = Config::check(&folder.join(port.to_string()), settings).unwrap();
     if !config.folder.exists() {
-        Node::init(&config, Arc::new(SystemClock)).await.unwrap();
+        Node::init(&config, Arc::clone(&clock)).await.unwrap();
     }
-    let node = Node::open(config, Arc::new(SystemClock)).unwrap();
+    let node = Node::open(config, clock).unwrap();
     node.serve().await.unwrap();
     node
 }
@@ -145,6 +156,8 @@ struct Pages {
     served: Mutex<BTreeMap<String, (String, String)>>,
     asked: Mutex<Vec<String>>,
     received: Mutex<Vec<Value>>,
+    /// What the inbox answers; 0 for 202.
+    inbox_status: AtomicU16,
 }
 
 impl Stranger {
@@ -196,6 +209,16 @@ impl Stranger {
             .lock()
             .unwrap()
             .insert(path.to_owned(), page);
+    }
+
+    /// Makes its inbox answer with a status from now on; 0 for 202.
+    pub(crate) fn answer_with(&self, status: u16) {
+        self.pages.inbox_status.store(status, Ordering::SeqCst);
+    }
+
+    /// How often its inbox was sent something.
+    pub(crate) fn knocks(&self) -> usize {
+        self.asked().iter().filter(|path| *path == "/inbox").count()
     }
 
     /// What was asked for, in order.
@@ -270,6 +293,10 @@ impl Stranger {
 async fn answer(State(pages): State<Arc<Pages>>, uri: Uri, body: Bytes) -> Response {
     pages.asked.lock().unwrap().push(uri.path().to_owned());
     if uri.path() == "/inbox" {
+        let status = pages.inbox_status.load(Ordering::SeqCst);
+        if let Ok(status) = StatusCode::from_u16(status) {
+            return status.into_response();
+        }
         let activity = serde_json::from_slice(&body).unwrap_or_default();
         pages.received.lock().unwrap().push(activity);
         return StatusCode::ACCEPTED.into_response();
