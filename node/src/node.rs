@@ -179,10 +179,13 @@ impl Node {
     /// See [`NodeError`].
     pub fn open(config: Config, clock: SharedClock) -> Result<Arc<Self>, NodeError> {
         let keychain = Keychain::open(&config.keys_folder())?;
-        let store = Arc::new(Store::open(
-            &config.store_folder(),
-            keychain::random_name()?,
-        )?);
+        let folder = config.store_folder();
+        if !folder.exists() {
+            // A new, empty one in its place would serve nothing and look like a node that lost all.
+            let reason = "it is missing: bring it back, or make a new node elsewhere".to_owned();
+            return Err(StoreError::Unusable { folder, reason }.into());
+        }
+        let store = Arc::new(Store::open(&folder, keychain::random_name()?)?);
         let labels = Arc::new(Labels::shipped()?);
         let index = open_index(&config.index_folder())?;
         let follower = SearchFollower::new(Arc::clone(&store), index.clone(), Arc::clone(&labels));

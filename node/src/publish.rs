@@ -1,9 +1,11 @@
 //! Publishing what belongs to this node: drafts become signed records and go through the one door.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
 use protocol::id::{LocalId, RecordId, VersionHash};
+use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -14,8 +16,12 @@ use crate::ingest::{Ingest, IngestError};
 use crate::keychain::Signer;
 use crate::store::{HeldRow, Store, StoreError};
 
-/// Records signed and written at a time.
+/// Records signed between two words of how far it is.
 const BATCH: usize = 512;
+
+/// Records written as one transaction, which happens whole or not at all. More of them would need more
+/// memory than a small machine has.
+const TOGETHER_MAX: usize = 20_000;
 
 /// What became of a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +67,12 @@ pub enum PublishError {
         /// Why.
         error: IngestError,
     },
+    /// Two drafts are of one record.
+    #[error("“{local}” stands twice among what is to be published: nothing was published")]
+    Twice {
+        /// Its name.
+        local: LocalId,
+    },
     /// There is nothing to withdraw.
     #[error("{id} is not a record of this node that is published")]
     NotPublished {
@@ -91,11 +103,12 @@ impl Publisher {
         }
     }
 
-    /// Publishes drafts of one author; `progress` hears how many are done. What is already said is
-    /// left as it is.
+    /// Publishes drafts of one author, up to 20,000 of them as one transaction; `progress` hears how
+    /// many are signed. What is already said is left as it is.
     ///
     /// # Errors
-    /// The first draft that cannot be published; those before it are.
+    /// The first draft that cannot be published. Up to 20,000, none of them is, unless it was the door
+    /// that refused one.
     pub async fn publish(
         &self,
         signer: &Signer,
@@ -103,20 +116,29 @@ impl Publisher {
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Published>, PublishError> {
         let _turn = self.turn.lock().await;
+        let mut locals = BTreeSet::new();
+        for draft in drafts {
+            if !locals.insert(draft.local()) {
+                let local = draft.local().clone();
+                return Err(PublishError::Twice { local });
+            }
+        }
         let mut published = Vec::with_capacity(drafts.len());
-        for batch in drafts.chunks(BATCH) {
-            let mut signed = Vec::with_capacity(batch.len());
-            for draft in batch {
-                let (record, line) = self.sign(signer, draft)?;
-                published.push(record);
-                signed.extend(line.map(|line| (draft.local().clone(), line)));
+        for together in drafts.chunks(TOGETHER_MAX) {
+            let mut signed = Vec::with_capacity(together.len());
+            for batch in together.chunks(BATCH) {
+                for draft in batch {
+                    let (record, line) = self.sign(signer, draft)?;
+                    published.push(record);
+                    signed.extend(line.map(|line| (draft.local().clone(), line)));
+                }
+                progress(published.len());
             }
             let (locals, lines): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
             let receipts = self.ingest.records(lines, None).await?;
             for (local, receipt) in locals.into_iter().zip(receipts) {
                 receipt.map_err(|error| PublishError::Refused { local, error })?;
             }
-            progress(published.len());
         }
         Ok(published)
     }
@@ -137,8 +159,11 @@ impl Publisher {
         let mut lines = Vec::with_capacity(held.len());
         for row in held {
             let (header, draft) = self.draft_of(row)?;
+            // A thief may have taken the last number; under the new key any number counts.
+            let next = header.seq.checked_add(jump);
+            let seq = next.filter(|seq| *seq < INTEGER_MAX.unsigned_abs()).unwrap_or(jump);
             let envelope = draft
-                .sign(&signer.did, header.seq + jump, now, &signer.key)
+                .sign(&signer.did, seq, now, &signer.key)
                 .map_err(|error| PublishError::Draft {
                     local: header.local.clone(),
                     error,
@@ -175,16 +200,28 @@ impl Publisher {
             author: *signer.did.scid(),
             local: local.clone(),
         };
-        let missing = || PublishError::NotPublished { id: id.clone() };
+        let tombstone = self.tombstone(&id)?;
+        let published = self.publish(signer, &[tombstone], |_| {}).await?;
+        let missing = || PublishError::NotPublished { id };
+        published.into_iter().next().ok_or_else(missing)
+    }
+
+    /// What is published to withdraw a record.
+    ///
+    /// # Errors
+    /// [`PublishError::NotPublished`], or a disk fault.
+    pub fn tombstone(&self, id: &RecordId) -> Result<Draft, PublishError> {
         let row = self
             .store
-            .counting(&id)?
+            .counting(id)?
             .filter(|row| row.status == Status::Active)
-            .ok_or_else(missing)?;
+            .ok_or_else(|| PublishError::NotPublished { id: id.clone() })?;
         let (header, _) = self.draft_of(&row)?;
-        let tombstone = Draft::withdrawal(&header.kind, local.clone(), &header.licence);
-        let published = self.publish(signer, &[tombstone], |_| {}).await?;
-        published.into_iter().next().ok_or_else(missing)
+        Ok(Draft::withdrawal(
+            &header.kind,
+            id.local.clone(),
+            &header.licence,
+        ))
     }
 
     /// Publishes how many records the author has, so that anyone can see that a host holds some back.

@@ -82,6 +82,9 @@ pub fn router(app: App) -> Router {
                 "this address does not take that method",
             )
         })
+        .layer(middleware::map_response(|response: Response| {
+            std::future::ready(problem::in_our_form(response))
+        }))
         .layer(public_reads)
         .layer(CompressionLayer::new().compress_when(
             SizeAbove::new(512).and(NotForContentType::const_new("application/zstd")),
@@ -128,6 +131,15 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
             "this node does not answer for that host",
         )
         .into_response();
+    }
+    // Whoever says that he will send too much is not listened to.
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        let mut response = Problem::too_large().into_response();
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        return response;
     }
     let is_chosen_encoding = |value: &HeaderValue| value.as_bytes() != b"identity";
     if request

@@ -118,6 +118,7 @@ async fn log_from_node(record: &[u8], folder: &Path) -> Option<Vec<u8>> {
     let lines = match control::ask(&config.control_socket(), &command, &progress).await {
         Ok(Some(Ok(done))) => done.text.into_bytes(),
         Ok(Some(Err(_))) | Err(_) => return None,
+        Ok(None) if !config.store_folder().exists() => return None,
         Ok(None) => {
             let store = Store::open(&config.store_folder(), String::new()).ok()?;
             store.active_log_of(&scid).ok()?.join(&b'\n')

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use protocol::codes;
 use protocol::envelope::Status;
+use protocol::id::{RecordId, Scid};
 use protocol::record::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -91,7 +92,15 @@ pub(super) async fn run(
             is_complete: !is_blocked,
         });
     }
-    let drafts: Vec<Draft> = reading.drafts.into_iter().map(|row| row.draft).collect();
+    let mut drafts: Vec<Draft> = reading.drafts.into_iter().map(|row| row.draft).collect();
+    let rows = drafts.len();
+    let missing = missing(node, signer.did.scid(), &drafts)?;
+    if command.withdraw_missing {
+        // In one step with the rows: an import that is cut short changes nothing.
+        for id in &missing {
+            drafts.push(node.publisher.tombstone(id).map_err(refused)?);
+        }
+    }
     let total = drafts.len() as u64;
     let tell = |done: usize| {
         // A step that nobody has room for is not waited for.
@@ -104,6 +113,7 @@ pub(super) async fn run(
     let count = |outcome| {
         published
             .iter()
+            .take(rows)
             .filter(|record| record.outcome == outcome)
             .count()
     };
@@ -115,21 +125,8 @@ pub(super) async fn run(
     text.push_str(&format!(
         "\n{new} new, {changed} changed, {unchanged} unchanged, {bad} refused"
     ));
-    let present: BTreeSet<&str> = drafts.iter().map(|draft| draft.local().as_str()).collect();
-    let mut missing = Vec::new();
-    for (id, row) in node.store.counting_of(signer.did.scid())? {
-        let local = id.local.as_str();
-        let is_of_import = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
-        if row.status == Status::Active && is_of_import && !present.contains(local) {
-            missing.push(id.local);
-        }
-    }
-    let mut withdrawn = 0;
+    let withdrawn = published.len() - rows;
     if command.withdraw_missing {
-        for local in &missing {
-            node.publisher.withdraw(&signer, local).await?;
-            withdrawn += 1;
-        }
         text.push_str(&format!(
             "\n{withdrawn} withdrawn: they are no longer in the file"
         ));
@@ -145,6 +142,20 @@ pub(super) async fn run(
         json,
         is_complete: true,
     })
+}
+
+/// Records of earlier imports that are not among `drafts`.
+fn missing(node: &Node, scid: &Scid, drafts: &[Draft]) -> Result<Vec<RecordId>, NodeError> {
+    let present: BTreeSet<&str> = drafts.iter().map(|draft| draft.local().as_str()).collect();
+    let mut missing = Vec::new();
+    for (id, row) in node.store.counting_of(scid)? {
+        let local = id.local.as_str();
+        let is_of_a_row = local != PROFILE && local.starts_with(ROW_ID_PREFIX);
+        if row.status == Status::Active && is_of_a_row && !present.contains(local) {
+            missing.push(id);
+        }
+    }
+    Ok(missing)
 }
 
 /// Rows without an id of their own are named by what they say, with this in front.

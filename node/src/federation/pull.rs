@@ -16,7 +16,7 @@ use tokio::sync::{Mutex as Turn, Notify};
 
 use super::client::{Client, FetchError, StreamRequest};
 use super::peers::{Peer, PeerError, Peers, node_address};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Stopwatch};
 use crate::ingest::{Ingest, IngestError};
 use crate::store::{Receipt, StoreError};
 
@@ -29,6 +29,9 @@ const PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between attempts after a failure: doubled each time, up to the longest.
 const RETRY_SECONDS_MIN: u64 = 1;
 const RETRY_SECONDS_MAX: u64 = 600;
+
+/// Between readings of a peer that answers at once and brings nothing further.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Why a peer's log was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +227,8 @@ impl Puller {
 async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Turn<()>>) {
     let mut retry_seconds = RETRY_SECONDS_MIN;
     loop {
+        let stopwatch = Stopwatch::start();
+        let before = inner.cursor(&url);
         let attempt = {
             let _turn = turn.lock().await;
             tokio::select! {
@@ -233,7 +238,17 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
             }
         };
         match attempt {
-            Some(Ok(_)) | None => retry_seconds = RETRY_SECONDS_MIN,
+            Some(Ok(_)) => {
+                retry_seconds = RETRY_SECONDS_MIN;
+                // A peer that does not wait for news when it is asked to is not asked without pause.
+                if stopwatch.elapsed() < IDLE && inner.cursor(&url) == before {
+                    tokio::select! {
+                        () = tokio::time::sleep(IDLE) => {}
+                        () = hint.notified() => {}
+                    }
+                }
+            }
+            None => retry_seconds = RETRY_SECONDS_MIN,
             Some(Err(error)) => {
                 tracing::debug!(peer = url, %error, "a peer's log was not read");
                 let pause = Duration::from_secs(retry_seconds) + jitter();
@@ -256,9 +271,19 @@ fn jitter() -> Duration {
 }
 
 impl Inner {
+    /// How far a peer's log was read, if that is known.
+    fn cursor(&self, url: &str) -> Option<String> {
+        self.peers.get(url).ok().flatten()?.cursor
+    }
+
     /// Reads one page and notes how it went.
     async fn page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
-        let result = self.read_page(url, wait_seconds).await;
+        let mut result = self.read_page(url, wait_seconds).await;
+        if matches!(&result, Err(PullError::Fetch(error)) if error.code() == "cursor-gone") {
+            // The peer's log has begun anew: so does the reading.
+            self.peers.change(url, |peer| peer.cursor = None).await?;
+            result = self.read_page(url, wait_seconds).await;
+        }
         let now = self.clock.now().unix_seconds();
         let noted = match &result {
             // A quiet peer is not written down every half minute.
@@ -270,10 +295,6 @@ impl Inner {
                             || peer.last_heard.is_none_or(|heard| now - heard > 300)
                     });
                 is_news.then_some(None)
-            }
-            Err(PullError::Fetch(error)) if error.code() == "cursor-gone" => {
-                self.peers.change(url, |peer| peer.cursor = None).await?;
-                None
             }
             Err(error) => Some(Some(error.to_string())),
         };
@@ -310,10 +331,16 @@ impl Inner {
             pulled: Pulled::default(),
         };
         let mut is_whole = false;
-        while let Some(line) = lines.next().await? {
-            is_whole = page.take(&line).await?;
-        }
+        let ended = loop {
+            match lines.next().await {
+                Ok(Some(line)) => is_whole = page.take(&line).await?,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // What came before a fault is taken in, or a peer whose answers break off would never be read.
         page.flush().await?;
+        ended?;
         if is_whole {
             Ok(page.pulled)
         } else {

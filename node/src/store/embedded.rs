@@ -10,12 +10,17 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::StoreError;
 use super::engine::{Batch, Engine, Row, Rows};
 
 /// Bytes of pages that sled keeps in memory.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How often and how long to wait for a lock: a second in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A sled database in a folder.
 #[derive(Debug)]
@@ -43,18 +48,13 @@ impl Embedded {
         File::create(&probe)
             .and_then(|_| fs::remove_file(&probe))
             .map_err(unusable)?;
-        let rows = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()
-            .map_err(|error| match error {
-                sled::Error::Io(error) if is_lock(&error) => StoreError::Locked {
-                    folder: folder.to_owned(),
-                },
-                sled::Error::Io(error) => unusable(error),
-                error => StoreError::from(error),
-            })?;
+        let rows = open_when_free(folder).map_err(|error| match error {
+            sled::Error::Io(error) if is_lock(&error) => StoreError::Locked {
+                folder: folder.to_owned(),
+            },
+            sled::Error::Io(error) => unusable(error),
+            error => StoreError::from(error),
+        })?;
         let file = File::open(folder.join("db")).map_err(unusable)?;
         // A new file is only there after a power cut if its folder says so.
         File::open(folder)
@@ -99,6 +99,25 @@ impl Embedded {
         *synced = present;
         Ok(())
     }
+}
+
+/// Opens sled's database. sled keeps its lock for a moment after the database was dropped, until its own
+/// threads have let go of the file, so a lock is only believed when it stays.
+fn open_when_free(folder: &Path) -> Result<sled::Db, sled::Error> {
+    let open = || {
+        sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .open()
+    };
+    for _ in 0..LOCK_TRIES {
+        match open() {
+            Err(sled::Error::Io(error)) if is_lock(&error) => std::thread::sleep(LOCK_PAUSE),
+            opened => return opened,
+        }
+    }
+    open()
 }
 
 /// The file that says in which form a store is: sled changes its files even if it is only opened.

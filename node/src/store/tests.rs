@@ -142,6 +142,18 @@ fn what_was_committed_is_there_when_the_folder_is_opened_again() {
 }
 
 #[test]
+fn a_folder_can_be_opened_again_as_soon_as_it_was_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..60_u8 {
+        let engine = Embedded::open(folder.path()).unwrap();
+        for row in 0..4_u8 {
+            let batch = Batch::from([(vec![row, round], Some(vec![round; 20_000]))]);
+            engine.commit(&batch).unwrap();
+        }
+    }
+}
+
+#[test]
 fn an_image_of_memory_is_not_changed_by_what_comes_after() {
     let memory = Memory::default();
     put(&memory, &[("a", "1")]);

@@ -49,6 +49,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
+    /// 413: more bytes than are read of any request.
+    pub fn too_large() -> Self {
+        let detail = format!("a request has at most {} bytes", super::BODY_BYTES_MAX);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
     /// 422 or 400, naming a member.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
@@ -105,6 +111,24 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// Puts what the framework says of a request that it could not take apart into our form.
+pub(super) fn in_our_form(response: Response) -> Response {
+    let status = response.status();
+    let is_plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !is_plain || !status.is_client_error() {
+        return response;
+    }
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        StatusCode::BAD_REQUEST => Problem::malformed("the address or the body cannot be read"),
+        _ => Problem::new(status, "refused", "the request cannot be taken as it is"),
+    }
+    .into_response()
 }
 
 fn unacceptable(code: &'static str, detail: String) -> Problem {

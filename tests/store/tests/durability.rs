@@ -337,7 +337,7 @@ fn no_acknowledgement_is_written_before_fdatasync_on_the_database_has_returned()
         }
     };
     let said = String::from_utf8(traced.stdout).unwrap();
-    let acknowledged = said.lines().filter(|line| is_acknowledgement(line)).count();
+    let acknowledged = said.lines().filter(is_acknowledgement).count();
     assert_eq!(acknowledged, 40 + 14);
 
     let trace = std::fs::read_to_string(&trace).unwrap();

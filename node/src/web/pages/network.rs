@@ -11,6 +11,8 @@ use crate::node::Node;
 
 /// Most nodes in the picture; the table beside it has them all.
 const DRAWN_MAX: usize = 12;
+/// Longest host in the picture, in characters.
+const HOST_CHARS_MAX: usize = 26;
 /// From one node of the picture to the next, in its own units.
 const STEP: usize = 36;
 
@@ -33,7 +35,8 @@ struct NetworkPage {
 /// A node as it stands in the table and in the picture.
 struct PeerRow {
     address: Web,
-    host: String,
+    /// Its host, as much of it as the picture has room for.
+    short: String,
     is_followed: bool,
     is_follower: bool,
     filter: Option<Said>,
@@ -120,7 +123,7 @@ impl PeerRow {
         };
         let heard = peer.last_heard().map(|heard| words.ago(now, heard));
         Self {
-            host,
+            short: Said::plain(&host, words).shortened(HOST_CHARS_MAX).text,
             address,
             is_followed: peer.is_followed,
             is_follower: peer.follower_inbox.is_some(),

@@ -520,11 +520,11 @@ fn cost_of(facts: &Facts<'_>, cost: Option<&Cost>) -> Vec<Value> {
             .iter()
             .map(|price| money(words, price, cost.currency.as_deref())),
     );
-    values.extend(
-        cost.payer
-            .iter()
-            .map(|payer| Value::Words(words.about("paid-by", payer))),
-    );
+    let payer = cost
+        .payer
+        .iter()
+        .map(|payer| Said::plain(payer, words).text);
+    values.extend(payer.map(|payer| Value::Words(words.about("paid-by", &payer))));
     values.extend(
         cost.until
             .iter()

@@ -144,7 +144,18 @@ fn full() -> Vec<Value> {
             "funders": ["A fund"], "parentOrganization": "A university", "memberOf": ["A network"],
             "commercialInterest": {"en": "None."},
         }}),
-        json!({"type": "Offering", "localId": "all", "language": "en", "validUntil": "2099-01-01T00:00:00Z",
+        serde_json::from_str(EVERYTHING).unwrap(),
+        json!({"type": "Solution", "localId": "tool", "language": "fr", "body": {
+            "kind": "software", "name": {"fr": "Outil"}, "summary": {"fr": "Un outil."}, "url": "https://tool.example",
+            "repository": "https://code.example/tool", "licence": "MIT", "owners": ["EA"], "areas": ["digital-government"],
+            "useCases": ["Registers"], "dpg": {"status": "reviewed", "date": "2026-01-01"}, "countries": ["KE"],
+            "regions": ["014"], "languages": ["fr"], "maturity": "in-use", "buildingBlocks": [], "sectors": ["22040"],
+        }}),
+    ]
+}
+
+/// An offering with every member that there is.
+const EVERYTHING: &str = r#"{"type": "Offering", "localId": "all", "language": "en", "validUntil": "2099-01-01T00:00:00Z",
             "sources": [{"title": "A page", "locator": "p. 4", "url": "https://source.example/a"}], "body": {
             "kind": "course", "name": {"en": "Everything", "fr": "Tout"}, "summary": {"en": "All."},
             "description": {"en": "One.\n\nTwo."}, "url": "https://ea.example/course", "image": "https://ea.example/a.png",
@@ -163,16 +174,8 @@ fn full() -> Vec<Value> {
             "subtitleLanguages": ["fr"], "materialLanguages": ["en"], "licence": "CC-BY-SA-4.0", "capacity": "open",
             "funding": {"amountMin": "10", "amountMax": "20", "currency": "EUR", "opens": "2027-01-01",
                 "closes": "2027-02-01", "financeTypes": [{"scheme": "IATI", "code": "110"}]},
-            "place": {"name": {"en": "Centre"}, "country": "KE", "openingHours": {"en": "9 to 5"}},
-        }}),
-        json!({"type": "Solution", "localId": "tool", "language": "fr", "body": {
-            "kind": "software", "name": {"fr": "Outil"}, "summary": {"fr": "Un outil."}, "url": "https://tool.example",
-            "repository": "https://code.example/tool", "licence": "MIT", "owners": ["EA"], "areas": ["digital-government"],
-            "useCases": ["Registers"], "dpg": {"status": "reviewed", "date": "2026-01-01"}, "countries": ["KE"],
-            "regions": ["014"], "languages": ["fr"], "maturity": "in-use", "buildingBlocks": [], "sectors": ["22040"],
-        }}),
-    ]
-}
+            "place": {"name": {"en": "Centre"}, "country": "KE", "openingHours": {"en": "9 to 5"}}
+        }}"#;
 
 fn pages(site: &Site) -> Vec<String> {
     let scid = &site.scid;
@@ -556,6 +559,13 @@ async fn a_text_in_another_language_than_the_page_says_so() {
         );
         assert!(answer.has("<bdi lang=\"es\">Un curso.</bdi>"), "{path}");
     }
+    let body = json!({"kind": "course", "name": {"fr": "Cours"}, "description": {"es": "Uno."}});
+    site.publish(&[json!({"type": "Offering", "localId": "b", "body": body})])
+        .await;
+    let mixed = site.get(&format!("/fr/o/{}/b", site.scid)).await;
+    let description =
+        "lang=\"es\"><p dir=\"auto\">Uno.</p><p><small class=\"mark\">Espagnol</small></p>";
+    assert!(mixed.has(description));
     let arabic = site.get(&format!("{path}?text=ar")).await;
     assert!(arabic.has("<bdi lang=\"ar\">دورة</bdi> <small class=\"mark\">Arabe</small>"));
     assert!(

@@ -26,7 +26,7 @@ pub(super) struct Said {
     /// The tag of its language, if that is not the page's.
     pub(super) lang: Option<String>,
     /// What that language is called, where it is to be shown.
-    mark: Option<String>,
+    pub(super) mark: Option<String>,
     /// It has characters that cannot be seen, or mixes scripts within a word.
     is_unusual: bool,
 }

@@ -1,0 +1,163 @@
+//! An author that holds its own keys and signs whatever a test wants, true or not.
+
+use protocol::canonical::to_canonical;
+use protocol::id::Did;
+use protocol::identity::write::{Change, Place, create, update};
+use protocol::identity::{LogState, WitnessProofs, key_hash};
+use protocol::key::SecretKey;
+use protocol::proof::sign;
+use protocol::time::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::client::{self, Answer};
+use super::{chance, now};
+
+pub(crate) struct Author {
+    /// The key that signs records now.
+    pub(crate) key: SecretKey,
+    /// The key that may sign the next log entry.
+    next: SecretKey,
+    pub(crate) state: LogState,
+    /// The log, first entry first.
+    pub(crate) log: Vec<Vec<u8>>,
+}
+
+pub(crate) fn new_key() -> SecretKey {
+    SecretKey::from_seed(&chance())
+}
+
+/// A handle that nobody has.
+pub(crate) fn new_handle() -> String {
+    let bytes = chance();
+    let name: String = bytes[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("org-{name}")
+}
+
+/// Where a log says that it is served, for a node at this address.
+fn place(base: &str, handle: &str) -> Place {
+    let (host, port) = client::authority(base).rsplit_once(':').unwrap();
+    let is_name = host.contains('.') && host.parse::<std::net::Ipv4Addr>().is_err();
+    let host = if is_name { host } else { "node.localhost" };
+    Place::new(host, Some(port.parse().unwrap()), &["orgs", handle]).unwrap()
+}
+
+impl Author {
+    /// A new identity that names the node at `base` as its host. The node does not know of it yet.
+    pub(crate) fn at(base: &str) -> Self {
+        Self::with_handle(base, &new_handle())
+    }
+
+    pub(crate) fn with_handle(base: &str, handle: &str) -> Self {
+        let (first, next, key) = (new_key(), new_key(), new_key());
+        let change = Change {
+            place: place(base, handle),
+            record_keys: [key.public()].into(),
+            next_key_hashes: [key_hash(&next.public())].into(),
+            also_known_as: Vec::new(),
+            services: Vec::new(),
+        };
+        let time = now();
+        let entry = create(&change, &first, time).unwrap();
+        Self {
+            key,
+            next,
+            state: LogState::begin(&entry, time, &WitnessProofs::empty()).unwrap(),
+            log: vec![entry.to_canonical_bytes()],
+        }
+    }
+
+    /// A new identity that the node at `base` hosts.
+    pub(crate) fn hosted(base: &str) -> Self {
+        let author = Self::at(base);
+        let answer = author.hand_log_to(base);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        author
+    }
+
+    /// Adds an entry that lists another record key only; gives the key that it drops.
+    pub(crate) fn rotate(&mut self) -> SecretKey {
+        let (next, key) = (new_key(), new_key());
+        let mut change = Change::of(&self.state);
+        change.record_keys = [key.public()].into();
+        change.next_key_hashes = [key_hash(&next.public())].into();
+        let entry = update(&self.state, &change, &self.next, now()).unwrap();
+        // An entry is dated after the one before it, if need be a second ahead.
+        let time = entry.version_time();
+        self.state = self
+            .state
+            .next(&entry, time, &WitnessProofs::empty())
+            .unwrap();
+        self.log.push(entry.to_canonical_bytes());
+        self.next = next;
+        std::mem::replace(&mut self.key, key)
+    }
+
+    pub(crate) fn did(&self) -> &Did {
+        self.state.did()
+    }
+
+    pub(crate) fn scid(&self) -> String {
+        self.did().scid().to_string()
+    }
+
+    pub(crate) fn hand_log_to(&self, base: &str) -> Answer {
+        let path = format!("/api/v1/organizations/{}/log", self.scid());
+        client::post(base, &path, &self.log.join(&b'\n'))
+    }
+
+    /// An offering as a tree that is not signed yet.
+    pub(crate) fn offering(&self, local: &str, seq: u64, name: &str) -> Map<String, Value> {
+        let tree = json!({
+            "spec": "baraza/1", "type": "Offering", "author": self.did().to_string(),
+            "localId": local, "seq": seq, "status": "active", "issued": now().to_string(),
+            "licence": "CC-BY-4.0", "language": "en",
+            "body": {"kind": "course", "name": {"en": name}, "areas": ["cyber"]},
+        });
+        tree.as_object().unwrap().clone()
+    }
+
+    /// A tombstone that is not signed yet.
+    pub(crate) fn tombstone(&self, local: &str, seq: u64) -> Map<String, Value> {
+        let mut tree = self.offering(local, seq, "x");
+        tree.remove("body");
+        tree.insert("status".into(), "withdrawn".into());
+        tree
+    }
+
+    /// Signs whatever it is given with the author's key.
+    pub(crate) fn sign(&self, tree: Map<String, Value>) -> Vec<u8> {
+        self.sign_with(tree, &self.key)
+    }
+
+    pub(crate) fn sign_with(&self, tree: Map<String, Value>, key: &SecretKey) -> Vec<u8> {
+        let method = format!("{}#{}", self.did(), key.public());
+        self.sign_as(tree, key, &method, now())
+    }
+
+    pub(crate) fn sign_as(
+        &self,
+        mut tree: Map<String, Value>,
+        key: &SecretKey,
+        method: &str,
+        created: Timestamp,
+    ) -> Vec<u8> {
+        let proof = sign(&tree, key, method, created);
+        tree.insert("proof".into(), proof.into());
+        to_canonical(&Value::Object(tree))
+    }
+
+    /// A signed offering.
+    pub(crate) fn record(&self, local: &str, seq: u64, name: &str) -> Vec<u8> {
+        self.sign(self.offering(local, seq, name))
+    }
+
+    /// Where a record of this author is read.
+    pub(crate) fn path(&self, local: &str) -> String {
+        format!("/api/v1/records/{}/{local}", self.scid())
+    }
+}
+
+/// Hands a record in.
+pub(crate) fn hand_in(base: &str, record: &[u8]) -> Answer {
+    client::post(base, "/api/v1/records", record)
+}
