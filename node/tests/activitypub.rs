@@ -2,6 +2,8 @@
 //!
 //! The rows of `security/BAD_INPUTS.md` that a test covers stand in its name.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 #[path = "activitypub/documents.rs"]
 mod documents;
 #[path = "activitypub/hostile.rs"]

@@ -233,6 +233,7 @@ impl Actors {
                 "https://w3id.org/security/data-integrity/v2",
                 "https://w3id.org/security/multikey/v1",
                 {
+                    "manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
                     "alsoKnownAs": {"@id": "as:alsoKnownAs", "@type": "@id"},
                     "implements": {"@id": "https://w3id.org/fep/844e/implements", "@type": "@id", "@container": "@list"},
                 },
@@ -249,7 +250,6 @@ impl Actors {
             "assertionMethod": methods,
             "url": self.page(local),
             "manuallyApprovesFollowers": false,
-            "discoverable": true,
         });
         let put = |document: &mut Value, name: &str, value: Value| {
             if let Some(members) = document.as_object_mut() {

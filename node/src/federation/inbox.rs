@@ -284,7 +284,11 @@ impl Inbox {
         if local == Local::Node && signer.is_service() {
             let inbox = inbox.clone();
             let note = |peer: &mut Peer| peer.follower_inbox = Some(inbox);
-            self.parts.peers.change(&host, note).await?;
+            match self.parts.peers.change(&host, note).await {
+                // The list of peers is for people; who is sent what stands with the followers.
+                Ok(_) | Err(PeerError::Full) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -305,7 +309,9 @@ impl Inbox {
             }
             followed = object.reference("object").map(str::to_owned);
         }
-        if !is_same_origin(undone, &signer.id) && !(undone.is_empty() && followed.is_some()) {
+        // A Follow without an id of its own is known by its parties.
+        let is_nameless = undone.is_empty() && followed.is_some();
+        if !is_nameless && !is_same_origin(undone, &signer.id) {
             return Err(InboxError::ForeignFollow);
         }
         let by_name = || self.parts.followers.by_follow(&signer.id, undone);

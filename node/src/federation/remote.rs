@@ -170,10 +170,4 @@ impl RemoteActors {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// How many are kept.
-    #[cfg(test)]
-    pub(crate) fn count(&self) -> usize {
-        self.lock().len()
-    }
 }

@@ -222,7 +222,7 @@ async fn s11_s12_whoever_signs_speaks_for_nobody_else() {
     let mut activity = follow(&world);
     activity["actor"] = world.m.address("/orgs/other").into();
     assert_eq!(
-        world.from_m(&activity).await,
+        world.m_sends(&activity).await,
         refused(401, "actor-mismatch")
     );
     // A key id at p that m signs under.
@@ -289,22 +289,28 @@ async fn s15_s16_s17_s18_f09_the_record_within_is_judged_by_its_own_proof() {
         record.as_object_mut().unwrap().remove("proof");
     });
     assert_eq!(
-        world.from_m(&unproven).await,
+        world.m_sends(&unproven).await,
         refused(422, "proof-required")
     );
     let changed = spoilt(&|record| record["body"]["name"]["en"] = "Fraud".into());
-    assert_eq!(world.from_m(&changed).await, refused(422, "bad-signature"));
+    assert_eq!(world.m_sends(&changed).await, refused(422, "bad-signature"));
     let purpose = spoilt(&|record| record["proof"]["proofPurpose"] = "authentication".into());
-    assert_eq!(world.from_m(&purpose).await, refused(422, "bad-proof"));
+    assert_eq!(world.m_sends(&purpose).await, refused(422, "bad-proof"));
     // p's record under m's key, by m's name and by p's.
     let mut foreign = record(&other, "course", 1, "Welding");
     foreign["proof"] = good["proof"].clone();
     let foreign = world.m.wrapped("Create", &foreign);
-    assert_eq!(world.from_m(&foreign).await, refused(422, "foreign-signer"));
+    assert_eq!(
+        world.m_sends(&foreign).await,
+        refused(422, "foreign-signer")
+    );
     let mut foreign = tombstone(&other, "course", 9);
     foreign["proof"] = tombstone(&own, "course", 9)["proof"].clone();
     let foreign = world.m.wrapped("Delete", &foreign);
-    assert_eq!(world.from_m(&foreign).await, refused(422, "foreign-signer"));
+    assert_eq!(
+        world.m_sends(&foreign).await,
+        refused(422, "foreign-signer")
+    );
     let thief = baraza::keychain::Signer {
         handle: "p".into(),
         did: other.did.clone(),
@@ -314,7 +320,7 @@ async fn s15_s16_s17_s18_f09_the_record_within_is_judged_by_its_own_proof() {
     let unlisted = world
         .m
         .wrapped("Create", &record(&thief, "course", 1, "Fraud"));
-    assert_eq!(world.from_m(&unlisted).await, taken());
+    assert_eq!(world.m_sends(&unlisted).await, taken());
     assert_eq!(seq_at(&world.n, &other, "course"), None);
     let real = world
         .p
@@ -327,11 +333,11 @@ async fn s15_s16_s17_s18_f09_the_record_within_is_judged_by_its_own_proof() {
         .await;
     assert_eq!(answer, taken());
     let deleted = world.m.wrapped("Delete", &tombstone(&thief, "course", 2));
-    assert_eq!(world.from_m(&deleted).await, taken());
+    assert_eq!(world.m_sends(&deleted).await, taken());
     assert_eq!(seq_at(&world.n, &other, "course"), Some(1));
     // All the same, m's own record is m's.
     assert_eq!(
-        world.from_m(&world.m.wrapped("Create", &good)).await,
+        world.m_sends(&world.m.wrapped("Create", &good)).await,
         taken()
     );
     assert_eq!(seq_at(&world.n, &honest_m, "course"), Some(1));
@@ -344,7 +350,7 @@ async fn s17_s18_a_broken_activity_proof_refuses_under_a_good_signature() {
     let spoilt = async |name: &str, value: Value| {
         let mut activity = good.clone();
         activity["proof"][name] = value;
-        world.from_m(&activity).await
+        world.m_sends(&activity).await
     };
     let stranger = SecretKey::from_seed(&[9; 32]).public();
     let unlisted = format!("{}#{stranger}", world.m.actor());
@@ -363,9 +369,9 @@ async fn s17_s18_a_broken_activity_proof_refuses_under_a_good_signature() {
     }
     let mut moved = good.clone();
     moved["id"] = world.m.address("/activities/moved").into();
-    assert_eq!(world.from_m(&moved).await, refused(422, "bad-signature"));
+    assert_eq!(world.m_sends(&moved).await, refused(422, "bad-signature"));
     assert_eq!(followers(&world), 0);
-    assert_eq!(world.from_m(&good).await, taken());
+    assert_eq!(world.m_sends(&good).await, taken());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,27 +394,27 @@ async fn f01_f02_f03_f15_what_belongs_to_another_host_is_not_touched() {
         let mut by_owner = world.m.wrapped(kind, &second);
         by_owner["object"]["attributedTo"] = world.p.actor().into();
         assert_eq!(
-            world.from_m(&by_owner).await,
+            world.m_sends(&by_owner).await,
             refused(403, "foreign-object"),
             "{kind}"
         );
         let mut by_address = world.m.wrapped(kind, &second);
         by_address["object"]["id"] = world.p.address("/records/1").into();
         assert_eq!(
-            world.from_m(&by_address).await,
+            world.m_sends(&by_address).await,
             refused(403, "foreign-object"),
             "{kind}"
         );
         let alone = world.m.activity(kind, world.p.address("/records/1").into());
         assert_eq!(
-            world.from_m(&alone).await,
+            world.m_sends(&alone).await,
             refused(403, "foreign-object"),
             "{kind}"
         );
         let mut two_owners = world.m.wrapped(kind, &second);
         two_owners["object"]["attributedTo"] = json!([world.m.actor(), world.p.actor()]);
         assert_eq!(
-            world.from_m(&two_owners).await,
+            world.m_sends(&two_owners).await,
             refused(403, "foreign-object"),
             "{kind}"
         );
@@ -416,11 +422,11 @@ async fn f01_f02_f03_f15_what_belongs_to_another_host_is_not_touched() {
     assert_eq!(seq_at(&world.n, &owner, "course"), Some(1));
     let mut foreign_id = world.m.wrapped("Update", &second);
     foreign_id["id"] = world.p.address("/activities/1").into();
-    assert_eq!(world.from_m(&foreign_id).await, refused(422, "foreign-id"));
+    assert_eq!(world.m_sends(&foreign_id).await, refused(422, "foreign-id"));
     let bare = world
         .m
         .activity("Delete", world.m.address("/records/1").into());
-    assert_eq!(world.from_m(&bare).await, refused(422, "record-required"));
+    assert_eq!(world.m_sends(&bare).await, refused(422, "record-required"));
     assert_eq!(seq_at(&world.n, &owner, "course"), Some(1));
 }
 
@@ -435,19 +441,19 @@ async fn f04_f05_deletes_repeat_and_old_versions_arrive_without_effect() {
         ("Delete", tombstone(&own, "course", 4), 4),
     ] {
         assert_eq!(
-            world.from_m(&world.m.wrapped(kind, &version)).await,
+            world.m_sends(&world.m.wrapped(kind, &version)).await,
             taken()
         );
         assert_eq!(seq_at(&world.n, &own, "course"), Some(counts));
     }
     let delete = tombstone(&own, "course", 5);
     assert_eq!(
-        world.from_m(&world.m.wrapped("Delete", &delete)).await,
+        world.m_sends(&world.m.wrapped("Delete", &delete)).await,
         taken()
     );
     let changes = world.n.store.last_change().unwrap();
     assert_eq!(
-        world.from_m(&world.m.wrapped("Delete", &delete)).await,
+        world.m_sends(&world.m.wrapped("Delete", &delete)).await,
         taken()
     );
     assert_eq!(world.n.store.last_change().unwrap(), changes);
@@ -464,11 +470,11 @@ async fn f12_f13_follows_are_answered_and_undone_by_their_own_parties_only() {
     });
     for kind in ["Accept", "Reject"] {
         let answer = world
-            .from_m(&world.m.activity(kind, invented.clone()))
+            .m_sends(&world.m.activity(kind, invented.clone()))
             .await;
         assert_eq!(answer, refused(422, "no-such-follow"));
         let answer = world
-            .from_m(&world.m.activity(kind, invented["id"].clone()))
+            .m_sends(&world.m.activity(kind, invented["id"].clone()))
             .await;
         assert_eq!(answer, refused(422, "no-such-follow"));
     }
@@ -484,7 +490,7 @@ async fn f12_f13_follows_are_answered_and_undone_by_their_own_parties_only() {
         .await;
     assert_eq!(answer, taken());
     for undone in [theirs.clone(), theirs["id"].clone()] {
-        let answer = world.from_m(&world.m.activity("Undo", undone)).await;
+        let answer = world.m_sends(&world.m.activity("Undo", undone)).await;
         assert_eq!(answer, refused(403, "foreign-follow"));
     }
     assert_eq!(followers(&world), 1);
@@ -501,7 +507,7 @@ async fn f12_f13_follows_are_answered_and_undone_by_their_own_parties_only() {
     let nobody = world
         .m
         .activity("Follow", world.n.config.address("/orgs/nobody").into());
-    assert_eq!(world.from_m(&nobody).await, refused(422, "not-here"));
+    assert_eq!(world.m_sends(&nobody).await, refused(422, "not-here"));
     let answer = {
         let target = world.n.config.address("/orgs/nobody/inbox");
         world
@@ -518,22 +524,25 @@ async fn f17_f29_circles_and_heaps_are_422() {
     let world = World::new().await;
     let mut itself = world.m.activity("Create", json!(null));
     itself["object"] = itself["id"].clone();
-    assert_eq!(world.from_m(&itself).await, refused(422, "self-reference"));
+    assert_eq!(world.m_sends(&itself).await, refused(422, "self-reference"));
     itself["object"] = json!({"id": itself["id"], "type": "Create", "object": itself["id"]});
-    assert_eq!(world.from_m(&itself).await, refused(422, "self-reference"));
+    assert_eq!(world.m_sends(&itself).await, refused(422, "self-reference"));
     let [a, b] = [world.m.address("/a"), world.m.address("/b")];
     let mut circle = world
         .m
         .activity("Create", json!({"id": a, "type": "Create"}));
     circle["object"]["object"] = json!({"id": b, "type": "Create", "object": circle["id"]});
-    assert_eq!(world.from_m(&circle).await, refused(422, "record-required"));
+    assert_eq!(
+        world.m_sends(&circle).await,
+        refused(422, "record-required")
+    );
     assert_eq!(
         world.m.asked(),
         ["/actor"],
         "nothing but the key is fetched"
     );
     let heap = Value::Array(vec![follow(&world); 1_000]);
-    assert_eq!(world.from_m(&heap).await, refused(422, "not-one-activity"));
+    assert_eq!(world.m_sends(&heap).await, refused(422, "not-one-activity"));
     assert_eq!(followers(&world), 0);
 }
 
@@ -544,7 +553,7 @@ async fn what_does_not_concern_a_directory_is_taken_and_left() {
     let like = world
         .m
         .activity("Like", world.n.config.address("/records/x").into());
-    assert_eq!(world.from_m(&like).await, taken());
+    assert_eq!(world.m_sends(&like).await, taken());
     assert_eq!(world.n.store.last_change().unwrap(), changes);
 }
 

@@ -184,3 +184,46 @@ async fn a_server_that_fails_gets_it_later_and_what_it_refuses_is_passed_over() 
     n.stop().await;
     drop(folder);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_delivered_before_a_restart_is_delivered_after_it() {
+    let World {
+        folder,
+        n,
+        m,
+        p: _p,
+        client,
+        ports,
+    } = World::new().await;
+    add_organization(&n, "welders").await;
+    let inbox = n.config.address("/inbox");
+    let follow = m.activity("Follow", n.config.address("/actor").into());
+    assert_eq!(m.signed(&inbox, &follow).send(&client, &inbox).await.0, 202);
+    until("the follow is accepted", || {
+        m.received()
+            .iter()
+            .any(|activity| activity["type"] == "Accept")
+    })
+    .await;
+    m.answer_with(503);
+    let knocks = m.knocks();
+    publish(&n, "welders", offering("late", "Late")).await;
+    until("it has failed", || m.knocks() > knocks).await;
+    n.stop().await;
+    drop(n);
+    m.answer_with(0);
+    let n = start(folder.path(), ports[0], &ports).await;
+    until("it has come after all", || {
+        m.received()
+            .iter()
+            .any(|activity| activity["object"]["barazaRecord"]["localId"] == "late")
+    })
+    .await;
+    let accepts = m
+        .received()
+        .iter()
+        .filter(|activity| activity["type"] == "Accept")
+        .count();
+    assert_eq!(accepts, 1);
+    n.stop().await;
+}

@@ -434,7 +434,7 @@ impl World {
     }
 
     /// Sends an activity of `m`, signed as it should be.
-    pub(crate) async fn from_m(&self, activity: &Value) -> (u16, String) {
+    pub(crate) async fn m_sends(&self, activity: &Value) -> (u16, String) {
         let inbox = self.inbox();
         self.m
             .signed(&inbox, activity)
