@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::sync::Filter;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::store::{Named, Store, StoreError};
@@ -45,6 +46,36 @@ pub struct Peer {
     /// Why the last of them was.
     #[serde(default)]
     pub last_refusal: Option<String>,
+    /// How far this node is with asking the peer to push. Pulling needs none of it.
+    #[serde(default)]
+    pub asked: Option<Asked>,
+}
+
+/// A `Follow` of a peer's actor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The id of the `Follow`.
+    pub follow: String,
+    /// The peer's actor, once it was found.
+    pub actor: Option<String>,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a `Follow` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// To be sent.
+    Wanted,
+    /// Sent, and not answered.
+    Sent,
+    /// Accepted.
+    Granted,
+    /// Rejected.
+    Refused,
+    /// To be undone.
+    Ending,
 }
 
 impl Peer {
@@ -60,6 +91,7 @@ impl Peer {
             received: 0,
             refused: 0,
             last_refusal: None,
+            asked: None,
         }
     }
 
@@ -109,12 +141,17 @@ pub enum PeerError {
 #[derive(Clone)]
 pub struct Peers {
     store: Arc<Store>,
+    /// One change at a time: who pulls, who receives and who sends change different members of one row.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Peers {
     /// The peers of a store.
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+        Self {
+            store,
+            turn: Arc::default(),
+        }
     }
 
     /// Every peer, by address.
@@ -187,6 +224,7 @@ impl Peers {
         url: &str,
         change: impl FnOnce(&mut Peer),
     ) -> Result<Peer, PeerError> {
+        let _turn = self.turn.lock().await;
         let known = self.get(url)?;
         if known.is_none() && self.store.all_named(TABLE)?.len() >= PEERS_MAX {
             return Err(PeerError::Full);
@@ -238,6 +276,13 @@ pub fn node_address(text: &str) -> Result<String, PeerError> {
 #[cfg(test)]
 mod tests {
     use super::node_address;
+
+    #[test]
+    fn a_peer_of_an_earlier_release_reads() {
+        let peer = super::read(br#"{"url":"https://hub.example","is_followed":true}"#).unwrap();
+        assert!(peer.is_followed);
+        assert_eq!(peer.asked, None);
+    }
 
     #[test]
     fn an_address_is_what_people_write() {
