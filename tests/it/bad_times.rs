@@ -14,7 +14,10 @@ fn t05_what_we_publish_may_not_be_dated_ahead() {
     let (target, author) = Target::with_author();
     let dated = |seconds: i64| {
         let mut tree = author.offering("ahead", 1, "Ahead");
-        tree.insert("issued".into(), now().plus_seconds(seconds).to_string().into());
+        tree.insert(
+            "issued".into(),
+            now().plus_seconds(seconds).to_string().into(),
+        );
         author.sign(tree)
     };
     for (id, seconds) in [("a year", 365 * 86_400), ("700 s", 700)] {
@@ -39,7 +42,9 @@ fn t05_what_a_peer_has_dated_ahead_is_kept_aside_and_shown_nowhere() {
     let node = Node::running(&[peer.port]);
     node.json(&["follow", &peer.url]);
     node.until_found("q=today", 1);
-    until("it is parked", || (node.number("parked") == 1).then_some(()));
+    until("it is parked", || {
+        (node.number("parked") == 1).then_some(())
+    });
     assert_eq!(node.get(&author.path("ahead")).status, 404);
     assert!(node.found("q=nextyear").is_empty());
     assert!(!node.get("/sync/v1/changes").text().contains("Nextyear"));

@@ -29,7 +29,10 @@ pub(crate) fn new_key() -> SecretKey {
 /// A handle that nobody has.
 pub(crate) fn new_handle() -> String {
     let bytes = chance();
-    let name: String = bytes[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = bytes[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("org-{name}")
 }
 
