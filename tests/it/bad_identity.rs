@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::canonical::to_canonical;
 use serde_json::{Value, json};
 
-use crate::support::author::{Author, hand_in};
+use crate::support::author::{Author, hand_in, new_key};
 use crate::support::client::{self, get, post};
 use crate::support::node::Node;
 use crate::support::target::Target;
@@ -227,18 +227,20 @@ fn k15_names_that_look_alike_are_kept_and_shown_with_their_host() {
 #[test]
 fn logs_that_are_forked_or_elsewhere_or_cut_are_refused_and_change_nothing() {
     let (target, mut author) = Target::with_author();
-    let other = {
-        let mut twin = Author::at("http://127.0.0.1:9");
-        std::mem::swap(&mut twin.state, &mut author.state);
-        twin
-    };
-    let author = {
-        // `other` now has the state of the hosted author and the keys of a stranger.
-        let mut author = author;
-        author.state = other.state.clone();
-        author
-    };
     let path = format!("/api/v1/organizations/{}/log", author.scid());
+    // Two entries with one number, both signed by the key that the first one commits to.
+    let fork = author.next_entry(&new_key(), &new_key());
+    author.rotate();
+    assert_eq!(author.hand_log_to(&target.url).status, 201);
+    let fork = [&author.log[0][..], b"\n", &fork.to_canonical_bytes()].concat();
+    target.refuses("a fork", |url| post(url, &path, &fork), 409, "forked");
+    // Without its beginning, by somebody who has not met it.
+    let mut unknown = Author::at(&target.url);
+    unknown.rotate();
+    let cut = format!("/api/v1/organizations/{}/log", unknown.scid());
+    let answer = post(&target.url, &cut, &unknown.log[1]);
+    assert!(matches!(answer.status, 400 | 422), "{}", answer.text());
+    assert!(!answer.code().is_empty());
     let elsewhere = Author::at("http://127.0.0.1:9");
     target.refuses(
         "elsewhere",

@@ -69,6 +69,8 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
             &author.record(&format!("good-{n}"), 1, "Good"),
         ));
     }
+    // Y15: what a later version may send is passed over.
+    lines.push(br#"{"cursor":"feed-80","future":{"x":[1]}}"#.to_vec());
     lines.push(record_line(90, &unlisted));
     lines.push(record_line(99, &author.record("good-last", 1, "Good")));
     lines.push(end_line(99));

@@ -173,6 +173,38 @@ fn k17_keys_that_others_can_read_stop_the_node_from_starting() {
     assert_eq!(mode(&node.dir().join("control.sock")), 0o600);
 }
 
+#[test]
+fn a_rotation_that_is_killed_leaves_every_record_counted_and_the_keys_in_force() {
+    const COURSES: u64 = 400;
+    let mut node = Node::make(&[]);
+    node.org("itu");
+    let drafts: Vec<_> = (0..COURSES)
+        .map(|n| json!({"type": "Offering", "localId": format!("c-{n}"), "body": {"kind": "course", "name": {"en": format!("Course {n}")}}}))
+        .collect();
+    node.publish("itu", &json!(drafts));
+    let start = started();
+    assert_eq!(node.json(&["org", "rotate", "itu"])["signed"], COURSES + 1);
+    let whole = start.elapsed();
+    let mut killed = 0;
+    for step in 1..=20 {
+        let mut process = node.begin(&["org", "rotate", "itu"]);
+        // The moment is chosen by the clock because any moment must do.
+        std::thread::sleep(whole * step / 12);
+        killed += u32::from(process.try_wait().unwrap().is_none());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let found = node.json(&["search", "--type", "Offering"]);
+        assert_eq!(found["total"], COURSES, "after step {step}");
+        let revised = json!({"type": "Offering", "localId": "c-0", "body": {"kind": "course", "name": {"en": format!("Course 0, revision {step}")}}});
+        assert_eq!(node.publish("itu", &revised)["outcome"], "changed");
+    }
+    println!("killed {killed} times within {whole:?}");
+    assert!(killed >= 4, "killed {killed} times");
+    node.json(&["org", "rotate", "itu"]);
+    node.start();
+    assert_eq!(node.number("records"), COURSES + 1);
+}
+
 /// Hands records in from several threads while `end` ends the process; gives what was acknowledged.
 fn load(
     node: &mut Node,
