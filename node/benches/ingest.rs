@@ -4,7 +4,11 @@
 //! The parts, each alone on the same bytes, with both cores and at the best of three batch sizes:
 //! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy.
 //! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000).
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark measures time, and a fault ends it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time, and a fault ends it"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +31,10 @@ const AUTHORS: usize = 100;
 const CORES: usize = 2;
 
 fn main() {
-    let count = std::env::var("BARAZA_BENCH_RECORDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let count = std::env::var("BARAZA_BENCH_RECORDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100_000);
     let folder = tempfile::tempdir().unwrap();
     eprintln!("making {count} records");
     let (entries, records) = make(count);
@@ -36,8 +43,12 @@ fn main() {
     eprintln!("the parts");
     let signatures = best(&[1], |_| check_signatures(&records));
     let verify = best(&[64, 512, 4_096], |batch| check(&records, batch));
-    let sled = best(&[256, 1_024, 4_096], |batch| write_sled(folder.path(), &records, batch));
-    let tantivy = best(&[10_000, 50_000, 100_000], |batch| index(folder.path(), &records, batch));
+    let sled = best(&[256, 1_024, 4_096], |batch| {
+        write_sled(folder.path(), &records, batch)
+    });
+    let tantivy = best(&[10_000, 50_000, 100_000], |batch| {
+        index(folder.path(), &records, batch)
+    });
 
     eprintln!("the whole");
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -67,7 +78,9 @@ fn make(count: usize) -> (Vec<LogEntry>, Vec<Vec<u8>>) {
     let now = SystemClock.now();
     let authors: Vec<(LogEntry, SecretKey)> = (0..AUTHORS)
         .map(|author| {
-            let seed = |kind: u8| SecretKey::from_seed(&[kind, author as u8].repeat(16).try_into().unwrap());
+            let seed = |kind: u8| {
+                SecretKey::from_seed(&[kind, author as u8].repeat(16).try_into().unwrap())
+            };
             let change = Change {
                 place: Place::new("hub.example", None, &["orgs", &format!("a{author}")]).unwrap(),
                 record_keys: [seed(1).public()].into(),
@@ -93,15 +106,28 @@ fn make(count: usize) -> (Vec<LogEntry>, Vec<Vec<u8>>) {
                 })
             })
             .collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap())
+            .collect()
     });
-    (authors.into_iter().map(|(entry, _)| entry).collect(), records)
+    (
+        authors.into_iter().map(|(entry, _)| entry).collect(),
+        records,
+    )
 }
 
-fn sign(entry: &LogEntry, key: &SecretKey, number: usize, now: protocol::time::Timestamp) -> Vec<u8> {
+fn sign(
+    entry: &LogEntry,
+    key: &SecretKey,
+    number: usize,
+    now: protocol::time::Timestamp,
+) -> Vec<u8> {
     let mut chance = number as u64;
     let mut word = || {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         // Squared, so that some words are common and most are rare.
         let share = ((chance >> 33) as f64 / (1u64 << 31) as f64).powi(2);
         format!("w{:x}", (share * 20_000.0) as u32)
@@ -119,7 +145,11 @@ fn sign(entry: &LogEntry, key: &SecretKey, number: usize, now: protocol::time::T
         },
     });
     let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
-    draft.sign(entry.did(), 1, now, key).unwrap().canonical().to_vec()
+    draft
+        .sign(entry.did(), 1, now, key)
+        .unwrap()
+        .canonical()
+        .to_vec()
 }
 
 /// Work shared between the cores.
@@ -167,12 +197,20 @@ fn check(records: &[Vec<u8>], batch: usize) -> Duration {
 fn write_sled(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
     let folder = folder.join(format!("sled-{batch}"));
     let start = Instant::now();
-    let rows = sled::Config::new().path(&folder).cache_capacity(64 << 20).flush_every_ms(None).open().unwrap();
+    let rows = sled::Config::new()
+        .path(&folder)
+        .cache_capacity(64 << 20)
+        .flush_every_ms(None)
+        .open()
+        .unwrap();
     let file = std::fs::File::open(folder.join("db")).unwrap();
     for (number, part) in records.chunks(batch).enumerate() {
         let mut changes = sled::Batch::default();
         for (place, record) in part.iter().enumerate() {
-            changes.insert(&((number * batch + place) as u64).to_be_bytes(), record.as_slice());
+            changes.insert(
+                &((number * batch + place) as u64).to_be_bytes(),
+                record.as_slice(),
+            );
         }
         rows.apply_batch(changes).unwrap();
         rows.flush().unwrap();
@@ -191,12 +229,18 @@ fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
         .iter()
         .map(|record| {
             let tree = serde_json::from_slice(record).unwrap();
-            let document = Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap();
+            let document =
+                Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap();
             labelled(document, &labels)
         })
         .collect();
     let index = Index::create_fresh(&folder).unwrap();
-    let mut writer = index.writer(WriterBudget { threads: CORES, memory_bytes: 48_000_000 }).unwrap();
+    let mut writer = index
+        .writer(WriterBudget {
+            threads: CORES,
+            memory_bytes: 48_000_000,
+        })
+        .unwrap();
     let start = Instant::now();
     while !documents.is_empty() {
         for document in documents.drain(..batch.min(documents.len())) {
@@ -224,19 +268,32 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> D
             country: None,
             listen: None,
             publishing: Publishing::default(),
-            federation: Federation { insecure_peers: peers.to_vec() },
+            federation: Federation {
+                insecure_peers: peers.to_vec(),
+            },
             hosting: Hosting::default(),
         };
         let config = Config::check(&folder.join(port.to_string()), settings).unwrap();
         Node::init(&config, clock.clone()).await.unwrap();
         nodes.push(Node::open(config, clock.clone()).unwrap());
     }
-    let [source, target] = nodes.as_slice() else { unreachable!() };
+    let [source, target] = nodes.as_slice() else {
+        unreachable!()
+    };
     for entry in entries {
-        source.ingest.log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty()).await.unwrap();
+        source
+            .ingest
+            .log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty())
+            .await
+            .unwrap();
     }
     for batch in records.chunks(2_048) {
-        for receipt in source.ingest.records(batch.to_vec(), None, None).await.unwrap() {
+        for receipt in source
+            .ingest
+            .records(batch.to_vec(), None, None)
+            .await
+            .unwrap()
+        {
             receipt.unwrap();
         }
     }
@@ -246,7 +303,11 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> D
     }
     target.serve().await.unwrap();
     let start = Instant::now();
-    target.puller.follow(source.config.url.as_str(), "").await.unwrap();
+    target
+        .puller
+        .follow(source.config.url.as_str(), "")
+        .await
+        .unwrap();
     while target.index.count() < records.len() as u64 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -166,7 +166,11 @@ pub async fn run(
                 None
             };
             let address = actor.as_deref().unwrap_or(&url);
-            let peer = node.puller.follow(address, &filter).await.map_err(refused)?;
+            let peer = node
+                .puller
+                .follow(address, &filter)
+                .await
+                .map_err(refused)?;
             // Pulling makes it complete, and pushing fast: whether the peer pushes is its own choice.
             // Its node's actor pushes everything, which whoever wants a part does not ask for.
             let asked = if peer.filter.is_empty() {
@@ -359,7 +363,12 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
         .author(&scid)?
         .ok_or_else(|| refused("its log is not held here"))?;
     let former = author.state.did().to_string();
-    let held: Vec<_> = node.store.counting_of(&scid)?.into_iter().map(|(_, row)| row).collect();
+    let held: Vec<_> = node
+        .store
+        .counting_of(&scid)?
+        .into_iter()
+        .map(|(_, row)| row)
+        .collect();
     let Changed { entry, .. } =
         node.keychain
             .change(handle, &author.state, place, false, node.clock.now())?;

@@ -11,7 +11,8 @@ use protocol::verified::{Proven, VerifyError};
 
 use crate::clock::SharedClock;
 use crate::store::{
-    BatchRefusal, LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Store, StoreError,
+    BatchRefusal, LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Store,
+    StoreError,
 };
 
 /// Why something is not taken in.

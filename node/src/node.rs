@@ -470,7 +470,11 @@ async fn publish_checkpoints(node: Arc<Node>) {
             }
         };
         for signer in signers {
-            if let Err(error) = node.publisher.checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS).await {
+            if let Err(error) = node
+                .publisher
+                .checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS)
+                .await
+            {
                 tracing::error!(%error, author = signer.handle, "no checkpoint was published");
             }
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
-use protocol::identity::LogEntry;
 use protocol::id::{LocalId, RecordId, VersionHash};
+use protocol::identity::LogEntry;
 use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
 use serde::Serialize;
@@ -224,11 +224,20 @@ impl Publisher {
     ///
     /// # Errors
     /// As [`Publisher::publish`].
-    pub async fn checkpoint(&self, signer: &Signer, pause_seconds: i64) -> Result<Option<Published>, PublishError> {
+    pub async fn checkpoint(
+        &self,
+        signer: &Signer,
+        pause_seconds: i64,
+    ) -> Result<Option<Published>, PublishError> {
         let scid = signer.did.scid();
-        let damaged = |_| StoreError::Corrupt { detail: "the local id of checkpoints".to_owned() };
+        let damaged = |_| StoreError::Corrupt {
+            detail: "the local id of checkpoints".to_owned(),
+        };
         let local = LocalId::parse(Checkpoint::LOCAL_ID).map_err(damaged)?;
-        let id = RecordId { author: *scid, local };
+        let id = RecordId {
+            author: *scid,
+            local,
+        };
         let Some(author) = self.store.author(scid)? else {
             return Ok(None);
         };
@@ -242,7 +251,9 @@ impl Publisher {
         let last = self.store.counting(&id)?;
         let is_young = match &last {
             None => counting.is_empty(),
-            Some(row) => self.clock.now().seconds_after(self.draft_of(row)?.0.issued) < pause_seconds,
+            Some(row) => {
+                self.clock.now().seconds_after(self.draft_of(row)?.0.issued) < pause_seconds
+            }
         };
         if is_young {
             return Ok(None);
@@ -257,10 +268,16 @@ impl Publisher {
                 "logVersion": author.state.version_id().to_string(),
             },
         });
-        let draft = Draft::unchecked(tree.as_object().unwrap_or(&Map::new()), "CC0-1.0")
-            .map_err(|error| PublishError::Draft { local: id.local.clone(), error })?;
+        let draft = Draft::unchecked(tree.as_object().unwrap_or(&Map::new()), "CC0-1.0").map_err(
+            |error| PublishError::Draft {
+                local: id.local.clone(),
+                error,
+            },
+        )?;
         let published = self.publish(signer, &[draft], |_| {}).await?;
-        Ok(published.into_iter().find(|published| published.outcome != Outcome::Unchanged))
+        Ok(published
+            .into_iter()
+            .find(|published| published.outcome != Outcome::Unchanged))
     }
 
     fn sign(

@@ -231,7 +231,9 @@ impl Filter {
         // A topic implies its area.
         let has_area = self.areas.is_empty()
             || codes(body, "areas").any(|area| self.areas.contains(area))
-            || codes(body, "topics").filter_map(area_of).any(|area| self.areas.contains(area));
+            || codes(body, "topics")
+                .filter_map(area_of)
+                .any(|area| self.areas.contains(area));
         has_area && (self.countries.is_empty() || self.wants_place(body))
     }
 

@@ -26,7 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         }
         match Line::read(&line)?.0 {
-            Line::Log { scid, entry, witness } => {
+            Line::Log {
+                scid,
+                entry,
+                witness,
+            } => {
                 let entry = LogEntry::parse(entry.as_bytes())?;
                 let proofs = match witness {
                     Some(proofs) => WitnessProofs::parse(proofs.as_bytes())?,
@@ -55,7 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The name of a record that its author's log vouches for.
 fn believe(authors: &BTreeMap<Scid, Branches>, bytes: &[u8]) -> Result<String, Box<dyn Error>> {
     let envelope = Envelope::parse(bytes)?;
-    let log = authors.get(envelope.header().author.scid()).and_then(Branches::head);
+    let log = authors
+        .get(envelope.header().author.scid())
+        .and_then(Branches::head);
     let record = match envelope.verify(log.ok_or("no log of its author")?.keys())? {
         Judged::Verified(record) => record,
         Judged::NotYet(_) => return Err("its author's log does not list the key".into()),
@@ -65,6 +71,9 @@ fn believe(authors: &BTreeMap<Scid, Branches>, bytes: &[u8]) -> Result<String, B
         return Ok(format!("{id} (withdrawn)"));
     };
     let body = Body::read(&record.header.kind, body)?;
-    let name = body.as_ref().and_then(Body::name).and_then(|name| name.values().next());
+    let name = body
+        .as_ref()
+        .and_then(Body::name)
+        .and_then(|name| name.values().next());
     Ok(name.map_or_else(|| id.to_string(), |name| format!("{name}  {id}")))
 }

@@ -43,11 +43,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             "cost": {"kind": "free"},
         },
     });
-    let draft = Draft::new(draft.as_object().ok_or("a draft is an object")?, "CC-BY-4.0")?;
+    let draft = Draft::new(
+        draft.as_object().ok_or("a draft is an object")?,
+        "CC-BY-4.0",
+    )?;
     let signed = draft.sign(entry.did(), 1, now, &record)?;
 
     let log = String::from_utf8(entry.to_canonical_bytes())?;
-    let line = Line::Log { scid: *entry.scid(), entry: &log, witness: None };
+    let line = Line::Log {
+        scid: *entry.scid(),
+        entry: &log,
+        witness: None,
+    };
     print!("{}", line.write(None));
     let record = std::str::from_utf8(signed.canonical())?;
     print!("{}", Line::Record { record }.write(None));

@@ -238,9 +238,7 @@ impl From<ActivityError> for Problem {
         match error {
             ActivityError::Json(error) => error.into(),
             ActivityError::NotAnObject => unacceptable("not-one-activity", detail),
-            ActivityError::Member { member, .. } => {
-                unacceptable("bad-activity", detail).at(member)
-            }
+            ActivityError::Member { member, .. } => unacceptable("bad-activity", detail).at(member),
             ActivityError::Proof(error) => error.into(),
             ActivityError::Purpose { .. } => unacceptable("bad-proof", detail),
             ActivityError::KeyNotListed { .. } | ActivityError::ForeignKey { .. } => {

@@ -452,7 +452,11 @@ fn parked_records_are_bounded_for_each_author_and_nobody_is_evicted() {
         };
         let records: Vec<Envelope> = (0..1_002).map(early).collect();
         let all = records[..1_001].iter().map(proven).collect();
-        let receipts = wait(node.store.admit_all(offered(all), at(0), Some("peer".into()), None)).unwrap();
+        let receipts = wait(
+            node.store
+                .admit_all(offered(all), at(0), Some("peer".into()), None),
+        )
+        .unwrap();
         let parked = receipts
             .iter()
             .filter(|receipt| matches!(receipt, Ok(Receipt::Parked)))
@@ -522,7 +526,12 @@ fn a_sender_who_invents_authors_fills_its_own_room_and_nobody_elses() {
                 proven(&author.record(&Version::of(&local, 1)))
             })
             .collect();
-        let receipts = wait(node.store.admit_all(offered(records), at(0), Some("liar".into()), None)).unwrap();
+        let receipts =
+            wait(
+                node.store
+                    .admit_all(offered(records), at(0), Some("liar".into()), None),
+            )
+            .unwrap();
         parked += receipts.iter().filter(|receipt| receipt.is_ok()).count();
     }
     assert_eq!(parked, 10_000);
