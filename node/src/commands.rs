@@ -19,7 +19,7 @@ use crate::bundle;
 use crate::catalogue::PROFILE;
 use crate::control::Progress;
 use crate::federation::peers::node_address;
-use crate::keychain::Signer;
+use crate::keychain::{Changed, Signer};
 use crate::node::{Node, NodeError};
 use crate::publish::{Outcome, Published};
 use crate::web::ask::Ask;
@@ -310,8 +310,7 @@ fn list_organizations(node: &Node) -> Result<Done, NodeError> {
     ))
 }
 
-/// A new log entry, and every record signed anew: published in this order, so that no peer sees the
-/// new records before the key that signs them.
+/// A new log entry and every record signed anew, as one step: nobody sees one without the other.
 async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
     let signer = node.keychain.signer(handle)?;
     let scid = *signer.did.scid();
@@ -319,17 +318,12 @@ async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
         .store
         .author(&scid)?
         .ok_or_else(|| refused("its log is not held here"))?;
-    let held: Vec<_> = node.store.counting_of(&scid)?.into_iter().map(|(_, row)| row).collect();
     let place = Place::of(author.state.did());
-    let entry = node
-        .keychain
-        .change(handle, &author.state, place, true, node.clock.now())?;
-    node.ingest
-        .log_entry(&entry.to_canonical_bytes(), &Default::default())
-        .await?;
+    let Changed { entry, signer } =
+        node.keychain
+            .change(handle, &author.state, place, true, node.clock.now())?;
+    let count = node.publisher.change_key(&entry, &signer, 1).await?;
     settle(node, handle, &scid)?;
-    let signer = node.keychain.signer(handle)?;
-    let count = node.publisher.sign_anew(&signer, &held, 1).await?;
     let text = format!(
         "{handle} signs with a new key from now on. Its log has version {}, and {count} records were signed anew; \
          what the old key signed no longer counts anywhere.",
@@ -366,9 +360,9 @@ async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeE
         .ok_or_else(|| refused("its log is not held here"))?;
     let former = author.state.did().to_string();
     let held: Vec<_> = node.store.counting_of(&scid)?.into_iter().map(|(_, row)| row).collect();
-    let entry = node
-        .keychain
-        .change(handle, &author.state, place, false, node.clock.now())?;
+    let Changed { entry, .. } =
+        node.keychain
+            .change(handle, &author.state, place, false, node.clock.now())?;
     let mut log = node.store.active_log_of(&scid)?;
     log.push(entry.to_canonical_bytes());
     let kind = [("content-type", "text/jsonl".to_owned())];

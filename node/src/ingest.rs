@@ -10,7 +10,9 @@ use protocol::identity::{LogEntry, LogError, WitnessProofs};
 use protocol::verified::{Proven, VerifyError};
 
 use crate::clock::SharedClock;
-use crate::store::{LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Store, StoreError};
+use crate::store::{
+    BatchRefusal, LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Store, StoreError,
+};
 
 /// Why something is not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,15 @@ impl From<Refusal> for IngestError {
             Refusal::Verify(error) => Self::Unverified(error),
             Refusal::Store(error) => Self::Store(error),
             full @ Refusal::ParkedFull { .. } => Self::Full(full.to_string()),
+        }
+    }
+}
+
+impl From<BatchRefusal> for IngestError {
+    fn from(refusal: BatchRefusal) -> Self {
+        match refusal {
+            BatchRefusal::Log(refusal) => refusal.into(),
+            BatchRefusal::Record(refusal) => refusal.into(),
         }
     }
 }
@@ -130,6 +141,24 @@ impl Ingest {
             .store
             .learn(entry, proofs.clone(), self.clock.now())
             .await?)
+    }
+
+    /// Takes one log entry in together with the records that are signed under it: all or nothing.
+    ///
+    /// # Errors
+    /// See [`IngestError`].
+    pub async fn log_entry_with(
+        &self,
+        entry: LogEntry,
+        lines: Vec<Vec<u8>>,
+    ) -> Result<LogReceipt, IngestError> {
+        let offered = tokio::task::spawn_blocking(move || prove_all(&lines))
+            .await
+            .map_err(|_| StoreError::Closed)?
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
+        let now = self.clock.now();
+        Ok(self.store.learn_with(entry, offered, now).await?)
     }
 }
 

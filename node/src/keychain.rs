@@ -84,6 +84,14 @@ struct KeyFile {
     record_key: String,
 }
 
+/// The next entry of a log, before anything of it is published.
+pub struct Changed {
+    /// The entry.
+    pub entry: LogEntry,
+    /// Who signs records under it.
+    pub signer: Signer,
+}
+
 /// The file of keys that a log entry commits to which may not have been taken yet.
 const PENDING: &str = "pending";
 
@@ -199,7 +207,7 @@ impl Keychain {
         place: Place,
         new_record_key: bool,
         now: Timestamp,
-    ) -> Result<LogEntry, KeychainError> {
+    ) -> Result<Changed, KeychainError> {
         self.settle(handle, state)?;
         let path = self.file(handle, "update");
         let signing = SecretKey::parse(self.read(&path)?.trim())
@@ -228,7 +236,12 @@ impl Keychain {
         let text = serde_json::to_string(&pending)
             .map_err(|_| KeychainError::Form { path: path.clone() })?;
         self.write(&path, &text)?;
-        Ok(entry)
+        let signer = Signer {
+            handle: handle.to_owned(),
+            did: entry.did().clone(),
+            key: record,
+        };
+        Ok(Changed { entry, signer })
     }
 
     /// Takes up the keys of the entry that [`Keychain::change`] made, if the log has taken it; leaves

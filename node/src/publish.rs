@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
+use protocol::identity::LogEntry;
 use protocol::id::{LocalId, RecordId, VersionHash};
 use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
@@ -73,6 +74,9 @@ pub enum PublishError {
         /// Its name.
         local: LocalId,
     },
+    /// A new key was refused.
+    #[error(transparent)]
+    Key(#[from] IngestError),
     /// There is nothing to withdraw.
     #[error("{id} is not a record of this node that is published")]
     NotPublished {
@@ -143,47 +147,38 @@ impl Publisher {
         Ok(published)
     }
 
-    /// Signs every published record of an author anew, tombstones included: after its record key has
-    /// changed, nothing that the old key signed counts.
+    /// Publishes a log entry that changes an author's record key, together with every published record
+    /// signed anew, tombstones included: what the old key signed no longer counts. It happens whole or
+    /// not at all. Gives how many were signed.
     ///
     /// # Errors
-    /// As [`Publisher::publish`].
-    pub async fn sign_anew(
+    /// As [`Publisher::publish`]; nothing is changed then.
+    pub async fn change_key(
         &self,
+        entry: &LogEntry,
         signer: &Signer,
-        held: &[HeldRow],
         jump: u64,
     ) -> Result<usize, PublishError> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        let mut lines = Vec::with_capacity(held.len());
-        for row in held {
-            let (header, draft) = self.draft_of(row)?;
+        let mut lines = Vec::new();
+        for (_, row) in self.store.counting_of(signer.did.scid())? {
+            let (header, draft) = self.draft_of(&row)?;
             // A thief may have taken the last number; under the new key any number counts.
             let next = header.seq.checked_add(jump);
-            let seq = next.filter(|seq| *seq < INTEGER_MAX.unsigned_abs()).unwrap_or(jump);
+            let seq = next
+                .filter(|seq| *seq < INTEGER_MAX.unsigned_abs())
+                .unwrap_or(jump);
             let envelope = draft
                 .sign(&signer.did, seq, now, &signer.key)
                 .map_err(|error| PublishError::Draft {
-                    local: header.local.clone(),
+                    local: header.local,
                     error,
                 })?;
             lines.push(envelope.canonical().to_vec());
         }
         let count = lines.len();
-        for (receipt, row) in self
-            .ingest
-            .records(lines, None, None)
-            .await?
-            .into_iter()
-            .zip(held)
-        {
-            let (header, _) = self.draft_of(row)?;
-            receipt.map_err(|error| PublishError::Refused {
-                local: header.local,
-                error,
-            })?;
-        }
+        self.ingest.log_entry_with(entry.clone(), lines).await?;
         Ok(count)
     }
 

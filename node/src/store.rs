@@ -79,6 +79,23 @@ pub enum StoreError {
     Closed,
 }
 
+/// Why a log entry and the records that came with it were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchRefusal {
+    /// The entry.
+    #[error(transparent)]
+    Log(#[from] LogRefusal),
+    /// A record.
+    #[error(transparent)]
+    Record(#[from] Refusal),
+}
+
+impl From<StoreError> for BatchRefusal {
+    fn from(error: StoreError) -> Self {
+        Self::Log(error.into())
+    }
+}
+
 /// One row of the change log.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -292,6 +309,30 @@ impl Store {
             .writer
             .submit(move |tx| logs::learn(tx, &rules, &entry, &proofs, now));
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+
+    /// Takes a log entry in together with the records that are signed under it, as one transaction: all
+    /// of it or nothing.
+    ///
+    /// # Errors
+    /// See [`BatchRefusal`].
+    pub async fn learn_with(
+        &self,
+        entry: LogEntry,
+        offered: Vec<Offered>,
+        now: Timestamp,
+    ) -> Result<LogReceipt, BatchRefusal> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| {
+            let receipt = logs::learn(tx, &rules, &entry, &WitnessProofs::empty(), now)?;
+            for offered in offered {
+                records::admit(tx, &rules, offered, now, &None)?;
+            }
+            Ok(receipt)
+        });
+        answer
+            .await
+            .unwrap_or(Err(BatchRefusal::from(StoreError::Closed)))
     }
 
     /// Goes by another line of a forked log from now on. `false` if that entry is not held.

@@ -8,7 +8,10 @@ use crate::support::author::{Author, hand_in};
 use crate::support::client::{self, Answer, authority, raw, request};
 use crate::support::target::Target;
 
-fn get_with<'h>(path: &'h str, headers: &'h [(&'h str, &'h str)]) -> impl FnOnce(&str) -> Answer + 'h {
+fn get_with<'h>(
+    path: &'h str,
+    headers: &'h [(&'h str, &'h str)],
+) -> impl FnOnce(&str) -> Answer + 'h {
     move |url| request(url, "GET", path, headers, &[])
 }
 
@@ -28,14 +31,25 @@ fn what_is_wrong_with_a_request_is_said_with_a_stable_code() {
         ("H11 TRACE", method("TRACE", "/livez")),
     ] {
         let answer = target.refuses(id, send, 405, "method-not-allowed");
-        assert!(answer.header("allow").is_some(), "{id}: {:?}", answer.headers);
+        assert!(
+            answer.header("allow").is_some(),
+            "{id}: {:?}",
+            answer.headers
+        );
         assert!(!answer.text().contains("TRACE /"), "{}", answer.text());
     }
     let foreign = [("host", "other.example")];
     let answer = target.refuses("H12", get_with("/api/v1/node", &foreign), 421, "wrong-host");
-    assert!(!answer.text().contains("other.example"), "{}", answer.text());
+    assert!(
+        !answer.text().contains("other.example"),
+        "{}",
+        answer.text()
+    );
     let encoded = |url: &str| {
-        let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+        let headers = [
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+        ];
         request(url, "POST", "/api/v1/records", &headers, &record)
     };
     target.refuses("H16", encoded, 415, "encoded-body");
@@ -47,10 +61,20 @@ fn what_is_wrong_with_a_request_is_said_with_a_stable_code() {
         "/orgs/..%2f..%2fkeys/did.jsonl",
         "/nothing",
     ] {
-        target.refuses(&format!("H14 {path}"), get_with(path, &[]), 404, "not-found");
+        target.refuses(
+            &format!("H14 {path}"),
+            get_with(path, &[]),
+            404,
+            "not-found",
+        );
     }
     for path in ["/api/v1/records/%c0%ae/x", "/orgs/%ff/did.jsonl"] {
-        target.refuses(&format!("H14 {path}"), get_with(path, &[]), 400, "malformed");
+        target.refuses(
+            &format!("H14 {path}"),
+            get_with(path, &[]),
+            400,
+            "malformed",
+        );
     }
 }
 
@@ -100,13 +124,43 @@ fn h07_h08_h09_h19_requests_that_frame_badly_smuggle_nothing() {
     let many: String = (0..70).map(|n| format!("x-{n}: 1\r\n")).collect();
     let big = format!("x-big: {}\r\n", "x".repeat(17 * 1024));
     let rows = [
-        ("H07", format!("{post}content-length: 5\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n"), 400),
-        ("H08", format!("{post}content-length: 5\r\ncontent-length: 6\r\n\r\nhello{smuggled}"), 400),
-        ("H09 many", format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n{many}\r\n"), 431),
-        ("H09 big", format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n{big}\r\n"), 431),
-        ("H19 space before the colon", format!("GET /livez HTTP/1.1\r\nhost : {host}\r\n\r\n"), 400),
-        ("H19 folded", format!("GET /livez HTTP/1.1\r\nhost: {host}\r\nx-a: 1\r\n folded\r\n\r\n"), 400),
-        ("no request at all", "\u{16}\u{3}\u{1}\u{0}nonsense\r\n\r\n".to_owned(), 400),
+        (
+            "H07",
+            format!(
+                "{post}content-length: 5\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n"
+            ),
+            400,
+        ),
+        (
+            "H08",
+            format!("{post}content-length: 5\r\ncontent-length: 6\r\n\r\nhello{smuggled}"),
+            400,
+        ),
+        (
+            "H09 many",
+            format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n{many}\r\n"),
+            431,
+        ),
+        (
+            "H09 big",
+            format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n{big}\r\n"),
+            431,
+        ),
+        (
+            "H19 space before the colon",
+            format!("GET /livez HTTP/1.1\r\nhost : {host}\r\n\r\n"),
+            400,
+        ),
+        (
+            "H19 folded",
+            format!("GET /livez HTTP/1.1\r\nhost: {host}\r\nx-a: 1\r\n folded\r\n\r\n"),
+            400,
+        ),
+        (
+            "no request at all",
+            "\u{16}\u{3}\u{1}\u{0}nonsense\r\n\r\n".to_owned(),
+            400,
+        ),
     ];
     for (id, bytes, status) in rows {
         let answer = String::from_utf8_lossy(&raw(&target.url, bytes.as_bytes())).into_owned();
@@ -154,7 +208,12 @@ fn questions_that_cannot_be_read_are_answered_with_what_is_wrong() {
     ] {
         target.refuses(path, get_with(path, &[]), 400, "malformed");
     }
-    for path in ["/api/v1/search?sort=secret", "/api/v1/search?limit=1000000", "/api/v1/search?limit=-1", "/api/v1/search?q=x&cursor=nonsense"] {
+    for path in [
+        "/api/v1/search?sort=secret",
+        "/api/v1/search?limit=1000000",
+        "/api/v1/search?limit=-1",
+        "/api/v1/search?q=x&cursor=nonsense",
+    ] {
         let answer = client::get(&target.url, path);
         assert!(
             answer.status == 200 || answer.status == 400 && !answer.code().is_empty(),
@@ -177,7 +236,12 @@ fn questions_that_cannot_be_read_are_answered_with_what_is_wrong() {
         ("no list", json!({"want": "x"})),
         ("no object", json!([])),
     ] {
-        target.refuses(id, post("/sync/v1/fetch", body.to_string()), 400, "malformed");
+        target.refuses(
+            id,
+            post("/sync/v1/fetch", body.to_string()),
+            400,
+            "malformed",
+        );
     }
     let unknown = client::post(&target.url, "/sync/v1/fetch", br#"{"want":["x","y/z"]}"#);
     assert_eq!((unknown.status, unknown.text().as_str()), (200, ""));
@@ -187,7 +251,16 @@ fn questions_that_cannot_be_read_are_answered_with_what_is_wrong() {
 fn w05_searches_for_strange_words_are_answered() {
     let (target, _) = Target::with_author();
     for words in [
-        "%27%20OR%201%3D1%20--", "*%3A*", "%25", "%5C", "%22", "-", "%28%28%28", "AND%20OR%20NOT", "%00", "%F0%9F%98%80",
+        "%27%20OR%201%3D1%20--",
+        "*%3A*",
+        "%25",
+        "%5C",
+        "%22",
+        "-",
+        "%28%28%28",
+        "AND%20OR%20NOT",
+        "%00",
+        "%F0%9F%98%80",
         "name%3A%5B*%20TO%20*%5D",
     ] {
         let answer = client::get(&target.url, &format!("/api/v1/search?q={words}"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::canonical::to_canonical;
 use serde_json::{Value, json};
 
-use crate::support::author::{Author, hand_in};
+use crate::support::author::{Author, hand_in, new_key};
 use crate::support::client::{self, get, post};
 use crate::support::node::Node;
 use crate::support::target::Target;
@@ -23,7 +23,10 @@ fn k06_keys_of_a_wrong_make_are_refused() {
         ("33 bytes", multikey(&[0xed, 1], 33)),
         ("X25519", multikey(&[0xec, 1], 32)),
         ("secp256k1", multikey(&[0xe7, 1], 33)),
-        ("small order", multikey_of(&[&[0xed, 1, 1][..], &[0; 31]].concat())),
+        (
+            "small order",
+            multikey_of(&[&[0xed, 1, 1][..], &[0; 31]].concat()),
+        ),
         ("no fragment", String::new()),
         ("hex", "z0x00".to_owned()),
     ];
@@ -61,7 +64,10 @@ fn multikey_of(bytes: &[u8]) -> String {
             carry /= 58;
         }
     }
-    let text = digits.iter().rev().map(|digit| ALPHABET[*digit as usize] as char);
+    let text = digits
+        .iter()
+        .rev()
+        .map(|digit| ALPHABET[*digit as usize] as char);
     std::iter::once('z').chain(text).collect()
 }
 
@@ -73,13 +79,19 @@ fn k10_a_record_under_a_key_that_the_log_dropped_is_refused_whatever_its_date() 
     assert_eq!(answer.status, 201, "{}", answer.text());
     // What the old key signed no longer counts.
     assert_eq!(get(&target.url, &author.path("first")).status, 404);
-    for (id, issued) in [("now", crate::support::now().to_string()), ("1970", "1970-01-01T00:00:00Z".into())] {
+    for (id, issued) in [
+        ("now", crate::support::now().to_string()),
+        ("1970", "1970-01-01T00:00:00Z".into()),
+    ] {
         let mut tree = author.offering("late", 1, "Late");
         tree.insert("issued".into(), issued.into());
         let record = author.sign_with(tree, &old);
         target.refuses_record(&format!("K10 {id}"), &record, 422, "key-retired");
     }
-    target.takes("under the new key", &author.record("first", 2, "Signed anew"));
+    target.takes(
+        "under the new key",
+        &author.record("first", 2, "Signed anew"),
+    );
 }
 
 #[test]
@@ -140,7 +152,11 @@ fn k08_after_a_rotation_only_what_was_signed_anew_counts_here_and_at_a_follower(
         assert_eq!(new["status"], old["status"], "{local}");
         // The old version is refused now, here as there.
         let answer = client::post(&hub.url, "/api/v1/records", &to_canonical(old));
-        assert_eq!((answer.status, answer.code().as_str()), (422, "key-retired"), "{local}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (422, "key-retired"),
+            "{local}"
+        );
     }
     follower.until_equal(&hub);
     assert_eq!(read(&follower), after);
@@ -156,7 +172,12 @@ fn k13_somebody_else_under_the_same_name_is_another_identity() {
     let record = first.record("x", 1, "The first one's");
     target.takes("K13", &record);
     let second = Author::with_handle(&target.url, &handle);
-    target.refuses("K13 log", |url| second.hand_log_to(url), 409, "handle-taken");
+    target.refuses(
+        "K13 log",
+        |url| second.hand_log_to(url),
+        409,
+        "handle-taken",
+    );
     // With the first one's log under the second one's records, and the other way round.
     let claim = format!("/api/v1/organizations/{}/log", first.scid());
     let answer = post(&target.url, &claim, &second.log.join(&b'\n'));
@@ -174,11 +195,22 @@ fn k13_somebody_else_under_the_same_name_is_another_identity() {
 fn k15_names_that_look_alike_are_kept_and_shown_with_their_host() {
     let (target, author) = Target::with_author();
     // Cyrillic letters, a right-to-left override, a joiner without width.
-    for (n, name) in ["р\u{430}ypal quux", "\u{202e}lapyap quux", "pay\u{200d}pal quux"].iter().enumerate() {
+    for (n, name) in [
+        "р\u{430}ypal quux",
+        "\u{202e}lapyap quux",
+        "pay\u{200d}pal quux",
+    ]
+    .iter()
+    .enumerate()
+    {
         target.takes("K15", &author.record(&format!("alike-{n}"), 1, name));
     }
     let items = until("all are found", || {
-        let answer = get(&target.url, &format!("/api/v1/search?q=quux&org={}", author.scid())).json();
+        let answer = get(
+            &target.url,
+            &format!("/api/v1/search?q=quux&org={}", author.scid()),
+        )
+        .json();
         let items = answer["items"].as_array().unwrap().clone();
         let own: Vec<Value> = items
             .into_iter()
@@ -195,24 +227,36 @@ fn k15_names_that_look_alike_are_kept_and_shown_with_their_host() {
 #[test]
 fn logs_that_are_forked_or_elsewhere_or_cut_are_refused_and_change_nothing() {
     let (target, mut author) = Target::with_author();
-    let other = {
-        let mut twin = Author::at("http://127.0.0.1:9");
-        std::mem::swap(&mut twin.state, &mut author.state);
-        twin
-    };
-    let author = {
-        // `other` now has the state of the hosted author and the keys of a stranger.
-        let mut author = author;
-        author.state = other.state.clone();
-        author
-    };
     let path = format!("/api/v1/organizations/{}/log", author.scid());
+    // Two entries with one number, both signed by the key that the first one commits to.
+    let fork = author.next_entry(&new_key(), &new_key());
+    author.rotate();
+    assert_eq!(author.hand_log_to(&target.url).status, 201);
+    let fork = [&author.log[0][..], b"\n", &fork.to_canonical_bytes()].concat();
+    target.refuses("a fork", |url| post(url, &path, &fork), 409, "forked");
+    // Without its beginning, by somebody who has not met it.
+    let mut unknown = Author::at(&target.url);
+    unknown.rotate();
+    let cut = format!("/api/v1/organizations/{}/log", unknown.scid());
+    let answer = post(&target.url, &cut, &unknown.log[1]);
+    assert!(matches!(answer.status, 400 | 422), "{}", answer.text());
+    assert!(!answer.code().is_empty());
     let elsewhere = Author::at("http://127.0.0.1:9");
-    target.refuses("elsewhere", |url| elsewhere.hand_log_to(url), 403, "not-hosted");
+    target.refuses(
+        "elsewhere",
+        |url| elsewhere.hand_log_to(url),
+        403,
+        "not-hosted",
+    );
     for (id, body, status, code) in [
         ("empty", Vec::new(), 400, "malformed"),
         ("no JSON", b"nonsense".to_vec(), 400, "malformed"),
-        ("twice a name", br#"{"a":1,"a":2}"#.to_vec(), 400, "duplicate-name"),
+        (
+            "twice a name",
+            br#"{"a":1,"a":2}"#.to_vec(),
+            400,
+            "duplicate-name",
+        ),
         ("no entry", b"{}".to_vec(), 422, "bad-log"),
         ("of somebody else", elsewhere.log[0].clone(), 422, "bad-log"),
     ] {

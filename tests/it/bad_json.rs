@@ -37,10 +37,30 @@ fn what_is_no_json_or_not_ours_is_refused_and_changes_nothing() {
     let with_bytes = |bytes: &[u8]| [&latin[..at], bytes, &latin[at + 4..]].concat();
     let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let rows: Vec<(&str, Vec<u8>, u16, &str)> = vec![
-        ("J01 twice", br#"{"id":"a","id":"b"}"#.to_vec(), 400, "duplicate-name"),
-        ("J01 in a record", twice.clone().into_bytes(), 400, "duplicate-name"),
-        ("J01 escaped", twice.replacen("\"seq\"", "\"\\u0073eq\"", 1).into_bytes(), 400, "duplicate-name"),
-        ("J02 nested", with(r#"{"a":{"b":{"c":1,"c":2}}}"#), 400, "duplicate-name"),
+        (
+            "J01 twice",
+            br#"{"id":"a","id":"b"}"#.to_vec(),
+            400,
+            "duplicate-name",
+        ),
+        (
+            "J01 in a record",
+            twice.clone().into_bytes(),
+            400,
+            "duplicate-name",
+        ),
+        (
+            "J01 escaped",
+            twice.replacen("\"seq\"", "\"\\u0073eq\"", 1).into_bytes(),
+            400,
+            "duplicate-name",
+        ),
+        (
+            "J02 nested",
+            with(r#"{"a":{"b":{"c":1,"c":2}}}"#),
+            400,
+            "duplicate-name",
+        ),
         ("J03 2^53+1", with("9007199254740993"), 422, "unsafe-value"),
         ("J03 2^53", with("9007199254740992"), 422, "unsafe-value"),
         ("J03 below", with("-9007199254740992"), 422, "unsafe-value"),
@@ -53,28 +73,88 @@ fn what_is_no_json_or_not_ours_is_refused_and_changes_nothing() {
         ("J05 1.5", with("1.5"), 422, "unsafe-value"),
         ("J05 1.0", with("1.0"), 422, "unsafe-value"),
         ("J05 1e2", with("1e2"), 422, "unsafe-value"),
-        ("J06 33 deep", with(&format!("{}{}", "[".repeat(32), "]".repeat(32))), 400, "malformed"),
+        (
+            "J06 33 deep",
+            with(&format!("{}{}", "[".repeat(32), "]".repeat(32))),
+            400,
+            "malformed",
+        ),
         ("J06 100,000 deep", vec![b'['; 100_000], 400, "malformed"),
-        ("J07 100,000 zeros", format!("[0{}]", ",0".repeat(99_999)).into_bytes(), 400, "malformed"),
-        ("J07 in a record", with(&format!("[0{}]", ",0".repeat(2_000))), 400, "malformed"),
+        (
+            "J07 100,000 zeros",
+            format!("[0{}]", ",0".repeat(99_999)).into_bytes(),
+            400,
+            "malformed",
+        ),
+        (
+            "J07 in a record",
+            with(&format!("[0{}]", ",0".repeat(2_000))),
+            400,
+            "malformed",
+        ),
         ("J08 lone surrogate", with(r#""\ud800""#), 400, "malformed"),
-        ("J08 reversed pair", with(r#""\udc00\ud800""#), 400, "malformed"),
+        (
+            "J08 reversed pair",
+            with(r#""\udc00\ud800""#),
+            400,
+            "malformed",
+        ),
         ("J09 NUL", with(r#""a\u0000b""#), 422, "unsafe-value"),
-        ("J09 NUL in a name", with(r#"{"a\u0000b":1}"#), 422, "unsafe-value"),
-        ("J10 invalid UTF-8", with_bytes(&[0xff, 0xfe]), 400, "malformed"),
-        ("J10 over-long UTF-8", with_bytes(&[0xc0, 0xaf]), 400, "malformed"),
-        ("J10 surrogate in UTF-8", with_bytes(&[0xed, 0xa0, 0x80]), 400, "malformed"),
-        ("J11 byte order mark", [b"\xef\xbb\xbf", &good[..]].concat(), 400, "malformed"),
+        (
+            "J09 NUL in a name",
+            with(r#"{"a\u0000b":1}"#),
+            422,
+            "unsafe-value",
+        ),
+        (
+            "J10 invalid UTF-8",
+            with_bytes(&[0xff, 0xfe]),
+            400,
+            "malformed",
+        ),
+        (
+            "J10 over-long UTF-8",
+            with_bytes(&[0xc0, 0xaf]),
+            400,
+            "malformed",
+        ),
+        (
+            "J10 surrogate in UTF-8",
+            with_bytes(&[0xed, 0xa0, 0x80]),
+            400,
+            "malformed",
+        ),
+        (
+            "J11 byte order mark",
+            [b"\xef\xbb\xbf", &good[..]].concat(),
+            400,
+            "malformed",
+        ),
         ("J11 UTF-16", utf16, 400, "malformed"),
-        ("J12 two documents", [&good[..], &good[..]].concat(), 400, "malformed"),
-        ("J12 trailing garbage", [&good[..], b"x"].concat(), 400, "malformed"),
+        (
+            "J12 two documents",
+            [&good[..], &good[..]].concat(),
+            400,
+            "malformed",
+        ),
+        (
+            "J12 trailing garbage",
+            [&good[..], b"x"].concat(),
+            400,
+            "malformed",
+        ),
         ("J13 empty", Vec::new(), 400, "malformed"),
         ("J13 null", b"null".to_vec(), 400, "malformed"),
         ("J13 []", b"[]".to_vec(), 400, "malformed"),
         ("J13 text", b"\"text\"".to_vec(), 400, "malformed"),
         ("J13 0", b"0".to_vec(), 400, "malformed"),
         ("J13 {}", b"{}".to_vec(), 422, "bad-field"),
-        ("a text of 16 KiB and one", with(&format!("\"{}\"", "x".repeat(16 * 1024 + 1))), 400, "malformed"),
+        (
+            "a text of 16 KiB and one",
+            with(&format!("\"{}\"", "x".repeat(16 * 1024 + 1))),
+            400,
+            "malformed",
+        ),
     ];
     for (id, body, status, code) in rows {
         target.refuses_record(id, &body, status, code);
@@ -107,28 +187,133 @@ fn signed_values_of_the_wrong_form_are_refused_by_the_field() {
         author.sign(tree.as_object().unwrap().clone())
     };
     let rows = [
-        ("J17 name is a text", set("/body/name", json!("plain")), "bad-field", "body.name"),
-        ("J17 name is a number", set("/body/name", json!(5)), "bad-field", "body.name"),
-        ("J17 areas is a text", set("/body/areas", json!("cyber")), "bad-field", "body.areas"),
-        ("J17 unknown kind", set("/body/kind", json!("curse")), "bad-field", "body.kind"),
-        ("J17 body is a list", set("/body", json!([])), "bad-field", "body"),
-        ("J17 seq is a text", set("/seq", json!("1")), "bad-field", "seq"),
+        (
+            "J17 name is a text",
+            set("/body/name", json!("plain")),
+            "bad-field",
+            "body.name",
+        ),
+        (
+            "J17 name is a number",
+            set("/body/name", json!(5)),
+            "bad-field",
+            "body.name",
+        ),
+        (
+            "J17 areas is a text",
+            set("/body/areas", json!("cyber")),
+            "bad-field",
+            "body.areas",
+        ),
+        (
+            "J17 unknown kind",
+            set("/body/kind", json!("curse")),
+            "bad-field",
+            "body.kind",
+        ),
+        (
+            "J17 body is a list",
+            set("/body", json!([])),
+            "bad-field",
+            "body",
+        ),
+        (
+            "J17 seq is a text",
+            set("/seq", json!("1")),
+            "bad-field",
+            "seq",
+        ),
         ("J17 seq is 0", set("/seq", json!(0)), "bad-field", "seq"),
-        ("J17 seq is negative", set("/seq", json!(-1)), "bad-field", "seq"),
-        ("J17 issued", set("/issued", json!("yesterday")), "bad-field", "issued"),
-        ("J17 status", set("/status", json!("gone")), "bad-field", "status"),
-        ("J17 localId", set("/localId", json!("../../etc")), "bad-field", "localId"),
-        ("J17 author", set("/author", json!("did:web:x.example")), "bad-field", "author"),
-        ("J17 sources", set("/sources", json!("x")), "bad-field", "sources"),
-        ("no licence", set("/licence", json!("")), "bad-field", "licence"),
-        ("J19 @context", set("/@context", json!("https://m.example")), "linked-data", "@context"),
-        ("J19 nested", set("/body/@context", json!({})), "linked-data", "@context"),
-        ("J21 @graph", set("/body/@graph", json!([])), "linked-data", "@graph"),
-        ("J21 @reverse", set("/body/@reverse", json!({})), "linked-data", "@reverse"),
-        ("J21 @included", set("/@included", json!([])), "linked-data", "@included"),
-        ("J21 @nest", set("/body/x", json!({"y": {"@nest": 1}})), "linked-data", "@nest"),
-        ("unknown spec", set("/spec", json!("baraza/9")), "unsupported-version", "spec"),
-        ("private type", set("/type", json!("Request")), "private-type", "type"),
+        (
+            "J17 seq is negative",
+            set("/seq", json!(-1)),
+            "bad-field",
+            "seq",
+        ),
+        (
+            "J17 issued",
+            set("/issued", json!("yesterday")),
+            "bad-field",
+            "issued",
+        ),
+        (
+            "J17 status",
+            set("/status", json!("gone")),
+            "bad-field",
+            "status",
+        ),
+        (
+            "J17 localId",
+            set("/localId", json!("../../etc")),
+            "bad-field",
+            "localId",
+        ),
+        (
+            "J17 author",
+            set("/author", json!("did:web:x.example")),
+            "bad-field",
+            "author",
+        ),
+        (
+            "J17 sources",
+            set("/sources", json!("x")),
+            "bad-field",
+            "sources",
+        ),
+        (
+            "no licence",
+            set("/licence", json!("")),
+            "bad-field",
+            "licence",
+        ),
+        (
+            "J19 @context",
+            set("/@context", json!("https://m.example")),
+            "linked-data",
+            "@context",
+        ),
+        (
+            "J19 nested",
+            set("/body/@context", json!({})),
+            "linked-data",
+            "@context",
+        ),
+        (
+            "J21 @graph",
+            set("/body/@graph", json!([])),
+            "linked-data",
+            "@graph",
+        ),
+        (
+            "J21 @reverse",
+            set("/body/@reverse", json!({})),
+            "linked-data",
+            "@reverse",
+        ),
+        (
+            "J21 @included",
+            set("/@included", json!([])),
+            "linked-data",
+            "@included",
+        ),
+        (
+            "J21 @nest",
+            set("/body/x", json!({"y": {"@nest": 1}})),
+            "linked-data",
+            "@nest",
+        ),
+        (
+            "unknown spec",
+            set("/spec", json!("baraza/9")),
+            "unsupported-version",
+            "spec",
+        ),
+        (
+            "private type",
+            set("/type", json!("Request")),
+            "private-type",
+            "type",
+        ),
     ];
     for (id, record, code, field) in rows {
         let answer = target.refuses_record(id, &record, 422, code);
@@ -159,7 +344,12 @@ fn a_record_of_more_than_64_kib_is_refused_and_one_of_64_kib_is_taken() {
         records.next().expect("a record of that size")
     };
     target.takes("64 KiB", &sized("large", 64 * 1024));
-    target.refuses_record("64 KiB and one", &sized("larger", 64 * 1024 + 1), 413, "too-large");
+    target.refuses_record(
+        "64 KiB and one",
+        &sized("larger", 64 * 1024 + 1),
+        413,
+        "too-large",
+    );
 }
 
 #[test]
@@ -171,15 +361,20 @@ fn what_is_strange_but_sound_is_kept_and_relayed_as_it_was_signed() {
         author.sign(tree)
     };
     // J15: these sort differently by UTF-8 and by UTF-16.
-    let names = json!({"\u{20ac}": 1, "\u{1f600}": 2, "\u{fb33}": 3, "\r": 4, "1": 5, "\u{80}": 6, "ö": 7});
+    let names =
+        json!({"\u{20ac}": 1, "\u{1f600}": 2, "\u{fb33}": 3, "\r": 4, "1": 5, "\u{80}": 6, "ö": 7});
     let sorted = put("j15", "names", names);
     let text = String::from_utf8(sorted.clone()).unwrap();
-    let right = "{\"\\r\":4,\"1\":5,\"\u{80}\":6,\"ö\":7,\"\u{20ac}\":1,\"\u{1f600}\":2,\"\u{fb33}\":3}";
+    let right =
+        "{\"\\r\":4,\"1\":5,\"\u{80}\":6,\"ö\":7,\"\u{20ac}\":1,\"\u{1f600}\":2,\"\u{fb33}\":3}";
     assert!(text.contains(right), "{text}");
     target.takes("J15", &sorted);
 
     // J18 and J22: members that nobody knows.
-    target.takes("J18", &put("j18", "futureMember", json!({"deep": [1, null, true]})));
+    target.takes(
+        "J18",
+        &put("j18", "futureMember", json!({"deep": [1, null, true]})),
+    );
     let proto = put("j22", "__proto__", json!({"constructor": {"prototype": 1}}));
     target.takes("J22", &proto);
 
@@ -188,7 +383,12 @@ fn what_is_strange_but_sound_is_kept_and_relayed_as_it_was_signed() {
     let decomposed = String::from_utf8(composed.clone())
         .unwrap()
         .replace('\u{e9}', "e\u{301}");
-    target.refuses_record("J16 decomposed", decomposed.as_bytes(), 422, "bad-signature");
+    target.refuses_record(
+        "J16 decomposed",
+        decomposed.as_bytes(),
+        422,
+        "bad-signature",
+    );
     target.takes("J16 composed", &composed);
 
     // S29: another spelling of the same values is the same record.
@@ -242,18 +442,66 @@ fn signatures_that_do_not_fit_are_refused_by_name() {
     let time = crate::support::now();
     let rows = [
         ("S15 no proof", without_proof, "proof-required"),
-        ("S16 signed by somebody else", author.sign_as(tree.clone(), &stranger.key, &foreign, time), "foreign-signer"),
-        ("S18 another purpose", set("/proof/proofPurpose", json!("authentication")), "bad-proof"),
-        ("S19 another suite", set("/proof/cryptosuite", json!("eddsa-rdfc-2022")), "unsupported-proof"),
-        ("S19 another type", set("/proof/type", json!("Ed25519Signature2020")), "unsupported-proof"),
-        ("S20 hex", set("/proof/proofValue", json!("ff00ff00")), "bad-proof"),
-        ("S20 base64", set("/proof/proofValue", json!("u3vYz")), "bad-proof"),
-        ("S20 short", set("/proof/proofValue", json!("z3vYz")), "bad-proof"),
-        ("S25 two proofs", set("/proof", json!([good["proof"], good["proof"]])), "bad-proof"),
-        ("S27 another id", set("/localId", json!("other")), "bad-signature"),
-        ("S28 a member more", set("/extra", json!(1)), "bad-signature"),
-        ("S30 created is no date", set("/proof/created", json!("tomorrow")), "bad-proof"),
-        ("S02 another signature", set("/proof/proofValue", good_signature_of(&author)), "bad-signature"),
+        (
+            "S16 signed by somebody else",
+            author.sign_as(tree.clone(), &stranger.key, &foreign, time),
+            "foreign-signer",
+        ),
+        (
+            "S18 another purpose",
+            set("/proof/proofPurpose", json!("authentication")),
+            "bad-proof",
+        ),
+        (
+            "S19 another suite",
+            set("/proof/cryptosuite", json!("eddsa-rdfc-2022")),
+            "unsupported-proof",
+        ),
+        (
+            "S19 another type",
+            set("/proof/type", json!("Ed25519Signature2020")),
+            "unsupported-proof",
+        ),
+        (
+            "S20 hex",
+            set("/proof/proofValue", json!("ff00ff00")),
+            "bad-proof",
+        ),
+        (
+            "S20 base64",
+            set("/proof/proofValue", json!("u3vYz")),
+            "bad-proof",
+        ),
+        (
+            "S20 short",
+            set("/proof/proofValue", json!("z3vYz")),
+            "bad-proof",
+        ),
+        (
+            "S25 two proofs",
+            set("/proof", json!([good["proof"], good["proof"]])),
+            "bad-proof",
+        ),
+        (
+            "S27 another id",
+            set("/localId", json!("other")),
+            "bad-signature",
+        ),
+        (
+            "S28 a member more",
+            set("/extra", json!(1)),
+            "bad-signature",
+        ),
+        (
+            "S30 created is no date",
+            set("/proof/created", json!("tomorrow")),
+            "bad-proof",
+        ),
+        (
+            "S02 another signature",
+            set("/proof/proofValue", good_signature_of(&author)),
+            "bad-signature",
+        ),
     ];
     for (id, record, code) in rows {
         target.refuses_record(id, &record, 422, code);

@@ -30,7 +30,12 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
     };
     let method = format!("{}#{}", other.did(), other.key.public());
     let time = crate::support::now();
-    let foreign = author.sign_as(author.offering("foreign", 1, "Foreign"), &other.key, &method, time);
+    let foreign = author.sign_as(
+        author.offering("foreign", 1, "Foreign"),
+        &other.key,
+        &method,
+        time,
+    );
     let unlisted = author.sign_with(author.offering("unlisted", 1, "Unlisted"), &other.key);
     let mut private = author.offering("private", 1, "Private");
     private.insert("type".into(), "Request".into());
@@ -59,8 +64,13 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
     lines.push(record_line(1, &author.record("good-first", 1, "Good")));
     for (n, line) in bad.iter().enumerate() {
         lines.push(line.clone());
-        lines.push(record_line(20, &author.record(&format!("good-{n}"), 1, "Good")));
+        lines.push(record_line(
+            20,
+            &author.record(&format!("good-{n}"), 1, "Good"),
+        ));
     }
+    // Y15: what a later version may send is passed over.
+    lines.push(br#"{"cursor":"feed-80","future":{"x":[1]}}"#.to_vec());
     lines.push(record_line(90, &unlisted));
     lines.push(record_line(99, &author.record("good-last", 1, "Good")));
     lines.push(end_line(99));
@@ -82,7 +92,11 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
     // What no log allows is kept aside; nothing bad is shown or handed on.
     assert_eq!(node.number("parked"), 1);
     let handed_on: Vec<String> = node.holdings().into_iter().collect();
-    assert_eq!(handed_on.len(), bad.len() + 3, "the good ones and one log entry");
+    assert_eq!(
+        handed_on.len(),
+        bad.len() + 3,
+        "the good ones and one log entry"
+    );
     for local in ["forged", "foreign", "unlisted", "private", "newer"] {
         assert_eq!(node.get(&author.path(local)).status, 404, "{local}");
     }
@@ -115,7 +129,10 @@ fn an_endless_line_ends_the_reading_and_what_came_before_it_stays() {
         let told = node.peer();
         told["last_error"].is_string().then_some(told)
     });
-    assert!(told["last_error"].as_str().unwrap().contains("line"), "{told}");
+    assert!(
+        told["last_error"].as_str().unwrap().contains("line"),
+        "{told}"
+    );
     assert_eq!(told["cursor"], "feed-2", "{told}");
     assert_eq!(node.get(&author.path("before")).status, 200);
     // Nobody else is kept waiting.
@@ -180,7 +197,9 @@ fn a_peer_that_answers_at_once_with_nothing_is_not_asked_without_pause() {
     });
     let node = Node::running(&[peer.port]);
     node.json(&["follow", &peer.url]);
-    until("it was asked once", || (peer.connections() >= 1).then_some(()));
+    until("it was asked once", || {
+        (peer.connections() >= 1).then_some(())
+    });
     let start = started();
     let before = peer.requests().len();
     until("it was asked five times more", || {
@@ -195,9 +214,18 @@ fn a_peer_whose_log_begins_anew_is_read_from_the_start() {
     let author = stranger();
     let (log, record) = (author.log[0].clone(), author.record("x", 1, "Old"));
     let (newer, scid) = (author.record("x", 2, "New"), author.scid());
-    let anew = |line: Vec<u8>| String::from_utf8(line).unwrap().replace("feed-", "anew-").into_bytes();
+    let anew = |line: Vec<u8>| {
+        String::from_utf8(line)
+            .unwrap()
+            .replace("feed-", "anew-")
+            .into_bytes()
+    };
     let peer = {
-        let first = ndjson(&[log_line(1, &scid, &log), record_line(2, &record), end_line(2)]);
+        let first = ndjson(&[
+            log_line(1, &scid, &log),
+            record_line(2, &record),
+            end_line(2),
+        ]);
         let second = ndjson(&[
             anew(log_line(1, &scid, &log)),
             anew(record_line(2, &newer)),
@@ -213,7 +241,11 @@ fn a_peer_whose_log_begins_anew_is_read_from_the_start() {
             } else if head.contains("since=anew-2") {
                 hold(stream);
             } else {
-                let body = if is_gone.load(SeqCst) { &second } else { &first };
+                let body = if is_gone.load(SeqCst) {
+                    &second
+                } else {
+                    &first
+                };
                 answer(stream, "200 OK", "application/x-ndjson", body);
             }
         })

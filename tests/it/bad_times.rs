@@ -14,7 +14,10 @@ fn t05_what_we_publish_may_not_be_dated_ahead() {
     let (target, author) = Target::with_author();
     let dated = |seconds: i64| {
         let mut tree = author.offering("ahead", 1, "Ahead");
-        tree.insert("issued".into(), now().plus_seconds(seconds).to_string().into());
+        tree.insert(
+            "issued".into(),
+            now().plus_seconds(seconds).to_string().into(),
+        );
         author.sign(tree)
     };
     for (id, seconds) in [("a year", 365 * 86_400), ("700 s", 700)] {
@@ -39,11 +42,35 @@ fn t05_what_a_peer_has_dated_ahead_is_kept_aside_and_shown_nowhere() {
     let node = Node::running(&[peer.port]);
     node.json(&["follow", &peer.url]);
     node.until_found("q=today", 1);
-    until("it is parked", || (node.number("parked") == 1).then_some(()));
+    until("it is parked", || {
+        (node.number("parked") == 1).then_some(())
+    });
     assert_eq!(node.get(&author.path("ahead")).status, 404);
     assert!(node.found("q=nextyear").is_empty());
     assert!(!node.get("/sync/v1/changes").text().contains("Nextyear"));
     assert_eq!(node.peer()["refused"], 0);
+}
+
+#[test]
+fn t05_a_log_entry_dated_ahead_waits_and_its_author_is_not_known_until_then() {
+    let ahead = Author::dated("http://127.0.0.1:9", now().plus_seconds(365 * 86_400));
+    let today = Author::at("http://127.0.0.1:9");
+    let peer = Hostile::feed(vec![
+        log_line(1, &ahead.scid(), &ahead.log[0]),
+        record_line(2, &ahead.record("x", 1, "Nextyear")),
+        log_line(3, &today.scid(), &today.log[0]),
+        record_line(4, &today.record("x", 1, "Today")),
+        end_line(4),
+    ]);
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    node.until_found("q=today", 1);
+    let path = format!("/api/v1/organizations/{}/did.jsonl", ahead.scid());
+    assert_eq!(node.get(&path).status, 404);
+    assert_eq!(node.get(&ahead.path("x")).status, 404);
+    assert_eq!(node.number("authors"), 2, "its own and today's");
+    assert_eq!(node.peer()["refused"], 0);
+    assert!(!node.get("/sync/v1/changes").text().contains(&ahead.scid()));
 }
 
 #[test]

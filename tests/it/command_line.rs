@@ -15,7 +15,12 @@ fn course(local: &str, name: &str) -> Value {
 }
 
 fn members(value: &Value) -> BTreeSet<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 /// An operator's day, as text without what differs from node to node.
@@ -28,41 +33,75 @@ fn story(node: &Node) -> Vec<String> {
         assert!(made[member].is_string(), "{made}");
     }
     assert_eq!(made["handle"], "itu");
-    assert!(made["did"].as_str().unwrap().contains(made["scid"].as_str().unwrap()));
+    assert!(
+        made["did"]
+            .as_str()
+            .unwrap()
+            .contains(made["scid"].as_str().unwrap())
+    );
     tell("org add", &json!(members(&made)));
     let scid = made["scid"].as_str().unwrap().to_owned();
-    node.run(&["org", "add", "itu", "--name", "Again"]).refused("taken");
-    node.run(&["org", "add", "Not A Handle", "--name", "X"]).refused("handle");
+    node.run(&["org", "add", "itu", "--name", "Again"])
+        .refused("taken");
+    node.run(&["org", "add", "Not A Handle", "--name", "X"])
+        .refused("handle");
 
     let file = node.write("one.json", course("c-1", "Incident response").to_string());
     let said = node.json(&["publish", &file, "--org", "itu"]);
     assert_eq!(said["id"], format!("{scid}/c-1"));
-    assert!(said["version"].as_str().unwrap().starts_with("Qm"), "{said}");
-    tell("publish", &json!([members(&said), said["seq"], said["outcome"]]));
+    assert!(
+        said["version"].as_str().unwrap().starts_with("Qm"),
+        "{said}"
+    );
+    tell(
+        "publish",
+        &json!([members(&said), said["seq"], said["outcome"]]),
+    );
     let said = node.json(&["publish", &file, "--org", "itu"]);
     tell("again", &json!([said["seq"], said["outcome"]]));
-    let file = node.write("one.json", course("c-1", "Incident response, revised").to_string());
+    let file = node.write(
+        "one.json",
+        course("c-1", "Incident response, revised").to_string(),
+    );
     let said = node.json(&["publish", &file, "--org", "itu"]);
     tell("changed", &json!([said["seq"], said["outcome"]]));
-    let many = json!([course("c-2", "Digital policy"), course("c-3", "Data protection")]);
+    let many = json!([
+        course("c-2", "Digital policy"),
+        course("c-3", "Data protection")
+    ]);
     let file = node.write("many.json", many.to_string());
     let said = node.json(&["publish", &file, "--org", "itu"]);
     tell("many", &json!(said.as_array().unwrap().len()));
 
-    let search = |words: &str| until(&format!("“{words}” is found"), || {
-        let found = node.json(&["search", words]);
-        (found["total"].as_u64() > Some(0)).then_some(found)
-    });
+    let search = |words: &str| {
+        until(&format!("“{words}” is found"), || {
+            let found = node.json(&["search", words]);
+            (found["total"].as_u64() > Some(0)).then_some(found)
+        })
+    };
     let found = search("revised");
     assert_eq!(found["items"][0]["id"], format!("{scid}/c-1"), "{found}");
-    tell("search", &json!([members(&found), found["total"], members(&found["items"][0])]));
+    tell(
+        "search",
+        &json!([members(&found), found["total"], members(&found["items"][0])]),
+    );
     let filtered = node.json(&["search", "--area", "cyber", "--type", "Offering"]);
     tell("filter", &filtered["total"]);
     tell("none", &node.json(&["search", "zebra"])["total"]);
 
-    let csv = "id,title,url\nrow-a,Course A,https://a.example/\nrow-b,Course B,https://b.example/\n";
+    let csv =
+        "id,title,url\nrow-a,Course A,https://a.example/\nrow-b,Course B,https://b.example/\n";
     let file = node.write("rows.csv", csv);
-    let import = ["import", &file, "--org", "itu", "--set", "kind=course", "--set", "language=en"];
+    let import = [
+        "import",
+        &file,
+        "--org",
+        "itu",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
+    ];
     for what in ["import", "import again"] {
         let said = node.json(&import);
         for member in ["new", "changed", "unchanged", "refused"] {
@@ -74,13 +113,21 @@ fn story(node: &Node) -> Vec<String> {
     let id = format!("{scid}/c-2");
     let said = node.json(&["withdraw", &id]);
     tell("withdraw", &json!([members(&said), said["seq"]]));
-    node.run(&["withdraw", &id]).refused("not a record of this node");
-    node.run(&["withdraw", &format!("{scid}/no-such")]).refused("not a record");
+    node.run(&["withdraw", &id])
+        .refused("not a record of this node");
+    node.run(&["withdraw", &format!("{scid}/no-such")])
+        .refused("not a record");
     node.run(&["withdraw", "nonsense"]).refused("");
-    tell("withdrawn", &node.json(&["search", "policy", "--area", "cyber"])["total"]);
+    tell(
+        "withdrawn",
+        &node.json(&["search", "policy", "--area", "cyber"])["total"],
+    );
 
     let listed = node.json(&["org", "list"]);
-    tell("org list", &json!([listed["total"], members(&listed["items"][0])]));
+    tell(
+        "org list",
+        &json!([listed["total"], members(&listed["items"][0])]),
+    );
     let peers = node.json(&["peers"]);
     tell("peers", &peers);
     told
@@ -123,17 +170,35 @@ fn exit_codes_are_0_done_1_refused_and_2_wrong_usage() {
     let nowhere = nowhere.to_str().unwrap();
     baraza(&["search", "x", "--dir", nowhere]).refused("there is no node in");
     baraza(&["serve", "--dir", nowhere]).refused("baraza init");
-    assert!(!node.file("nowhere").exists(), "asking must not make a folder");
-    node.run(&["publish", "/no/such.json", "--org", "x"]).refused("/no/such.json");
-    node.run(&["publish", &node.write("x.json", "{}"), "--org", "nobody"]).refused("nobody");
-    node.run(&["unfollow", "https://hub.example"]).refused("is not followed");
+    assert!(
+        !node.file("nowhere").exists(),
+        "asking must not make a folder"
+    );
+    node.run(&["publish", "/no/such.json", "--org", "x"])
+        .refused("/no/such.json");
+    node.run(&["publish", &node.write("x.json", "{}"), "--org", "nobody"])
+        .refused("nobody");
+    node.run(&["unfollow", "https://hub.example"])
+        .refused("is not followed");
     let refused = node.run(&["--json", "withdraw", "nonsense"]);
     assert_eq!(refused.code, 1);
     assert!(refused.json()["error"].is_string());
     let dir = node.dir();
-    let again = ["init", dir.to_str().unwrap(), "--name", "X", "--url", "http://127.0.0.1:9"];
+    let again = [
+        "init",
+        dir.to_str().unwrap(),
+        "--name",
+        "X",
+        "--url",
+        "http://127.0.0.1:9",
+    ];
     baraza(&again).refused("holds a node already");
-    for url in ["http://hub.example", "https://hub", "nonsense", "https://hub.example/path"] {
+    for url in [
+        "http://hub.example",
+        "https://hub",
+        "nonsense",
+        "https://hub.example/path",
+    ] {
         let ran = baraza(&["init", nowhere, "--name", "X", "--url", url]).refused("url");
         assert!(!node.file("nowhere").exists(), "{url}: {}", ran.err);
     }
@@ -144,20 +209,38 @@ fn init_says_the_recovery_code_once_and_keeps_it_nowhere() {
     let node = Node::make(&[]);
     let folder = node.file("second");
     let folder = folder.to_str().unwrap();
-    let said = baraza(&["--json", "init", folder, "--name", "X", "--url", "https://hub.example"]).ok();
+    let said = baraza(&[
+        "--json",
+        "init",
+        folder,
+        "--name",
+        "X",
+        "--url",
+        "https://hub.example",
+    ])
+    .ok();
     let said = said.json();
     let code = said["recoveryCode"].as_str().unwrap().to_owned();
-    assert!(said["did"].as_str().unwrap().ends_with(":hub.example"), "{said}");
+    assert!(
+        said["did"].as_str().unwrap().ends_with(":hub.example"),
+        "{said}"
+    );
     let mut waiting = vec![node.file("second")];
     let mut files = 0;
     while let Some(path) = waiting.pop() {
         if path.is_dir() {
-            waiting.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            waiting.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
             continue;
         }
         files += 1;
         let bytes = std::fs::read(&path).unwrap();
-        let found = bytes.windows(code.len()).any(|part| part == code.as_bytes());
+        let found = bytes
+            .windows(code.len())
+            .any(|part| part == code.as_bytes());
         assert!(!found, "{}", path.display());
     }
     assert!(files >= 5, "{files} files");
@@ -179,7 +262,10 @@ fn a_bad_draft_publishes_nothing_and_names_the_field() {
         (with("areas", json!(["astrology"])), "areas"),
         (with("url", json!("javascript:alert(1)")), "url"),
         (json!({"type": "Offering"}), "localId"),
-        (json!({"type": "Request", "localId": "x", "body": {}}), "type"),
+        (
+            json!({"type": "Request", "localId": "x", "body": {}}),
+            "type",
+        ),
         (course("c-1", "Twice"), "c-1"),
         (json!(5), "object"),
     ] {
@@ -206,14 +292,31 @@ fn a_record_verifies_offline_step_by_step_and_no_altered_byte_passes() {
     let with_log = |log: &str| elsewhere.run(&["verify", &file, "--log", log]);
 
     let good = with_log(&log_file).ok();
-    for step in ["strict JSON", "canonical form", "proof fits every byte", "lists the key", "verifies"] {
+    for step in [
+        "strict JSON",
+        "canonical form",
+        "proof fits every byte",
+        "lists the key",
+        "verifies",
+    ] {
         assert!(good.out.contains(step), "“{step}” is not in {}", good.out);
     }
     let said = elsewhere.json(&["verify", &file, "--log", &log_file]);
-    assert_eq!((&said["verified"], &said["id"]), (&json!(true), &json!(format!("{scid}/c-1"))));
-    assert!(elsewhere.run(&["verify", &log_file]).ok().out.contains("key log verifies"));
+    assert_eq!(
+        (&said["verified"], &said["id"]),
+        (&json!(true), &json!(format!("{scid}/c-1")))
+    );
+    assert!(
+        elsewhere
+            .run(&["verify", &log_file])
+            .ok()
+            .out
+            .contains("key log verifies")
+    );
     // Without the log, or with another's, nothing is believed.
-    elsewhere.run(&["verify", &file]).refused("key log is not at hand");
+    elsewhere
+        .run(&["verify", &file])
+        .refused("key log is not at hand");
     with_log(&other_file).refused("another author's");
     // Its own node has the log.
     node.run(&["verify", &file]).ok();

@@ -39,7 +39,10 @@ fn a_follower_has_a_new_record_soon_after_it_was_published() {
     }
     let start = started();
     follower.until_found("q=fresh", 5);
-    println!("a record was at the follower {worst:.2} s after publishing at the latest, and found {:.2} s later", start.elapsed().as_secs_f64());
+    println!(
+        "a record was at the follower {worst:.2} s after publishing at the latest, and found {:.2} s later",
+        start.elapsed().as_secs_f64()
+    );
     // The promise is two seconds; other work on this machine is allowed for.
     assert!(worst < 10.0, "{worst} s");
 
@@ -57,7 +60,16 @@ fn y11_a_follower_that_is_killed_while_it_catches_up_resumes() {
     let (hub, mut follower) = Node::pair();
     hub.org("many");
     let file = hub.write("rows.csv", rows(3_000));
-    let said = hub.json(&["import", &file, "--org", "many", "--set", "kind=course", "--set", "language=en"]);
+    let said = hub.json(&[
+        "import",
+        &file,
+        "--org",
+        "many",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
+    ]);
     assert_eq!(said["new"], 3_000, "{said}");
     let all = hub.number("records");
     follower.befriend(&hub);
@@ -84,7 +96,9 @@ fn y11_a_follower_that_is_killed_while_it_catches_up_resumes() {
     println!("killed {kills} times while it caught up with {all} records");
     follower.until_equal(&hub);
     assert_eq!(follower.number("records"), all);
-    until("all are found", || (follower.number("indexed") == all).then_some(()));
+    until("all are found", || {
+        (follower.number("indexed") == all).then_some(())
+    });
 }
 
 #[test]
@@ -92,7 +106,13 @@ fn y12_a_node_put_back_to_an_older_state_catches_up_and_brings_nothing_back() {
     let (mut hub, follower) = Node::pair();
     let scid = hub.org("itu");
     let path = |local: &str| format!("/api/v1/records/{scid}/{local}");
-    hub.publish("itu", &json!([course("gone", "Gone", "cyber"), course("kept", "Kept", "cyber")]));
+    hub.publish(
+        "itu",
+        &json!([
+            course("gone", "Gone", "cyber"),
+            course("kept", "Kept", "cyber")
+        ]),
+    );
     follower.befriend(&hub);
     follower.until_equal(&hub);
     hub.stop();
@@ -125,7 +145,11 @@ fn y12_a_node_put_back_to_an_older_state_catches_up_and_brings_nothing_back() {
     let told = follower.peer();
     assert_eq!(told["last_error"], Value::Null, "{told}");
     let mut before = before;
-    before.extend(hub.holdings().into_iter().filter(|line| line.contains("\"New\"")));
+    before.extend(
+        hub.holdings()
+            .into_iter()
+            .filter(|line| line.contains("\"New\"")),
+    );
     // The follower lost and gained nothing else.
     assert_eq!(follower.holdings(), before);
 }
@@ -154,15 +178,29 @@ fn who_follows_one_area_gets_that_area_and_who_unfollows_gets_no_more() {
         node.get(&format!("/api/v1/records/{scid}/{local}")).status == 200
     };
     let until_has = |node: &Node, local: &str| {
-        until(&format!("{local} has arrived"), || has(node, local).then_some(()));
+        until(&format!("{local} has arrived"), || {
+            has(node, local).then_some(())
+        });
     };
-    hub.publish("itu", &json!([course("data-1", "Data", "data-ai"), course("cyber-1", "Cyber", "cyber")]));
+    hub.publish(
+        "itu",
+        &json!([
+            course("data-1", "Data", "data-ai"),
+            course("cyber-1", "Cyber", "cyber")
+        ]),
+    );
     let followed = topical.json(&["follow", &hub.url, "--topic", "cyber"]);
     assert_eq!(followed["filter"], "area=cyber");
     whole.json(&["follow", &hub.url]);
     until_has(topical, "cyber-1");
     until_has(whole, "data-1");
-    hub.publish("itu", &json!([course("data-2", "Data", "data-ai"), course("cyber-2", "Cyber", "cyber")]));
+    hub.publish(
+        "itu",
+        &json!([
+            course("data-2", "Data", "data-ai"),
+            course("cyber-2", "Cyber", "cyber")
+        ]),
+    );
     until_has(topical, "cyber-2");
     until_has(whole, "cyber-2");
     assert!(has(whole, "data-2"));
@@ -170,7 +208,9 @@ fn who_follows_one_area_gets_that_area_and_who_unfollows_gets_no_more() {
     assert!(!has(topical, "data-1") && !has(topical, "data-2"));
 
     topical.json(&["unfollow", &hub.url]);
-    topical.run(&["unfollow", &hub.url]).refused("is not followed");
+    topical
+        .run(&["unfollow", &hub.url])
+        .refused("is not followed");
     topical.run(&["sync", &hub.url]).refused("is not followed");
     hub.publish("itu", &course("cyber-3", "Cyber", "cyber"));
     until_has(whole, "cyber-3");
@@ -188,7 +228,13 @@ fn who_follows_one_area_gets_that_area_and_who_unfollows_gets_no_more() {
     // Another filter takes the place of the one before at once, and misses nothing.
     let late = &nodes[2];
     late.json(&["unfollow", &hub.url]);
-    hub.publish("itu", &json!([course("data-3", "Data", "data-ai"), course("cyber-4", "Cyber", "cyber")]));
+    hub.publish(
+        "itu",
+        &json!([
+            course("data-3", "Data", "data-ai"),
+            course("cyber-4", "Cyber", "cyber")
+        ]),
+    );
     late.json(&["follow", &hub.url, "--topic", "cyber"]);
     until_has(late, "cyber-4");
     assert!(!has(late, "data-3"));
@@ -204,8 +250,23 @@ fn i14_a_bundle_carries_everything_to_a_node_without_a_network() {
     let scid = hub.org("itu");
     hub.org("diplo");
     let file = hub.write("rows.csv", rows(700));
-    hub.json(&["import", &file, "--org", "diplo", "--set", "kind=course", "--set", "language=en"]);
-    hub.publish("itu", &json!([course("c-1", "Portable", "cyber"), course("c-2", "Gone", "cyber")]));
+    hub.json(&[
+        "import",
+        &file,
+        "--org",
+        "diplo",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
+    ]);
+    hub.publish(
+        "itu",
+        &json!([
+            course("c-1", "Portable", "cyber"),
+            course("c-2", "Gone", "cyber")
+        ]),
+    );
     hub.json(&["withdraw", &format!("{scid}/c-2")]);
     let bundle = hub.file("world.ndjson.zst");
     let bundle = bundle.to_str().unwrap().to_owned();
@@ -225,20 +286,38 @@ fn i14_a_bundle_carries_everything_to_a_node_without_a_network() {
 
     let mut island = Node::make(&[]);
     let checked = island.json(&["bundle", "verify", &bundle]);
-    assert_eq!((&checked["verified"], &checked["authors"]), (&json!(held), &json!(3)), "{checked}");
+    assert_eq!(
+        (&checked["verified"], &checked["authors"]),
+        (&json!(held), &json!(3)),
+        "{checked}"
+    );
     island.run(&["verify", &bundle]).ok();
     let taken = island.json(&["bundle", "import", &bundle]);
-    assert_eq!((&taken["stored"], &taken["refused_count"]), (&json!(held), &json!(0)), "{taken}");
+    assert_eq!(
+        (&taken["stored"], &taken["refused_count"]),
+        (&json!(held), &json!(0)),
+        "{taken}"
+    );
     let taken = island.json(&["bundle", "import", &bundle]);
-    assert_eq!((&taken["stored"], &taken["held"]), (&json!(0), &json!(held)), "{taken}");
+    assert_eq!(
+        (&taken["stored"], &taken["held"]),
+        (&json!(0), &json!(held)),
+        "{taken}"
+    );
     island.start();
     // The hub's own log is among what the island got, so only the island's own is left aside.
     let ours: Vec<String> = island.holdings().difference(&theirs).cloned().collect();
-    assert!(ours.iter().all(|line| line.contains("versionId")), "{ours:?}");
+    assert!(
+        ours.iter().all(|line| line.contains("versionId")),
+        "{ours:?}"
+    );
     assert_eq!(ours.len(), 1, "the hub's own key log");
     assert!(theirs.is_subset(&island.holdings()));
     island.until_found("q=portable", 1);
-    assert_eq!(island.get(&format!("/api/v1/records/{scid}/c-2")).status, 410);
+    assert_eq!(
+        island.get(&format!("/api/v1/records/{scid}/c-2")).status,
+        410
+    );
 
     // One altered byte within does not pass.
     let text = String::from_utf8(unpack(&bytes)).unwrap();
@@ -247,10 +326,20 @@ fn i14_a_bundle_carries_everything_to_a_node_without_a_network() {
     let altered = island.write("altered.ndjson", altered);
     let ran = island.run(&["bundle", "verify", &altered, "--json"]);
     assert_eq!(ran.code, 1);
-    assert_eq!(ran.json()["refused"].as_array().unwrap().len(), 1, "{}", ran.out);
+    assert_eq!(
+        ran.json()["refused"].as_array().unwrap().len(),
+        1,
+        "{}",
+        ran.out
+    );
     let before = island.state_hash();
     let ran = island.run(&["bundle", "import", &altered, "--json"]);
-    assert_eq!((ran.code, &ran.json()["refused_count"]), (1, &json!(1)), "{}", ran.out);
+    assert_eq!(
+        (ran.code, &ran.json()["refused_count"]),
+        (1, &json!(1)),
+        "{}",
+        ran.out
+    );
     assert_eq!(island.state_hash(), before);
     // Nor does a file that is cut.
     let cut = island.write("cut.zst", &bytes[..bytes.len() / 2]);
@@ -261,20 +350,28 @@ fn i14_a_bundle_carries_everything_to_a_node_without_a_network() {
 fn an_organisation_that_moves_keeps_its_identity_and_its_records() {
     let (old, mut new) = Node::pair();
     let scid = old.org("itu");
-    old.publish("itu", &json!([course("c-1", "Moved", "cyber"), course("c-2", "Gone", "cyber")]));
+    old.publish(
+        "itu",
+        &json!([
+            course("c-1", "Moved", "cyber"),
+            course("c-2", "Gone", "cyber")
+        ]),
+    );
     old.json(&["withdraw", &format!("{scid}/c-2")]);
     // A host that takes nobody in refuses, and all stays as it was.
     new.stop();
     new.edit("policy = \"open\"", "policy = \"closed\"");
     new.start();
     let state = old.state_hash();
-    old.run(&["org", "move", "itu", "--to", &new.url]).refused("hosts no organisations");
+    old.run(&["org", "move", "itu", "--to", &new.url])
+        .refused("hosts no organisations");
     assert_eq!(old.state_hash(), state);
     // Its keys are those that its log commits to still: it can sign and change as before.
     let rotated = old.json(&["org", "rotate", "itu"]);
     assert_eq!(rotated["signed"], 3, "{rotated}");
     let before = old.get(&format!("/api/v1/records/{scid}/c-1")).body;
-    old.run(&["org", "move", "itu", "--to", "http://127.0.0.1:1"]).refused("");
+    old.run(&["org", "move", "itu", "--to", "http://127.0.0.1:1"])
+        .refused("");
     new.stop();
     new.host_anyone();
     new.start();
@@ -289,10 +386,17 @@ fn an_organisation_that_moves_keeps_its_identity_and_its_records() {
     let log = new.get("/orgs/itu/did.jsonl");
     assert_eq!((log.status, log.text().lines().count()), (200, 3));
     assert!(log.text().contains(moved["formerly"].as_str().unwrap()));
-    assert_eq!(old.get("/orgs/itu/did.jsonl").status, 404, "it is no longer at home here");
+    assert_eq!(
+        old.get("/orgs/itu/did.jsonl").status,
+        404,
+        "it is no longer at home here"
+    );
     let at_old = client::get(&old.url, "/api/v1/organizations").json();
     let at_old = at_old["items"].as_array().unwrap().clone();
-    let itu = at_old.iter().find(|item| item["id"] == scid.as_str()).unwrap();
+    let itu = at_old
+        .iter()
+        .find(|item| item["id"] == scid.as_str())
+        .unwrap();
     assert_eq!(itu["did"], moved["did"]);
     // Whoever meets the old record afterwards still believes it.
     let file = new.write("record.json", &before);

@@ -19,7 +19,11 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut waiting = vec![folder.to_owned()];
     while let Some(path) = waiting.pop() {
         if path.is_dir() {
-            waiting.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            waiting.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         } else {
             files.insert(path.display().to_string(), fs::read(&path).unwrap());
         }
@@ -33,7 +37,8 @@ fn d07_a_store_that_is_missing_or_no_folder_or_read_only_is_refused_by_name() {
     let store = node.dir().join("data/store");
     let aside = node.file("aside");
     fs::rename(&store, &aside).unwrap();
-    node.start_refused().refused("data/store cannot be used: it is missing");
+    node.start_refused()
+        .refused("data/store cannot be used: it is missing");
     assert!(!store.exists(), "an empty store must not take its place");
     node.run(&["search", "x"]).refused("it is missing");
     fs::write(&store, "a file").unwrap();
@@ -87,7 +92,10 @@ fn d09_an_index_that_is_deleted_or_damaged_is_made_anew_and_finds_the_same() {
     node.start();
     assert_eq!(node.until_found("q=course&sort=id&limit=100", 20), found);
     node.stop();
-    let files: Vec<_> = content(&index).into_iter().filter(|(_, bytes)| bytes.len() > 8).collect();
+    let files: Vec<_> = content(&index)
+        .into_iter()
+        .filter(|(_, bytes)| bytes.len() > 8)
+        .collect();
     assert!(files.len() >= 5, "{} files", files.len());
     for (file, bytes) in files {
         for damage in [bytes[..bytes.len() / 2].to_vec(), {
@@ -150,7 +158,11 @@ fn k17_keys_that_others_can_read_stop_the_node_from_starting() {
         for wrong in [0o644, 0o660, 0o601] {
             fs::set_permissions(&key, fs::Permissions::from_mode(wrong)).unwrap();
             let refused = node.start_refused().refused("can be read by others");
-            assert!(refused.err.contains(key.to_str().unwrap()), "{}", refused.err);
+            assert!(
+                refused.err.contains(key.to_str().unwrap()),
+                "{}",
+                refused.err
+            );
             assert!(refused.err.contains("chmod 600"), "{}", refused.err);
         }
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
@@ -161,8 +173,45 @@ fn k17_keys_that_others_can_read_stop_the_node_from_starting() {
     assert_eq!(mode(&node.dir().join("control.sock")), 0o600);
 }
 
+#[test]
+fn a_rotation_that_is_killed_leaves_every_record_counted_and_the_keys_in_force() {
+    const COURSES: u64 = 400;
+    let mut node = Node::make(&[]);
+    node.org("itu");
+    let drafts: Vec<_> = (0..COURSES)
+        .map(|n| json!({"type": "Offering", "localId": format!("c-{n}"), "body": {"kind": "course", "name": {"en": format!("Course {n}")}}}))
+        .collect();
+    node.publish("itu", &json!(drafts));
+    let start = started();
+    assert_eq!(node.json(&["org", "rotate", "itu"])["signed"], COURSES + 1);
+    let whole = start.elapsed();
+    let mut killed = 0;
+    for step in 1..=20 {
+        let mut process = node.begin(&["org", "rotate", "itu"]);
+        // The moment is chosen by the clock because any moment must do.
+        std::thread::sleep(whole * step / 12);
+        killed += u32::from(process.try_wait().unwrap().is_none());
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let found = node.json(&["search", "--type", "Offering"]);
+        assert_eq!(found["total"], COURSES, "after step {step}");
+        let revised = json!({"type": "Offering", "localId": "c-0", "body": {"kind": "course", "name": {"en": format!("Course 0, revision {step}")}}});
+        assert_eq!(node.publish("itu", &revised)["outcome"], "changed");
+    }
+    println!("killed {killed} times within {whole:?}");
+    assert!(killed >= 4, "killed {killed} times");
+    node.json(&["org", "rotate", "itu"]);
+    node.start();
+    assert_eq!(node.number("records"), COURSES + 1);
+}
+
 /// Hands records in from several threads while `end` ends the process; gives what was acknowledged.
-fn load(node: &mut Node, author: &Author, round: usize, end: impl FnOnce(&mut Node)) -> Vec<String> {
+fn load(
+    node: &mut Node,
+    author: &Author,
+    round: usize,
+    end: impl FnOnce(&mut Node),
+) -> Vec<String> {
     let is_over = AtomicBool::new(false);
     let is_warm = AtomicBool::new(false);
     let url = node.url.clone();
@@ -178,7 +227,8 @@ fn load(node: &mut Node, author: &Author, round: usize, end: impl FnOnce(&mut No
                         }
                         let local = format!("r-{round}-{thread}-{n}");
                         let record = author.record(&local, 1, "Load");
-                        let answer = client::try_request(url, "POST", "/api/v1/records", &[], &record);
+                        let answer =
+                            client::try_request(url, "POST", "/api/v1/records", &[], &record);
                         match answer {
                             Some(answer) if answer.status == 201 => kept.push(local),
                             Some(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
@@ -195,7 +245,10 @@ fn load(node: &mut Node, author: &Author, round: usize, end: impl FnOnce(&mut No
         until("there is load", || is_warm.load(SeqCst).then_some(()));
         end(node);
         is_over.store(true, SeqCst);
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     })
 }
 
@@ -216,14 +269,25 @@ fn d16_a_stop_under_load_ends_well_and_loses_nothing_that_was_acknowledged() {
     let mut half = client::connect(&node.url).unwrap();
     use std::io::Write as _;
     let host = client::authority(&node.url).to_owned();
-    write!(waiting, "GET /sync/v1/changes?wait=30&since= HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
-    write!(half, "POST /api/v1/records HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\n{{").unwrap();
+    write!(
+        waiting,
+        "GET /sync/v1/changes?wait=30&since= HTTP/1.1\r\nhost: {host}\r\n\r\n"
+    )
+    .unwrap();
+    write!(
+        half,
+        "POST /api/v1/records HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\n{{"
+    )
+    .unwrap();
     let kept = load(&mut node, &author, 0, |node| {
         node.terminate();
         let start = started();
         let status = node.ended();
         assert!(status.success(), "{status}: {}", node.log());
-        println!("stopped under load within {:.1} s", start.elapsed().as_secs_f64());
+        println!(
+            "stopped under load within {:.1} s",
+            start.elapsed().as_secs_f64()
+        );
         assert!(start.elapsed().as_secs() < 30);
     });
     node.start();

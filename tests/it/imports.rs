@@ -10,7 +10,16 @@ use crate::support::node::Node;
 use crate::support::{sources, started, until};
 
 fn import(node: &Node, file: &str, more: &[&str]) -> Value {
-    let mut arguments = vec!["import", file, "--org", "itu", "--set", "kind=course", "--set", "language=en"];
+    let mut arguments = vec![
+        "import",
+        file,
+        "--org",
+        "itu",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
+    ];
     arguments.extend(more);
     node.json(&arguments)
 }
@@ -51,7 +60,10 @@ fn i09_a_file_imported_twice_changes_nothing_the_second_time() {
     // A dry run says what would be and does nothing.
     let file = node.write("rows.csv", table(0..60));
     let said = import(&node, &file, &["--dry-run"]);
-    assert_eq!((&said["dryRun"], &said["readable"]), (&json!(true), &json!(60)));
+    assert_eq!(
+        (&said["dryRun"], &said["readable"]),
+        (&json!(true), &json!(60))
+    );
     assert_eq!(node.number("changes"), changes);
     assert_eq!(counts(&import(&node, &file, &[])), [10, 0, 50, 0]);
     node.until_found("q=course&limit=100", 60);
@@ -68,10 +80,16 @@ fn rows_that_are_gone_from_the_file_stay_until_their_withdrawal_is_asked_for() {
     // The name of the file is part of what a record says of its source.
     let fewer = node.write("rows.csv", table(0..7));
     let said = import(&node, &fewer, &[]);
-    assert_eq!((counts(&said), &said["withdrawn"]), ([0, 0, 7, 0], &json!(0)));
+    assert_eq!(
+        (counts(&said), &said["withdrawn"]),
+        ([0, 0, 7, 0], &json!(0))
+    );
     node.until_found("q=course&limit=100", 11);
     let said = import(&node, &fewer, &["--withdraw-missing"]);
-    assert_eq!((counts(&said), &said["withdrawn"]), ([0, 0, 7, 0], &json!(3)));
+    assert_eq!(
+        (counts(&said), &said["withdrawn"]),
+        ([0, 0, 7, 0], &json!(3))
+    );
     node.until_found("q=course&limit=100", 8);
     assert_eq!(node.number("withdrawn"), 3);
     assert_eq!(node.get(&format!("/api/v1/records/{scid}/own")).status, 200);
@@ -97,14 +115,35 @@ fn i02_i03_i05_bad_files_are_refused_with_row_and_reason_and_import_nothing() {
     let mut big_endian = b"title\n".to_vec();
     big_endian.extend_from_slice(b"caf\xe9\n");
     let rows: [(&str, Vec<u8>, &str); 4] = [
-        ("I02 unclosed quote", format!("{good}\"never closed,x,y\n").into_bytes(), "line 5, character 1"),
+        (
+            "I02 unclosed quote",
+            format!("{good}\"never closed,x,y\n").into_bytes(),
+            "line 5, character 1",
+        ),
         ("I03 Windows-1252", big_endian, "UTF-8"),
-        ("I05 no title", format!("{good},https://x.example/,cyber\n").into_bytes(), "row 5"),
-        ("I05 bad address", format!("{good}Course,javascript:alert(1),cyber\n").into_bytes(), "row 5"),
+        (
+            "I05 no title",
+            format!("{good},https://x.example/,cyber\n").into_bytes(),
+            "row 5",
+        ),
+        (
+            "I05 bad address",
+            format!("{good}Course,javascript:alert(1),cyber\n").into_bytes(),
+            "row 5",
+        ),
     ];
     for (id, bytes, words) in rows {
         let file = node.write("bad.csv", bytes);
-        let arguments = ["import", &file, "--org", "itu", "--set", "kind=course", "--set", "language=en"];
+        let arguments = [
+            "import",
+            &file,
+            "--org",
+            "itu",
+            "--set",
+            "kind=course",
+            "--set",
+            "language=en",
+        ];
         let ran = node.run(&arguments).refused(words);
         assert_eq!(node.state_hash(), before, "{id}: {}", ran.out);
     }
@@ -122,7 +161,13 @@ fn i02_i03_i05_bad_files_are_refused_with_row_and_reason_and_import_nothing() {
 fn i04_cells_that_look_like_formulas_are_text() {
     let node = Node::running(&[]);
     node.org("itu");
-    let cells = ["=1+1 quux", "+1 quux", "-1 quux", "@sum quux", "<script>alert(1)</script> quux"];
+    let cells = [
+        "=1+1 quux",
+        "+1 quux",
+        "-1 quux",
+        "@sum quux",
+        "<script>alert(1)</script> quux",
+    ];
     let file = node.write("rows.csv", format!("title\n{}\n", cells.join("\n")));
     assert_eq!(counts(&import(&node, &file, &[])), [5, 0, 0, 0]);
     node.until_found("q=quux", 5);
@@ -140,7 +185,9 @@ fn i04_cells_that_look_like_formulas_are_text() {
 
 /// How many records an import left, seen after whatever ended it.
 fn imported(node: &Node) -> u64 {
-    node.json(&["search", "--type", "Offering"])["total"].as_u64().unwrap()
+    node.json(&["search", "--type", "Offering"])["total"]
+        .as_u64()
+        .unwrap()
 }
 
 #[test]
@@ -158,14 +205,26 @@ fn i10_an_import_that_is_killed_leaves_all_or_nothing() {
     node.org("itu");
     let (mut killed, mut left) = (0, Vec::new());
     for step in 1..=60 {
-        let mut process = node.begin(&["import", &file, "--org", "itu", "--set", "kind=course", "--set", "language=en"]);
+        let mut process = node.begin(&[
+            "import",
+            &file,
+            "--org",
+            "itu",
+            "--set",
+            "kind=course",
+            "--set",
+            "language=en",
+        ]);
         // The moment is chosen by the clock because any moment must do.
         std::thread::sleep(whole * step / 30);
         let is_over = process.try_wait().unwrap().is_some();
         process.kill().unwrap();
         process.wait().unwrap();
         let count = imported(&node);
-        assert!(count == 0 || count == ROWS as u64, "{count} of {ROWS} after step {step}");
+        assert!(
+            count == 0 || count == ROWS as u64,
+            "{count} of {ROWS} after step {step}"
+        );
         if is_over {
             assert_eq!(count, ROWS as u64);
         } else {
@@ -193,7 +252,9 @@ fn shared(path: &str) -> Option<PathBuf> {
 #[test]
 fn real_data_imports_whole_once_and_a_follower_ends_with_the_same() {
     let Some(file) = shared("data/free-courses/free-courses.csv") else {
-        println!("skipped: ../shared/data/free-courses is not beside this clone (BARAZA_SHARED names another place)");
+        println!(
+            "skipped: ../shared/data/free-courses is not beside this clone (BARAZA_SHARED names another place)"
+        );
         return;
     };
     let (hub, follower) = Node::pair();
@@ -220,6 +281,8 @@ fn real_data_imports_whole_once_and_a_follower_ends_with_the_same() {
     println!("and found it after {:.1?}", start.elapsed());
     let total = |node: &Node| node.get("/api/v1/search?q=python&limit=1").json()["total"].clone();
     assert!(total(&follower).as_u64() > Some(10), "{}", total(&follower));
-    until("the hub finds the same", || (total(&hub) == total(&follower)).then_some(()));
+    until("the hub finds the same", || {
+        (total(&hub) == total(&follower)).then_some(())
+    });
     assert!(start.elapsed() < Duration::from_secs(120));
 }

@@ -26,24 +26,57 @@ fn x01_to_x04_and_x11_private_addresses_are_refused_before_connecting() {
     let port = inside.port;
     let node = Node::running(&[listed.port]);
     for (given, url) in [
-        (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{port}")),
-        (format!("https://127.0.0.1:{port}"), format!("https://127.0.0.1:{port}")),
-        (format!("https://2130706433:{port}"), format!("https://127.0.0.1:{port}")),
-        (format!("https://0x7f.1:{port}/"), format!("https://127.0.0.1:{port}")),
-        (format!("https://0177.0.0.1:{port}"), format!("https://127.0.0.1:{port}")),
-        (format!("https://localhost:{port}"), format!("https://localhost:{port}")),
-        (format!("https://[::1]:{port}"), format!("https://[::1]:{port}")),
-        (format!("https://[::ffff:127.0.0.1]:{port}"), format!("https://[::ffff:7f00:1]:{port}")),
-        (format!("https://x.localhost:{port}"), format!("https://x.localhost:{port}")),
+        (
+            format!("http://127.0.0.1:{port}"),
+            format!("http://127.0.0.1:{port}"),
+        ),
+        (
+            format!("https://127.0.0.1:{port}"),
+            format!("https://127.0.0.1:{port}"),
+        ),
+        (
+            format!("https://2130706433:{port}"),
+            format!("https://127.0.0.1:{port}"),
+        ),
+        (
+            format!("https://0x7f.1:{port}/"),
+            format!("https://127.0.0.1:{port}"),
+        ),
+        (
+            format!("https://0177.0.0.1:{port}"),
+            format!("https://127.0.0.1:{port}"),
+        ),
+        (
+            format!("https://localhost:{port}"),
+            format!("https://localhost:{port}"),
+        ),
+        (
+            format!("https://[::1]:{port}"),
+            format!("https://[::1]:{port}"),
+        ),
+        (
+            format!("https://[::ffff:127.0.0.1]:{port}"),
+            format!("https://[::ffff:7f00:1]:{port}"),
+        ),
+        (
+            format!("https://x.localhost:{port}"),
+            format!("https://x.localhost:{port}"),
+        ),
         ("https://0.0.0.0".into(), "https://0.0.0.0".into()),
         ("https://10.0.0.1".into(), "https://10.0.0.1".into()),
         ("https://172.16.0.1".into(), "https://172.16.0.1".into()),
         ("https://192.168.1.1".into(), "https://192.168.1.1".into()),
-        ("https://169.254.169.254".into(), "https://169.254.169.254".into()),
+        (
+            "https://169.254.169.254".into(),
+            "https://169.254.169.254".into(),
+        ),
         ("https://100.64.0.1".into(), "https://100.64.0.1".into()),
         ("https://[fe80::1]".into(), "https://[fe80::1]".into()),
         ("https://[fc00::1]".into(), "https://[fc00::1]".into()),
-        ("https://255.255.255.255".into(), "https://255.255.255.255".into()),
+        (
+            "https://255.255.255.255".into(),
+            "https://255.255.255.255".into(),
+        ),
         ("http://93.184.216.34".into(), "http://93.184.216.34".into()),
     ] {
         node.run(&["follow", &given]).ok();
@@ -51,12 +84,20 @@ fn x01_to_x04_and_x11_private_addresses_are_refused_before_connecting() {
         assert!(!reason.is_empty(), "{given}");
     }
     assert_eq!(inside.connections(), 0);
-    for wrong in ["ftp://127.0.0.1", "file:///etc/passwd", "https://user@hub.example", "nonsense nonsense"] {
-        node.run(&["follow", wrong]).refused("is not a node's address");
+    for wrong in [
+        "ftp://127.0.0.1",
+        "file:///etc/passwd",
+        "https://user@hub.example",
+        "nonsense nonsense",
+    ] {
+        node.run(&["follow", wrong])
+            .refused("is not a node's address");
     }
     // It is the rule, and not the machine: the peer that is listed is reached.
     node.run(&["follow", &listed.url]).ok();
-    until("the listed peer was asked", || (listed.connections() > 0).then_some(()));
+    until("the listed peer was asked", || {
+        (listed.connections() > 0).then_some(())
+    });
 }
 
 #[test]
@@ -73,7 +114,10 @@ fn x08_x10_redirects_to_other_places_and_without_end_are_not_followed() {
     });
     let circle = Hostile::start(|first, stream| {
         let n = first.len();
-        let head = format!("302 Found\r\nlocation: /sync/v1/changes?since=feed-{n}&x={}", "y".repeat(n));
+        let head = format!(
+            "302 Found\r\nlocation: /sync/v1/changes?since=feed-{n}&x={}",
+            "y".repeat(n)
+        );
         answer(stream, &head, "text/plain", b"");
     });
     let node = Node::running(&[outwards.port, metadata.port, circle.port]);
@@ -84,7 +128,11 @@ fn x08_x10_redirects_to_other_places_and_without_end_are_not_followed() {
         assert!(peer.connections() > 0);
     }
     assert_eq!(inside.connections(), 0);
-    assert!(circle.requests().len() <= 8, "{:?}", circle.requests().len());
+    assert!(
+        circle.requests().len() <= 8,
+        "{:?}",
+        circle.requests().len()
+    );
 }
 
 #[test]
@@ -97,7 +145,13 @@ fn x13_a_proxy_of_the_environment_is_not_used() {
         end_line(2),
     ]);
     let mut node = Node::make(&[peer.port]);
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
         node.environment(name, &proxy.url);
     }
     node.start();

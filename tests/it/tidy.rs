@@ -12,11 +12,17 @@ fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut waiting = vec![root.join(folder)];
     while let Some(path) = waiting.pop() {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_default();
         if path.is_dir() {
             if !matches!(name.as_str(), "target" | "node_modules" | ".git") {
-                waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                waiting.extend(
+                    fs::read_dir(&path)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
             }
         } else if name.ends_with(ending) {
             let shown = path.strip_prefix(&root).unwrap().display().to_string();
@@ -49,19 +55,46 @@ fn each_engine_stays_in_its_home() {
     assert!(code.len() > 60, "{} files", code.len());
     for (word, homes) in [
         ("sled::", &["node/src/store/embedded.rs"][..]),
-        ("reqwest::", &["node/src/federation/client.rs", "node/src/federation/client/"]),
+        (
+            "reqwest::",
+            &[
+                "node/src/federation/client.rs",
+                "node/src/federation/client/",
+            ],
+        ),
         ("tantivy::", &["node/src/search.rs", "node/src/search/"]),
         ("axum::", &["node/src/web.rs", "node/src/web/"]),
         // The client asks of an error whether it was the connection's.
-        ("hyper::", &["node/src/web.rs", "node/src/federation/client/error.rs"]),
+        (
+            "hyper::",
+            &["node/src/web.rs", "node/src/federation/client/error.rs"],
+        ),
         ("SystemTime::now", &["node/src/clock.rs"]),
-        ("Instant::now", &["node/src/clock.rs", "node/src/federation/client", "node/src/search/measure.rs"]),
+        (
+            "Instant::now",
+            &[
+                "node/src/clock.rs",
+                "node/src/federation/client",
+                "node/src/search/measure.rs",
+            ],
+        ),
         // Tests ask it where data lies and how much to measure.
-        ("env::var", &["node/src/config.rs", "node/src/import/tests.rs", "node/src/search/measure.rs"]),
+        (
+            "env::var",
+            &[
+                "node/src/config.rs",
+                "node/src/import/tests.rs",
+                "node/src/search/measure.rs",
+            ],
+        ),
         ("RustCrypto", &[]),
     ] {
         let strays = strays(&code, word, homes);
-        assert!(strays.is_empty(), "{word} outside its home:\n{}", strays.join("\n"));
+        assert!(
+            strays.is_empty(),
+            "{word} outside its home:\n{}",
+            strays.join("\n")
+        );
         for home in homes {
             assert!(
                 code.iter().any(|(path, _)| path.starts_with(home)),
@@ -75,9 +108,22 @@ fn each_engine_stays_in_its_home() {
 fn the_protocol_touches_no_file_socket_thread_or_clock() {
     let code = files("protocol/src", ".rs");
     assert!(code.len() > 20, "{} files", code.len());
-    for word in ["std::fs", "std::net", "std::thread", "std::env", "std::time", "tokio", "getrandom", "HashMap"] {
+    for word in [
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "std::env",
+        "std::time",
+        "tokio",
+        "getrandom",
+        "HashMap",
+    ] {
         let strays = strays(&code, word, &[]);
-        assert!(strays.is_empty(), "{word} in protocol:\n{}", strays.join("\n"));
+        assert!(
+            strays.is_empty(),
+            "{word} in protocol:\n{}",
+            strays.join("\n")
+        );
     }
 }
 
@@ -86,7 +132,10 @@ fn no_folder_has_a_mod_rs_and_no_test_is_named_test() {
     for folder in ["node", "protocol", "tests", "examples"] {
         for (path, text) in files(folder, ".rs") {
             assert!(!path.ends_with("/mod.rs"), "{path}");
-            assert!(!text.contains(concat!("fn test", "_")), "{path} has a test that is named test");
+            assert!(
+                !text.contains(concat!("fn test", "_")),
+                "{path} has a test that is named test"
+            );
         }
     }
 }
@@ -103,7 +152,10 @@ fn links(text: &str) -> Vec<String> {
             continue;
         }
         for part in line.split("](").skip(1) {
-            let target: String = part.chars().take_while(|c| !matches!(c, ')' | ' ')).collect();
+            let target: String = part
+                .chars()
+                .take_while(|c| !matches!(c, ')' | ' '))
+                .collect();
             found.push(target);
         }
     }
@@ -124,7 +176,11 @@ fn links_between_documents_lead_somewhere() {
     let documents = files("", ".md");
     let mut checked = 0;
     for (path, text) in &documents {
-        let folder = sources().join(path).parent().map(Path::to_owned).unwrap_or_default();
+        let folder = sources()
+            .join(path)
+            .parent()
+            .map(Path::to_owned)
+            .unwrap_or_default();
         for link in links(text) {
             if link.contains("://") || link.starts_with("mailto:") {
                 continue;
@@ -134,7 +190,10 @@ fn links_between_documents_lead_somewhere() {
                 "" => sources().join(path),
                 file => folder.join(file),
             };
-            assert!(target.exists(), "{path} links to {link}, which is not there");
+            assert!(
+                target.exists(),
+                "{path} links to {link}, which is not there"
+            );
             if !fragment.is_empty() && target.extension().is_some_and(|ending| ending == "md") {
                 let text = fs::read_to_string(&target).unwrap();
                 let headings = text.lines().filter(|line| line.starts_with('#'));
@@ -145,6 +204,9 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     println!("{checked} links in {} documents", documents.len());
-    assert_eq!(links("[a](b.md) [c](d#e \"t\")\n```\n[x](y)\n```"), ["b.md", "d#e"]);
+    assert_eq!(
+        links("[a](b.md) [c](d#e \"t\")\n```\n[x](y)\n```"),
+        ["b.md", "d#e"]
+    );
     assert_eq!(anchor("## What it does, and why"), "what-it-does-and-why");
 }

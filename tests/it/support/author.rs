@@ -3,7 +3,7 @@
 use protocol::canonical::to_canonical;
 use protocol::id::Did;
 use protocol::identity::write::{Change, Place, create, update};
-use protocol::identity::{LogState, WitnessProofs, key_hash};
+use protocol::identity::{LogEntry, LogState, WitnessProofs, key_hash};
 use protocol::key::SecretKey;
 use protocol::proof::sign;
 use protocol::time::Timestamp;
@@ -29,7 +29,10 @@ pub(crate) fn new_key() -> SecretKey {
 /// A handle that nobody has.
 pub(crate) fn new_handle() -> String {
     let bytes = chance();
-    let name: String = bytes[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = bytes[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("org-{name}")
 }
 
@@ -48,6 +51,15 @@ impl Author {
     }
 
     pub(crate) fn with_handle(base: &str, handle: &str) -> Self {
+        Self::made(base, handle, now())
+    }
+
+    /// A new identity whose log begins at this time.
+    pub(crate) fn dated(base: &str, time: Timestamp) -> Self {
+        Self::made(base, &new_handle(), time)
+    }
+
+    fn made(base: &str, handle: &str, time: Timestamp) -> Self {
         let (first, next, key) = (new_key(), new_key(), new_key());
         let change = Change {
             place: place(base, handle),
@@ -56,7 +68,6 @@ impl Author {
             also_known_as: Vec::new(),
             services: Vec::new(),
         };
-        let time = now();
         let entry = create(&change, &first, time).unwrap();
         Self {
             key,
@@ -74,13 +85,18 @@ impl Author {
         author
     }
 
-    /// Adds an entry that lists another record key only; gives the key that it drops.
-    pub(crate) fn rotate(&mut self) -> SecretKey {
-        let (next, key) = (new_key(), new_key());
+    /// The entry that would follow if the author listed this record key only.
+    pub(crate) fn next_entry(&self, key: &SecretKey, next: &SecretKey) -> LogEntry {
         let mut change = Change::of(&self.state);
         change.record_keys = [key.public()].into();
         change.next_key_hashes = [key_hash(&next.public())].into();
-        let entry = update(&self.state, &change, &self.next, now()).unwrap();
+        update(&self.state, &change, &self.next, now()).unwrap()
+    }
+
+    /// Adds an entry that lists another record key only; gives the key that it drops.
+    pub(crate) fn rotate(&mut self) -> SecretKey {
+        let (next, key) = (new_key(), new_key());
+        let entry = self.next_entry(&key, &next);
         // An entry is dated after the one before it, if need be a second ahead.
         let time = entry.version_time();
         self.state = self
@@ -114,14 +130,6 @@ impl Author {
             "body": {"kind": "course", "name": {"en": name}, "areas": ["cyber"]},
         });
         tree.as_object().unwrap().clone()
-    }
-
-    /// A tombstone that is not signed yet.
-    pub(crate) fn tombstone(&self, local: &str, seq: u64) -> Map<String, Value> {
-        let mut tree = self.offering(local, seq, "x");
-        tree.remove("body");
-        tree.insert("status".into(), "withdrawn".into());
-        tree
     }
 
     /// Signs whatever it is given with the author's key.

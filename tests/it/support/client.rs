@@ -44,7 +44,9 @@ impl Answer {
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{problem}");
         assert!(
-            problem["detail"].as_str().is_some_and(|text| text.len() > 5),
+            problem["detail"]
+                .as_str()
+                .is_some_and(|text| text.len() > 5),
             "{problem}"
         );
         problem["code"].as_str().unwrap().to_owned()

@@ -53,7 +53,11 @@ fn is_newer_than_sources(built: &Path) -> bool {
     while let Some(path) = waiting.pop() {
         let about = fs::metadata(&path).unwrap();
         if about.is_dir() {
-            waiting.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            waiting.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         } else if about.modified().unwrap() > built {
             return false;
         }
@@ -154,10 +158,22 @@ impl Node {
         };
         let name = format!("node {port}");
         let dir = node.dir();
-        let mut arguments = vec!["init", dir.to_str().unwrap(), "--name", &name, "--url", &node.url];
+        let mut arguments = vec![
+            "init",
+            dir.to_str().unwrap(),
+            "--name",
+            &name,
+            "--url",
+            &node.url,
+        ];
         let peers: Vec<String> = peers
             .iter()
-            .flat_map(|port| [format!("127.0.0.1:{port}"), format!("node.localhost:{port}")])
+            .flat_map(|port| {
+                [
+                    format!("127.0.0.1:{port}"),
+                    format!("node.localhost:{port}"),
+                ]
+            })
             .collect();
         for peer in &peers {
             arguments.extend(["--insecure-peer", peer]);
@@ -273,7 +289,9 @@ impl Node {
 
     fn signal(&self, name: &str) {
         let process = self.process.as_ref().expect("it runs").id();
-        let sent = Command::new("kill").args([name, &process.to_string()]).status();
+        let sent = Command::new("kill")
+            .args([name, &process.to_string()])
+            .status();
         assert!(sent.unwrap().success());
     }
 
@@ -388,7 +406,11 @@ impl Node {
             let (end, rows) = page.split_last().unwrap();
             for row in rows.iter().filter(|row| row["scid"] != own.as_str()) {
                 let is_record = row.get("record").is_some();
-                let signed = if is_record { &row["record"] } else { &row["log"] };
+                let signed = if is_record {
+                    &row["record"]
+                } else {
+                    &row["log"]
+                };
                 lines.insert(signed.to_string());
             }
             if rows.is_empty() {
@@ -411,7 +433,9 @@ impl Node {
         assert_eq!(answer.status, 200, "{}", answer.text());
         let answer = answer.json();
         let items = answer["items"].as_array().unwrap();
-        let ids = items.iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        let ids = items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned());
         ids.collect()
     }
 
