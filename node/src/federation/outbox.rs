@@ -735,3 +735,132 @@ fn jitter() -> Duration {
     let _ = getrandom::fill(&mut byte);
     Duration::from_millis(u64::from(byte[0]) * 4)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use protocol::identity::write::Place;
+    use protocol::time::Timestamp;
+    use tempfile::TempDir;
+
+    use super::{FAILURES_MAX, Job, Outbox, Parts, SendError};
+    use crate::clock::{ManualClock, SharedClock};
+    use crate::config::{Config, Settings};
+    use crate::federation::actors::Actors;
+    use crate::federation::client::Client;
+    use crate::federation::followers::{Follower, Followers};
+    use crate::federation::peers::Peers;
+    use crate::federation::remote::RemoteActors;
+    use crate::ingest::Ingest;
+    use crate::keychain::{Keychain, NODE};
+    use crate::store::Store;
+
+    const HOST: &str = "https://m.example";
+
+    fn store(folder: &Path) -> Arc<Store> {
+        Arc::new(Store::open(&folder.join("store"), "e".into()).unwrap())
+    }
+
+    fn outbox(folder: &Path, store: &Arc<Store>) -> Outbox {
+        let settings: Settings =
+            toml::from_str("name = \"n\"\nurl = \"https://n.example\"").unwrap();
+        let config = Config::check(folder, settings).unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
+        let client = Client::new(BTreeSet::new(), "a test").unwrap();
+        let keychain = Keychain::open(&config.keys_folder()).unwrap();
+        Outbox::open(Parts {
+            actors: Actors::new(config, keychain, Arc::clone(store)),
+            remote: RemoteActors::new(client.clone(), Arc::clone(&clock)),
+            client,
+            followers: Followers::open(Arc::clone(store)).unwrap(),
+            peers: Peers::new(Arc::clone(store)),
+            store: Arc::clone(store),
+            clock,
+        })
+        .unwrap()
+    }
+
+    /// Something in the change log.
+    async fn change(folder: &Path, store: &Arc<Store>) {
+        let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
+        let keychain = Keychain::open(&folder.join("keys")).unwrap();
+        let place = Place::new("n.example", None, &[]).unwrap();
+        let founded = keychain.found(NODE, place, clock.now()).unwrap();
+        Ingest::new(Arc::clone(store), clock)
+            .log_entry(&founded.entry.to_canonical_bytes(), &Default::default())
+            .await
+            .unwrap();
+    }
+
+    fn away() -> SendError {
+        SendError::Refused {
+            status: 503,
+            retry_after: None,
+            reason: "away".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn f25_a_host_that_stays_away_is_left_to_pulling_and_costs_nothing() {
+        let folder: TempDir = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let outbox = outbox(folder.path(), &store);
+        let actor = format!("{HOST}/actor");
+        let followed = "https://n.example/actor".to_owned();
+        let inbox = format!("{HOST}/inbox");
+        let follower = Follower::new(&actor, followed.clone(), "x", &inbox).unwrap();
+        outbox.accept(follower).await.unwrap();
+        change(folder.path(), &store).await;
+        let announce = Job::Announce {
+            host: HOST.to_owned(),
+        };
+        let answer = Job::Answer { actor, followed };
+        let mut retries = BTreeMap::new();
+        for failures in 1..=FAILURES_MAX {
+            let owed = outbox.0.owed().unwrap();
+            assert_eq!(owed, [announce.clone(), answer.clone()], "{failures}");
+            for job in owed {
+                outbox.0.settle(job, Err(away()), &mut retries).await;
+            }
+            assert_eq!(retries[&announce].failures, failures);
+            assert!(retries[&announce].not_before.is_some());
+        }
+        assert_eq!(outbox.0.owed().unwrap(), []);
+        store.close();
+    }
+
+    #[tokio::test]
+    async fn what_is_owed_is_known_after_a_restart_and_nothing_old_after_a_restore() {
+        let folder: TempDir = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let first = outbox(folder.path(), &store);
+        let follower = |name: &str| {
+            let actor = format!("{HOST}/{name}");
+            let followed = "https://n.example/actor".to_owned();
+            Follower::new(&actor, followed, "x", &format!("{HOST}/inbox")).unwrap()
+        };
+        first.accept(follower("a")).await.unwrap();
+        first.follow("https://p.example", None).await.unwrap();
+        change(folder.path(), &store).await;
+        // A second follower of a host does not move its cursor past what the first is owed.
+        first.accept(follower("b")).await.unwrap();
+        let owed = first.0.owed().unwrap();
+        assert_eq!(owed.len(), 4);
+        let again = outbox(folder.path(), &store);
+        assert_eq!(again.0.owed().unwrap(), owed);
+        let foreign = b"another-0".to_vec();
+        store
+            .put_named(super::TABLE, HOST, Some(foreign))
+            .await
+            .unwrap();
+        let restored = outbox(folder.path(), &store);
+        let announce = Job::Announce {
+            host: HOST.to_owned(),
+        };
+        assert!(!restored.0.owed().unwrap().contains(&announce));
+        store.close();
+    }
+}
