@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use baraza::clock::{Clock as _, SystemClock};
 use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
+use baraza::follow::labelled;
+use baraza::labels::Labels;
 use baraza::node::Node;
 use baraza::search::{Document, Index, WriterBudget};
 use protocol::envelope::Envelope;
@@ -184,11 +186,13 @@ fn write_sled(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
 
 fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
     let folder = folder.join(format!("index-{batch}"));
+    let labels = Labels::shipped().unwrap();
     let mut documents: Vec<Document> = records
         .iter()
         .map(|record| {
             let tree = serde_json::from_slice(record).unwrap();
-            Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap()
+            let document = Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap();
+            labelled(document, &labels)
         })
         .collect();
     let index = Index::create_fresh(&folder).unwrap();
@@ -201,7 +205,7 @@ fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
         writer.commit("x-1").unwrap();
     }
     let time = start.elapsed();
-    drop(writer);
+    writer.finish().unwrap();
     drop(index);
     std::fs::remove_dir_all(&folder).unwrap();
     time
@@ -232,7 +236,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> D
         source.ingest.log_entry(&entry.to_canonical_bytes(), &WitnessProofs::empty()).await.unwrap();
     }
     for batch in records.chunks(2_048) {
-        for receipt in source.ingest.records(batch.to_vec(), None).await.unwrap() {
+        for receipt in source.ingest.records(batch.to_vec(), None, None).await.unwrap() {
             receipt.unwrap();
         }
     }

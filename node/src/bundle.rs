@@ -204,7 +204,7 @@ async fn take_batch(
     let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = std::mem::take(batch).into_iter().unzip();
     for (number, receipt) in numbers
         .into_iter()
-        .zip(ingest.records(lines, Some("bundle".into())).await?)
+        .zip(ingest.records(lines, Some("bundle".into()), None).await?)
     {
         match receipt {
             Ok(Receipt::Stored) => imported.stored += 1,

@@ -8,6 +8,7 @@ mod run;
 pub(crate) use run::until_signal;
 mod verify;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -52,11 +53,13 @@ pub fn main() -> ExitCode {
 }
 
 fn print(done: &Done, wants_json: bool) {
+    let mut out = std::io::stdout().lock();
+    // Whoever reads may have seen enough, as `head` does: that is no fault.
     if !wants_json && !done.text.is_empty() {
-        println!("{}", done.text);
+        let _ = writeln!(out, "{}", done.text);
     }
     if wants_json && done.json != Value::Null {
-        println!("{}", done.json);
+        let _ = writeln!(out, "{}", done.json);
     }
 }
 

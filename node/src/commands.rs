@@ -135,6 +135,11 @@ fn refused(error: impl std::fmt::Display) -> NodeError {
     NodeError::Refused(error.to_string())
 }
 
+/// Whether a text names an account, `acct:node@hub.example`, rather than an address.
+fn is_account(text: &str) -> bool {
+    text.starts_with("acct:") || (text.contains('@') && !text.contains("://"))
+}
+
 /// Carries a command out on a node that is open. Long work tells `progress` how far it is.
 ///
 /// # Errors
@@ -155,7 +160,21 @@ pub async fn run(
         Command::Search { query, language } => search(node, &query, language.as_deref()),
         Command::Follow { url, filter } => {
             protocol::sync::Filter::parse(&filter).map_err(refused)?;
-            let peer = node.puller.follow(&url, &filter).await.map_err(refused)?;
+            let actor = if is_account(&url) {
+                Some(node.outbox.find(&url).await.map_err(refused)?)
+            } else {
+                None
+            };
+            let address = actor.as_deref().unwrap_or(&url);
+            let peer = node.puller.follow(address, &filter).await.map_err(refused)?;
+            // Pulling makes it complete, and pushing fast: whether the peer pushes is its own choice.
+            // Its node's actor pushes everything, which whoever wants a part does not ask for.
+            let asked = if peer.filter.is_empty() {
+                node.outbox.follow(&peer.url, actor).await
+            } else {
+                node.outbox.unfollow(&peer.url).await
+            };
+            asked.map_err(refused)?;
             Ok(Done::new(
                 format!("following {}", peer.url),
                 json!({"url": peer.url, "filter": peer.filter}),
@@ -164,6 +183,7 @@ pub async fn run(
         Command::Unfollow { url } => {
             node.puller.unfollow(&url).await.map_err(refused)?;
             let url = node_address(&url).map_err(refused)?;
+            node.outbox.unfollow(&url).await.map_err(refused)?;
             Ok(Done::new(
                 format!("{url} is followed no longer; what came from it stays"),
                 json!({"url": url}),
@@ -212,12 +232,13 @@ pub async fn run(
             let total = node.store.last_change()?;
             let (work, progress) = (Arc::clone(node), progress.clone());
             let fill = move || {
-                work.follower.refill(|done| {
-                    // A step that nobody has room for is not waited for.
-                    let _ = progress.try_send(Progress {
+                work.follower.refill(&mut |done| {
+                    let step = Progress {
                         done,
                         total: Some(total),
-                    });
+                    };
+                    // A step that nobody has room for is not waited for.
+                    let _ = progress.try_send(step);
                 })
             };
             tokio::task::spawn_blocking(fill).await.map_err(refused)??;
@@ -496,7 +517,7 @@ async fn withdraw(node: &Node, id: &str) -> Result<Done, NodeError> {
 }
 
 fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done, NodeError> {
-    node.index_now(|_| {})?;
+    node.index_now()?;
     let ask = Ask::read(query).map_err(|problem| refused(problem.detail()))?;
     let language = language.unwrap_or(&node.config.settings.language);
     let answer = crate::web::api::found(node, &ask, &[language.to_owned()])

@@ -141,6 +141,11 @@ async fn tell(
     }
 
     say("\n2. The network view follows the other two, and checks every record it takes in.");
+    // Counted before anything is exchanged.
+    let mut published = 0;
+    for node in [&stage.hub, &stage.provider.config, &stage.aggregator.config] {
+        published += number(&stage.census(node).await?, "records");
+    }
     for peer in [&stage.hub, &stage.provider.config] {
         command(
             &stage.aggregator,
@@ -150,10 +155,6 @@ async fn tell(
             },
         )
         .await?;
-    }
-    let mut published = 0;
-    for node in [&stage.hub, &stage.provider.config, &stage.aggregator.config] {
-        published += number(&stage.census(node).await?, "records");
     }
     stage
         .until("every record has arrived and is found", || async {

@@ -1,5 +1,11 @@
-//! Other nodes: fetching, catching up, and who they are.
+//! Other nodes: fetching, catching up, pushing, and who they are.
 
+pub mod actors;
 pub mod client;
+pub mod followers;
+pub mod inbox;
+pub mod outbox;
 pub mod peers;
 pub mod pull;
+pub mod remote;
+pub mod replays;

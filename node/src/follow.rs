@@ -2,15 +2,16 @@
 //! keeps its own position, so that it can be rebuilt at any time.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::envelope::{Header, Status};
 use protocol::id::RecordId;
-use protocol::record::{Body, Code};
 use protocol::sync::Cursor;
 use serde_json::{Map, Value};
 
+use crate::clock::Stopwatch;
 use crate::labels::Labels;
-use crate::search::{Document, Index, SearchError, Writer, WriterBudget};
+use crate::search::{Document, Facet, Index, SearchError, Writer, WriterBudget};
 use crate::store::{Store, StoreError, What};
 
 /// Rows that are read at a time.
@@ -30,13 +31,49 @@ pub enum FollowError {
     Search(#[from] SearchError),
 }
 
+/// A commit takes the time of many records. Of the time since the last one, at most this part again is
+/// spent on the next: a burst is gathered, a single record is found at once.
+const COMMIT_SHARE: u32 = 4;
+const COMMIT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// Keeps the search index at the end of the change log.
 pub struct SearchFollower {
     store: Arc<Store>,
     index: Index,
     labels: Arc<Labels>,
-    /// Made when there is first something to write, and again after it failed.
-    writer: Mutex<Option<Writer>>,
+    /// Made when there is first something to do, and again after it failed.
+    filling: Mutex<Option<Filling>>,
+}
+
+/// How far the index was filled, and what of that is not committed.
+struct Filling {
+    writer: Writer,
+    position: u64,
+    uncommitted: usize,
+    /// Since the last commit, and how long that took.
+    committed: Stopwatch,
+    commit_took: Duration,
+}
+
+impl Filling {
+    /// How long the next commit must wait, if anything waits for it.
+    fn pause(&self) -> Option<Duration> {
+        let pause = (self.commit_took * COMMIT_SHARE).min(COMMIT_PAUSE_MAX);
+        (self.uncommitted > 0).then(|| pause.saturating_sub(self.committed.elapsed()))
+    }
+
+    fn commit(&mut self, epoch: &str) -> Result<(), SearchError> {
+        let stopwatch = Stopwatch::start();
+        let cursor = Cursor {
+            epoch: epoch.to_owned(),
+            number: self.position,
+        };
+        self.writer.commit(&cursor.to_string())?;
+        self.uncommitted = 0;
+        self.commit_took = stopwatch.elapsed();
+        self.committed = Stopwatch::start();
+        Ok(())
+    }
 }
 
 impl SearchFollower {
@@ -46,17 +83,41 @@ impl SearchFollower {
             store,
             index,
             labels,
-            writer: Mutex::default(),
+            filling: Mutex::default(),
         }
     }
 
-    /// Empties the index and fills it again from the whole log.
+    /// Reads the log to its end and commits if it is time to; else gives how long to wait before the
+    /// next call.
     ///
     /// # Errors
-    /// As [`SearchFollower::catch_up`].
-    pub fn refill(&self, progress: impl FnMut(u64)) -> Result<(), FollowError> {
-        self.run(0, progress)?;
-        Ok(())
+    /// A fault of the store or of the index.
+    pub fn advance(&self) -> Result<Option<Duration>, FollowError> {
+        self.run(None, |filling, epoch| {
+            if filling.pause() == Some(Duration::ZERO) {
+                filling.commit(epoch)?;
+            }
+            Ok(filling.pause())
+        })
+    }
+
+    /// Reads the log to its end and commits.
+    ///
+    /// # Errors
+    /// As [`SearchFollower::advance`].
+    pub fn catch_up(&self) -> Result<(), FollowError> {
+        self.run(None, |filling, epoch| match filling.uncommitted {
+            0 => Ok(()),
+            _ => filling.commit(epoch),
+        })
+    }
+
+    /// Empties the index and fills it again from the whole log; `progress` hears how far it is.
+    ///
+    /// # Errors
+    /// As [`SearchFollower::advance`].
+    pub fn refill(&self, progress: &mut dyn FnMut(u64)) -> Result<(), FollowError> {
+        self.run(Some(progress), Filling::commit)
     }
 
     /// Where the index stands, if that is a place in this log: an index of another log is filled anew.
@@ -68,62 +129,62 @@ impl SearchFollower {
         Ok(here.map_or(0, |cursor| cursor.number))
     }
 
-    /// Reads the log to its end; `progress` hears how far it is. Gives whether there was anything.
-    ///
-    /// # Errors
-    /// A fault of the store or of the index.
-    pub fn catch_up(&self, progress: impl FnMut(u64)) -> Result<bool, FollowError> {
-        self.run(self.position()?, progress)
-    }
-
-    fn run(&self, from: u64, progress: impl FnMut(u64)) -> Result<bool, FollowError> {
-        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = match slot.take() {
-            Some(writer) => writer,
-            None => self.index.writer(WriterBudget::default())?,
+    /// Fills the index up to the end of the log, then does `then`. With `anew` it is emptied first.
+    fn run<T>(
+        &self,
+        mut anew: Option<&mut dyn FnMut(u64)>,
+        then: impl FnOnce(&mut Filling, &str) -> Result<T, SearchError>,
+    ) -> Result<T, FollowError> {
+        let mut slot = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut filling = match slot.take() {
+            Some(filling) => filling,
+            None => Filling {
+                writer: self.index.writer(WriterBudget::default())?,
+                position: self.position()?,
+                uncommitted: 0,
+                committed: Stopwatch::start(),
+                commit_took: Duration::ZERO,
+            },
         };
-        let is_news = self.fill(&mut writer, from, progress)?;
-        // A writer that failed is dropped with the error, and what it had not committed is read again.
-        *slot = Some(writer);
-        Ok(is_news)
+        if anew.is_some() {
+            filling.position = 0;
+        }
+        self.fill(&mut filling, &mut anew)?;
+        let done = then(&mut filling, self.store.epoch())?;
+        // A writer that failed was dropped with the error: what it had not committed is read again.
+        *slot = Some(filling);
+        Ok(done)
     }
 
     fn fill(
         &self,
-        writer: &mut Writer,
-        from: u64,
-        mut progress: impl FnMut(u64),
-    ) -> Result<bool, FollowError> {
-        if from == 0 {
-            writer.clear()?;
+        filling: &mut Filling,
+        progress: &mut Option<&mut dyn FnMut(u64)>,
+    ) -> Result<(), FollowError> {
+        if filling.position == 0 {
+            filling.writer.clear()?;
         }
-        let mut position = from;
-        let mut uncommitted = 0;
-        let mut is_news = false;
         loop {
-            let (changes, read_to) = self.store.changes(position, ROWS)?;
-            let is_end = read_to == position;
-            if uncommitted > 0 && (is_end || uncommitted >= UNCOMMITTED_ROWS_MAX) {
-                let cursor = Cursor {
-                    epoch: self.store.epoch().to_owned(),
-                    number: position,
-                };
-                writer.commit(&cursor.to_string())?;
-                uncommitted = 0;
-                progress(position);
-            }
-            if is_end {
-                return Ok(is_news);
+            let (changes, read_to) = self.store.changes(filling.position, ROWS)?;
+            if read_to == filling.position {
+                return Ok(());
             }
             for change in &changes {
                 match &change.what {
-                    What::Held { id, .. } | What::Judged { id } => self.index_record(writer, id)?,
+                    What::Held { id, .. } | What::Judged { id } => {
+                        self.index_record(&filling.writer, id)?;
+                    }
                     What::Entry { .. } => {}
                 }
             }
-            position = read_to;
-            uncommitted += changes.len().max(1);
-            is_news = true;
+            filling.position = read_to;
+            filling.uncommitted += changes.len().max(1);
+            if filling.uncommitted >= UNCOMMITTED_ROWS_MAX {
+                filling.commit(self.store.epoch())?;
+            }
+            if let Some(progress) = progress {
+                progress(read_to);
+            }
         }
     }
 
@@ -151,38 +212,16 @@ impl SearchFollower {
     fn document(&self, tree: &Map<String, Value>) -> Option<Document> {
         let header = Header::read(tree).ok()?;
         let document = Document::of(&header, tree).ok()?;
-        let body = Body::read(&header.kind, tree.get("body")?.as_object()?).ok()??;
-        Some(document.with_labels(self.words_of(&body)))
+        Some(labelled(document, &self.labels))
     }
+}
 
-    /// The labels of a record's codes, in every language, so that words find codes.
-    fn words_of(&self, body: &Body) -> Vec<(&str, &str)> {
-        let own = |scheme: &'static str, codes: &[Code]| -> Vec<(&str, &str)> {
-            codes
-                .iter()
-                .filter(|code| code.scheme.is_none())
-                .flat_map(|code| self.labels.all(scheme, &code.code))
-                .collect()
-        };
-        match body {
-            Body::Offering(offering) => [
-                own("area", &offering.areas),
-                own("topic", &offering.topics),
-                own("audience", &offering.audiences),
-                self.labels.all("kind", offering.kind).collect(),
-            ]
-            .concat(),
-            Body::Organization(organization) => [
-                own("area", &organization.areas),
-                own("audience", &organization.audiences),
-            ]
-            .concat(),
-            Body::Solution(solution) => [
-                own("area", &solution.areas),
-                own("building-block", &solution.building_blocks),
-            ]
-            .concat(),
-            Body::Checkpoint(_) => Vec::new(),
-        }
-    }
+/// A document with the labels of its codes, in every language, so that words find codes.
+pub fn labelled(document: Document, labels: &Labels) -> Document {
+    let words: Vec<(&str, &str)> = [Facet::Area, Facet::Topic, Facet::Audience, Facet::Kind]
+        .into_iter()
+        .flat_map(|facet| document.codes(facet).map(move |code| (facet, code)))
+        .flat_map(|(facet, code)| labels.all(facet.name(), code))
+        .collect();
+    document.with_labels(words)
 }

@@ -11,7 +11,7 @@ use protocol::verified::{Proven, VerifyError};
 
 use crate::clock::SharedClock;
 use crate::store::{
-    BatchRefusal, LogReceipt, LogRefusal, Receipt, Refusal, Sender, Store, StoreError,
+    BatchRefusal, LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Store, StoreError,
 };
 
 /// Why something is not taken in.
@@ -94,7 +94,7 @@ impl Ingest {
     }
 
     /// Takes many records in: checked on all cores, written as one transaction. One bad record stops
-    /// none of the others; the receipts stand in the order given.
+    /// none of the others; the receipts stand in the order given. `beside` is written with them.
     ///
     /// # Errors
     /// A disk fault.
@@ -102,6 +102,7 @@ impl Ingest {
         &self,
         lines: Vec<Vec<u8>>,
         sender: Sender,
+        beside: Option<Named>,
     ) -> Result<Vec<Result<Receipt, IngestError>>, StoreError> {
         let checked = tokio::task::spawn_blocking(move || prove_all(&lines))
             .await
@@ -113,7 +114,7 @@ impl Ingest {
         }
         let mut receipts = self
             .store
-            .admit_all(proven, self.clock.now(), sender)
+            .admit_all(proven, self.clock.now(), sender, beside)
             .await?
             .into_iter();
         let mut next = || match receipts.next() {
@@ -151,20 +152,21 @@ impl Ingest {
         entry: LogEntry,
         lines: Vec<Vec<u8>>,
     ) -> Result<LogReceipt, IngestError> {
-        let proven = tokio::task::spawn_blocking(move || prove_all(&lines))
+        let offered = tokio::task::spawn_blocking(move || prove_all(&lines))
             .await
             .map_err(|_| StoreError::Closed)?
             .into_iter()
             .collect::<Result<Vec<_>, _>>()?;
         let now = self.clock.now();
-        Ok(self.store.learn_with(entry, proven, now).await?)
+        Ok(self.store.learn_with(entry, offered, now).await?)
     }
 }
 
-/// Reads and proves records on as many threads as there are cores.
-fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Proven, IngestError>> {
-    let prove =
-        |line: &Vec<u8>| -> Result<Proven, IngestError> { Ok(Envelope::parse(line)?.prove()?) };
+/// Reads, proves and packs records on as many threads as there are cores.
+fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Offered, IngestError>> {
+    let prove = |line: &Vec<u8>| -> Result<Offered, IngestError> {
+        Ok(Offered::new(Envelope::parse(line)?.prove()?)?)
+    };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = lines.len().div_ceil(threads).max(1);
     if threads == 1 || lines.len() < 32 {

@@ -16,9 +16,15 @@ use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::config::{Config, ConfigError};
 use crate::control;
+use crate::federation::actors::{Actors, Local};
 use crate::federation::client::{Client, FetchError};
+use crate::federation::followers::Followers;
+use crate::federation::inbox::{self, Inbox};
+use crate::federation::outbox::{self, Outbox};
 use crate::federation::peers::Peers;
 use crate::federation::pull::Puller;
+use crate::federation::remote::RemoteActors;
+use crate::federation::replays::Replays;
 use crate::follow::{FollowError, SearchFollower};
 use crate::ingest::{Ingest, IngestError};
 use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
@@ -28,9 +34,9 @@ use crate::search::{Index, SearchError};
 use crate::store::{LogReceipt, Store, StoreError};
 use crate::web;
 
-/// After a change, how long more changes are gathered before the index is committed: what is
-/// published is found within a second.
-const INDEX_GATHER: Duration = Duration::from_millis(200);
+/// After a change, how long more changes are gathered before they are indexed: what is published is
+/// found within a second.
+const INDEX_GATHER: Duration = Duration::from_millis(100);
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
@@ -117,6 +123,14 @@ pub struct Node {
     pub puller: Puller,
     /// Asks other nodes.
     pub client: Client,
+    /// Who this node is to other servers: itself and the organisations at home here.
+    pub actors: Actors,
+    /// Who follows them.
+    pub followers: Followers,
+    /// Takes what other servers send.
+    pub inbox: Inbox,
+    /// Sends what other servers are owed.
+    pub outbox: Outbox,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -192,6 +206,30 @@ impl Node {
             ingest.clone(),
             Arc::clone(&clock),
         );
+        let actors = Actors::new(config.clone(), keychain.clone(), Arc::clone(&store));
+        let remote = RemoteActors::new(client.clone(), Arc::clone(&clock));
+        let followers = Followers::open(Arc::clone(&store))?;
+        let outbox = Outbox::open(outbox::Parts {
+            actors: actors.clone(),
+            client: client.clone(),
+            remote: remote.clone(),
+            followers: followers.clone(),
+            peers: peers.clone(),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+        })?;
+        let inbox = Inbox::new(inbox::Parts {
+            config: config.clone(),
+            actors: actors.clone(),
+            remote,
+            followers: followers.clone(),
+            peers: peers.clone(),
+            outbox: outbox.clone(),
+            ingest: ingest.clone(),
+            puller: puller.clone(),
+            replays: Replays::open(Arc::clone(&store), clock.now().unix_seconds())?,
+            clock: Arc::clone(&clock),
+        });
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
             config,
@@ -206,6 +244,10 @@ impl Node {
             peers,
             puller,
             client,
+            actors,
+            followers,
+            inbox,
+            outbox,
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
         }))
@@ -228,6 +270,7 @@ impl Node {
         tasks.push(tokio::spawn(control::serve(Arc::clone(self), control)));
         tasks.push(tokio::spawn(keep_index(Arc::clone(self))));
         tasks.push(tokio::spawn(admit_due(Arc::clone(self))));
+        tasks.push(tokio::spawn(deliver(Arc::clone(self))));
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
         Ok(())
     }
@@ -251,13 +294,12 @@ impl Node {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    /// Fills the index up to the end of the change log.
+    /// Fills the index up to the end of the change log, and commits it.
     ///
     /// # Errors
     /// A fault of the store or of the index.
-    pub fn index_now(&self, progress: impl FnMut(u64)) -> Result<(), NodeError> {
-        self.follower.catch_up(progress)?;
-        Ok(())
+    pub fn index_now(&self) -> Result<(), NodeError> {
+        Ok(self.follower.catch_up()?)
     }
 
     /// Whether a request for this host is for this node. A node on loopback has several names there.
@@ -274,8 +316,7 @@ impl Node {
 
     /// Whether an identifier says that its log is served here.
     pub fn hosts(&self, did: &Did) -> bool {
-        let (host, port) = self.config.did_host();
-        did.host() == host && did.port() == port
+        self.actors.hosts(did)
     }
 
     /// The author with this handle, if this node hosts it.
@@ -283,12 +324,10 @@ impl Node {
     /// # Errors
     /// A disk fault.
     pub fn hosted(&self, handle: &str) -> Result<Option<Scid>, StoreError> {
-        let authors = self.store.authors()?;
-        let hosted = authors.iter().map(|author| &author.state).find(|state| {
-            let path: Vec<&str> = state.did().path().collect();
-            self.hosts(state.did()) && path == ["orgs", handle]
-        });
-        Ok(hosted.map(|state| *state.scid()))
+        Ok(match self.actors.organization(handle)? {
+            Some(Local::Organization { scid, .. }) => Some(scid),
+            Some(Local::Node) | None => None,
+        })
     }
 
     /// The node's own identity.
@@ -389,13 +428,24 @@ async fn keep_index(node: Arc<Node>) {
     let mut ticks = node.store.ticks();
     loop {
         ticks.mark_unchanged();
-        let work = Arc::clone(&node);
-        let done = tokio::task::spawn_blocking(move || work.index_now(|_| {})).await;
-        if let Ok(Err(error)) = done {
-            tracing::error!(%error, "the search index does not keep up");
-        }
+        let follower = Arc::clone(&node.follower);
+        let pause = match tokio::task::spawn_blocking(move || follower.advance()).await {
+            Ok(Ok(pause)) => pause,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the search index does not keep up");
+                None
+            }
+            Err(_) => None,
+        };
+        let waited = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = ticks.changed() => if changed.is_err() { return },
+            () = waited => {}
             () = node.stopping() => return,
         }
         tokio::select! {
@@ -425,6 +475,10 @@ async fn publish_checkpoints(node: Arc<Node>) {
             }
         }
     }
+}
+
+async fn deliver(node: Arc<Node>) {
+    node.outbox.run(node.stopping()).await;
 }
 
 async fn admit_due(node: Arc<Node>) {

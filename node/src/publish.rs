@@ -139,7 +139,7 @@ impl Publisher {
                 progress(published.len());
             }
             let (locals, lines): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
-            let receipts = self.ingest.records(lines, None).await?;
+            let receipts = self.ingest.records(lines, None, None).await?;
             for (local, receipt) in locals.into_iter().zip(receipts) {
                 receipt.map_err(|error| PublishError::Refused { local, error })?;
             }

@@ -477,7 +477,7 @@ impl WriterBudget {
 impl Default for WriterBudget {
     fn default() -> Self {
         Self {
-            threads: 1,
+            threads: 2,
             memory_bytes: 48_000_000,
         }
     }

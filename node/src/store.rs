@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use engine::{Engine, Row};
 pub use logs::{LogReceipt, LogRefusal};
-pub use records::{Receipt, Refusal, Sender};
+pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, ChangeRow, corrupt};
 use transaction::{Durable, Reader, Writer};
@@ -127,6 +127,17 @@ pub enum What {
         /// The record.
         id: RecordId,
     },
+}
+
+/// A row that another module keeps, to be put with records.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The table.
+    pub table: &'static str,
+    /// The name within it.
+    pub name: String,
+    /// The value.
+    pub value: Vec<u8>,
 }
 
 /// What is known of an author.
@@ -244,28 +255,34 @@ impl Store {
         now: Timestamp,
         sender: Sender,
     ) -> Result<Receipt, Refusal> {
-        let mut receipts = self.admit_all(vec![proven], now, sender).await?;
+        let offered = Offered::new(proven)?;
+        let mut receipts = self.admit_all(vec![offered], now, sender, None).await?;
         receipts
             .pop()
             .unwrap_or(Err(Refusal::Store(StoreError::Closed)))
     }
 
     /// Takes many proven records in, as one transaction: all their receipts come when all are durable.
+    /// `beside` is put with them, a row of another module's table such as how far a peer was read.
     ///
     /// # Errors
     /// A disk fault; refusals of single records stand in the list, in the order given.
     pub async fn admit_all(
         &self,
-        proven: Vec<Proven>,
+        offered: Vec<Offered>,
         now: Timestamp,
         sender: Sender,
+        beside: Option<Named>,
     ) -> Result<Vec<Result<Receipt, Refusal>>, StoreError> {
         let rules = self.rules;
         let answer = self.writer.submit(move |tx| {
-            proven
+            if let Some(Named { table, name, value }) = beside {
+                tx.put(keys::named(table, name.as_bytes()), value);
+            }
+            offered
                 .into_iter()
                 .map(
-                    |proven| match records::admit(tx, &rules, proven, now, &sender) {
+                    |offered| match records::admit(tx, &rules, offered, now, &sender) {
                         // A refusal is written too: an author of whom records were refused for want
                         // of room is noted.
                         Err(Refusal::Store(error)) => Err(error),
@@ -302,14 +319,14 @@ impl Store {
     pub async fn learn_with(
         &self,
         entry: LogEntry,
-        proven: Vec<Proven>,
+        offered: Vec<Offered>,
         now: Timestamp,
     ) -> Result<LogReceipt, BatchRefusal> {
         let rules = self.rules;
         let answer = self.writer.submit(move |tx| {
             let receipt = logs::learn(tx, &rules, &entry, &WitnessProofs::empty(), now)?;
-            for proven in proven {
-                records::admit(tx, &rules, proven, now, &None)?;
+            for offered in offered {
+                records::admit(tx, &rules, offered, now, &None)?;
             }
             Ok(receipt)
         });

@@ -3,6 +3,7 @@
 //! Handlers take a request apart, call one function and shape the answer. Every bound of the server
 //! is here.
 
+mod activitypub;
 pub mod api;
 pub mod ask;
 mod hosting;
@@ -66,6 +67,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .nest("/sync/v1", sync)
         .nest("/api/v1", api::routes())
+        .merge(activitypub::routes())
         .merge(pages::routes())
         .route("/.well-known/did.jsonl", get(hosting::own_log))
         .route("/orgs/{handle}/did.jsonl", get(hosting::hosted_log))

@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 pub mod acceptance;
+pub mod activity;
 pub mod canonical;
 pub mod codes;
 pub mod envelope;

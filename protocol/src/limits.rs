@@ -10,6 +10,12 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Largest activity or request body, in bytes: a record inline, its proposal and the wrapper.
 pub const ACTIVITY_BYTES_MAX: usize = 256 * 1024;
 
+/// Largest document of an actor, in bytes: what the outbound client reads of any document.
+pub const ACTOR_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most keys of one actor that are read.
+pub const ACTOR_KEYS_MAX: usize = 32;
+
 /// Deepest nesting of objects and arrays; the outermost counts as 1.
 pub const JSON_DEPTH_MAX: usize = 32;
 
@@ -68,7 +74,7 @@ pub const CLOCK_SKEW_SECONDS_MAX: i64 = 600;
 pub const FETCH_IDS_MAX: usize = 500;
 
 /// Most rows in one page of the change feed.
-pub const CHANGES_ROWS_MAX: usize = 1_000;
+pub const CHANGES_ROWS_MAX: usize = 5_000;
 
 /// Longest a peer may ask the change feed to wait for news, in seconds.
 pub const CHANGES_WAIT_SECONDS_MAX: u64 = 30;

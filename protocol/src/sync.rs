@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::codes::geography;
+use crate::codes::{area_of, geography};
 use crate::id::Scid;
 
 /// A place in one node's change log. To everyone else it is opaque.
@@ -228,8 +228,10 @@ impl Filter {
         let Some(body) = record.get("body").and_then(Value::as_object) else {
             return true;
         };
-        let areas: Vec<&str> = codes(body, "areas").collect();
-        let has_area = self.areas.is_empty() || areas.iter().any(|area| self.areas.contains(*area));
+        // A topic implies its area.
+        let has_area = self.areas.is_empty()
+            || codes(body, "areas").any(|area| self.areas.contains(area))
+            || codes(body, "topics").filter_map(area_of).any(|area| self.areas.contains(area));
         has_area && (self.countries.is_empty() || self.wants_place(body))
     }
 

@@ -107,6 +107,7 @@ pub(super) enum Typed {
     /// Search what this node has
     Search {
         /// Words, "phrases" and -exclusions
+        #[arg(allow_hyphen_values = true)]
         text: Vec<String>,
         #[arg(long)]
         area: Vec<String>,

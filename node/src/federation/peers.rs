@@ -5,11 +5,15 @@ use std::sync::Arc;
 use protocol::sync::Filter;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use url::Url;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Named, Store, StoreError};
 
 const TABLE: &str = "peers";
+
+/// Beside the peers, because it moves with the records that were read up to it.
+const PLACES: &str = "places";
 
 /// Most peers that a node keeps: far above any real network, below what would hurt.
 const PEERS_MAX: usize = 10_000;
@@ -27,9 +31,6 @@ pub struct Peer {
     /// Which part is wanted; empty for all.
     #[serde(default)]
     pub filter: String,
-    /// How far its log was read.
-    #[serde(default)]
-    pub cursor: Option<String>,
     /// When it last answered, in seconds since 1970.
     #[serde(default)]
     pub last_heard: Option<i64>,
@@ -45,6 +46,36 @@ pub struct Peer {
     /// Why the last of them was.
     #[serde(default)]
     pub last_refusal: Option<String>,
+    /// How far this node is with asking the peer to push. Pulling needs none of it.
+    #[serde(default)]
+    pub asked: Option<Asked>,
+}
+
+/// A `Follow` of a peer's actor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The id of the `Follow`.
+    pub follow: String,
+    /// The peer's actor, once it was found.
+    pub actor: Option<String>,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a `Follow` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// To be sent.
+    Wanted,
+    /// Sent, and not answered.
+    Sent,
+    /// Accepted.
+    Granted,
+    /// Rejected.
+    Refused,
+    /// To be undone.
+    Ending,
 }
 
 impl Peer {
@@ -55,12 +86,12 @@ impl Peer {
             is_followed: false,
             follower_inbox: None,
             filter: String::new(),
-            cursor: None,
             last_heard: None,
             last_error: None,
             received: 0,
             refused: 0,
             last_refusal: None,
+            asked: None,
         }
     }
 
@@ -74,6 +105,13 @@ impl Peer {
         // Only filters that were read are stored.
         Filter::parse(&self.filter).unwrap_or_default()
     }
+}
+
+/// How far a peer's log was read, and for which part of it that holds.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    filter: String,
+    cursor: String,
 }
 
 /// Why a peer cannot be followed.
@@ -103,12 +141,17 @@ pub enum PeerError {
 #[derive(Clone)]
 pub struct Peers {
     store: Arc<Store>,
+    /// One change at a time: who pulls, who receives and who sends change different members of one row.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Peers {
     /// The peers of a store.
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+        Self {
+            store,
+            turn: Arc::default(),
+        }
     }
 
     /// Every peer, by address.
@@ -135,6 +178,43 @@ impl Peers {
             .transpose()
     }
 
+    /// How far this part of a peer's log was read. Another part of it begins anew: what was passed over
+    /// may be wanted now.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn cursor(&self, url: &str, filter: &str) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.store.named(PLACES, url)? else {
+            return Ok(None);
+        };
+        let place: Place = serde_json::from_slice(&row).map_err(damaged)?;
+        Ok((place.filter == filter).then_some(place.cursor))
+    }
+
+    /// The row that says how far a peer's log was read, to be put with the records that were.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn place(&self, url: &str, filter: &str, cursor: &str) -> Result<Named, StoreError> {
+        let place = Place {
+            filter: filter.to_owned(),
+            cursor: cursor.to_owned(),
+        };
+        Ok(Named {
+            table: PLACES,
+            name: url.to_owned(),
+            value: serde_json::to_vec(&place).map_err(damaged)?,
+        })
+    }
+
+    /// Reads a peer's log from its beginning next time.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn begin_anew(&self, url: &str) -> Result<(), StoreError> {
+        self.store.put_named(PLACES, url, None).await
+    }
+
     /// Changes what is known of a peer, which is made if it is new.
     ///
     /// # Errors
@@ -144,6 +224,7 @@ impl Peers {
         url: &str,
         change: impl FnOnce(&mut Peer),
     ) -> Result<Peer, PeerError> {
+        let _turn = self.turn.lock().await;
         let known = self.get(url)?;
         if known.is_none() && self.store.all_named(TABLE)?.len() >= PEERS_MAX {
             return Err(PeerError::Full);
@@ -159,9 +240,13 @@ impl Peers {
 }
 
 fn read(row: &[u8]) -> Result<Peer, StoreError> {
-    serde_json::from_slice(row).map_err(|error| StoreError::Corrupt {
+    serde_json::from_slice(row).map_err(damaged)
+}
+
+fn damaged(error: serde_json::Error) -> StoreError {
+    StoreError::Corrupt {
         detail: format!("a peer: {error}"),
-    })
+    }
 }
 
 /// The address of a node, from what a person writes: an address with or without `https://` and path.
@@ -191,6 +276,13 @@ pub fn node_address(text: &str) -> Result<String, PeerError> {
 #[cfg(test)]
 mod tests {
     use super::node_address;
+
+    #[test]
+    fn a_peer_of_an_earlier_release_reads() {
+        let peer = super::read(br#"{"url":"https://hub.example","is_followed":true}"#).unwrap();
+        assert!(peer.is_followed);
+        assert_eq!(peer.asked, None);
+    }
 
     #[test]
     fn an_address_is_what_people_write() {

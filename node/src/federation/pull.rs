@@ -13,6 +13,7 @@ use protocol::limits::{CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX};
 use protocol::sync::{Cursor, Line};
 use serde::Serialize;
 use tokio::sync::{Mutex as Turn, Notify};
+use tokio::task::JoinHandle;
 
 use super::client::{Client, FetchError, StreamRequest};
 use super::peers::{Peer, PeerError, Peers, node_address};
@@ -21,7 +22,7 @@ use crate::ingest::{Ingest, IngestError};
 use crate::store::{Receipt, StoreError};
 
 /// Records taken in as one transaction.
-const BATCH: usize = 512;
+const BATCH: usize = 1_024;
 
 /// Bytes that one page may have, unpacked.
 const PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -86,7 +87,7 @@ struct Inner {
 
 /// The task that keeps up with one peer.
 struct Task {
-    handle: tokio::task::JoinHandle<()>,
+    handle: JoinHandle<()>,
     hint: Arc<Notify>,
     /// One reading of a peer's log at a time.
     turn: Arc<Turn<()>>,
@@ -134,10 +135,6 @@ impl Puller {
             .0
             .peers
             .change(&url, |peer| {
-                if peer.filter != filter {
-                    // Another part of the world: what was passed over may be wanted now.
-                    peer.cursor = None;
-                }
                 peer.filter = filter.to_owned();
                 peer.is_followed = true;
             })
@@ -275,7 +272,8 @@ fn jitter() -> Duration {
 impl Inner {
     /// How far a peer's log was read, if that is known.
     fn cursor(&self, url: &str) -> Option<String> {
-        self.peers.get(url).ok().flatten()?.cursor
+        let peer = self.peers.get(url).ok().flatten()?;
+        self.peers.cursor(url, &peer.filter).ok().flatten()
     }
 
     /// Reads one page and notes how it went.
@@ -284,7 +282,7 @@ impl Inner {
         let is_gone = |error: &FetchError| error.status() == Some((410, Some("cursor-gone")));
         if matches!(&result, Err(PullError::Fetch(error)) if is_gone(error)) {
             // The peer's log has begun anew: so does the reading.
-            self.peers.change(url, |peer| peer.cursor = None).await?;
+            self.peers.begin_anew(url).await?;
             result = self.read_page(url, wait_seconds).await;
         }
         let now = self.clock.now().unix_seconds();
@@ -304,8 +302,9 @@ impl Inner {
         if let Some(error) = noted {
             self.peers
                 .change(url, |peer| {
-                    if error.is_none() {
+                    if let Ok(pulled) = &result {
                         peer.last_heard = Some(now);
+                        peer.received += pulled.stored;
                     }
                     peer.last_error = error;
                 })
@@ -321,7 +320,8 @@ impl Inner {
             }
             .into());
         };
-        let address = changes_address(&peer, wait_seconds);
+        let cursor = self.peers.cursor(url, &peer.filter)?;
+        let address = changes_address(&peer, cursor.as_deref(), wait_seconds);
         let request =
             StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
         let mut lines = self.client.lines(request).await?;
@@ -332,6 +332,8 @@ impl Inner {
             filter: peer.filter,
             batch: Vec::new(),
             cursor: None,
+            read_to: cursor,
+            under_way: None,
             pulled: Pulled::default(),
         };
         let mut is_whole = false;
@@ -344,6 +346,7 @@ impl Inner {
         };
         // What came before a fault is taken in, or a peer whose answers break off would never be read.
         page.flush().await?;
+        page.settle().await?;
         ended?;
         if is_whole {
             Ok(page.pulled)
@@ -353,9 +356,9 @@ impl Inner {
     }
 }
 
-fn changes_address(peer: &Peer, wait_seconds: u64) -> String {
+fn changes_address(peer: &Peer, cursor: Option<&str>, wait_seconds: u64) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(cursor) = &peer.cursor {
+    if let Some(cursor) = cursor {
         query.append_pair("since", cursor);
     }
     if !peer.filter.is_empty() {
@@ -375,8 +378,14 @@ struct PageReader<'p> {
     filter: String,
     batch: Vec<Vec<u8>>,
     cursor: Option<Cursor>,
+    /// How far the log was read before.
+    read_to: Option<String>,
+    under_way: Option<JoinHandle<Receipts>>,
     pulled: Pulled,
 }
+
+/// What became of a batch.
+type Receipts = Result<Vec<Result<Receipt, IngestError>>, StoreError>;
 
 impl PageReader<'_> {
     /// Takes one line; `true` if it is the end of the page.
@@ -398,6 +407,7 @@ impl PageReader<'_> {
             Line::Log { entry, witness, .. } => {
                 // Records before an entry were signed under what the log said then.
                 self.flush().await?;
+                self.settle().await?;
                 self.pulled.lines += 1;
                 let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| {
                     WitnessProofs::parse(witness.as_bytes())
@@ -420,39 +430,39 @@ impl PageReader<'_> {
         Ok(is_end)
     }
 
-    /// Takes in what waits, then moves the cursor.
+    /// Hands over what waits, to be checked and written together with the cursor that it leads to,
+    /// while the next lines are read.
     async fn flush(&mut self) -> Result<(), PullError> {
         let lines = std::mem::take(&mut self.batch);
-        let mut stored = 0;
-        if !lines.is_empty() {
-            for receipt in self
-                .inner
-                .ingest
-                .records(lines, Some(self.sender.clone()))
-                .await?
-            {
-                match receipt {
-                    Ok(Receipt::Stored) => stored += 1,
-                    Ok(_) => {}
-                    Err(IngestError::Store(error)) => return Err(error.into()),
-                    Err(error) => self.refuse(&error).await?,
-                }
-            }
-        }
-        self.pulled.stored += stored;
         let cursor = self.cursor.take().map(|cursor| cursor.to_string());
-        // A peer that was unfollowed or given another filter meanwhile has no use for this cursor.
-        let known = self.inner.peers.get(self.url)?;
-        let is_further = |peer: &Peer| cursor.is_some() && peer.cursor != cursor;
-        let is_wanted = |peer: &Peer| peer.is_followed && peer.filter == self.filter;
-        if known.is_some_and(|peer| is_wanted(&peer) && (stored > 0 || is_further(&peer))) {
-            self.inner
-                .peers
-                .change(self.url, |peer| {
-                    peer.cursor = cursor.or(peer.cursor.take());
-                    peer.received += stored;
-                })
-                .await?;
+        // A quiet peer is not written down each time that it says so.
+        if lines.is_empty() && (cursor.is_none() || cursor == self.read_to) {
+            return Ok(());
+        }
+        self.read_to.clone_from(&cursor);
+        self.settle().await?;
+        let place = match cursor {
+            None => None,
+            Some(cursor) => Some(self.inner.peers.place(self.url, &self.filter, &cursor)?),
+        };
+        let (ingest, sender) = (self.inner.ingest.clone(), self.sender.clone());
+        let work = async move { ingest.records(lines, Some(sender), place).await };
+        self.under_way = Some(tokio::spawn(work));
+        Ok(())
+    }
+
+    /// Waits for what was handed over, and counts what became of it.
+    async fn settle(&mut self) -> Result<(), PullError> {
+        let Some(under_way) = self.under_way.take() else {
+            return Ok(());
+        };
+        for receipt in under_way.await.map_err(|_| StoreError::Closed)?? {
+            match receipt {
+                Ok(Receipt::Stored) => self.pulled.stored += 1,
+                Ok(_) => {}
+                Err(IngestError::Store(error)) => return Err(error.into()),
+                Err(error) => self.refuse(&error).await?,
+            }
         }
         Ok(())
     }

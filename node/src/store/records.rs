@@ -64,6 +64,26 @@ pub enum Refusal {
     Store(#[from] StoreError),
 }
 
+/// A proven record with its bytes packed: what is dear is done before the one thread that writes has it.
+#[derive(Debug)]
+pub struct Offered {
+    proven: Proven,
+    packed: Vec<u8>,
+}
+
+impl Offered {
+    /// Packs a proven record's bytes.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn new(proven: Proven) -> Result<Self, StoreError> {
+        Ok(Self {
+            packed: pack(&proven.record().canonical)?,
+            proven,
+        })
+    }
+}
+
 /// Who handed a record over, for bounds: a peer's name, or `None` for this node itself.
 pub type Sender = Option<Box<str>>;
 
@@ -71,10 +91,11 @@ pub type Sender = Option<Box<str>>;
 pub(super) fn admit(
     tx: &mut Transaction<'_>,
     rules: &Rules,
-    proven: Proven,
+    offered: Offered,
     now: Timestamp,
     sender: &Sender,
 ) -> Result<Receipt, Refusal> {
+    let Offered { proven, packed } = offered;
     let (author, hash) = (*proven.record().header.author.scid(), proven.record().hash);
     if tx
         .get(&keys::version(&hash))?
@@ -87,7 +108,7 @@ pub(super) fn admit(
     }
     let ring = tx.ring_of(&author)?;
     match proven.against(rules, ring.as_deref())? {
-        Judged::Verified(record) => Ok(hold(tx, rules, &record, now)?),
+        Judged::Verified(record) => Ok(hold(tx, rules, &record, packed, now)?),
         Judged::NotYet(proven) => park(tx, &author, proven.record(), sender),
     }
 }
@@ -101,6 +122,7 @@ fn hold(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     record: &Verified<Record>,
+    packed: Vec<u8>,
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let id = record.header.record_id();
@@ -120,7 +142,7 @@ fn hold(
         status: record.header.status,
         change: 0,
         received: now,
-        packed: pack(&record.canonical)?,
+        packed,
     };
     match (rules.judge(rank, held.map(|held| held.rank)), held) {
         (Decision::AlreadyHeld, _) => Ok(Receipt::AlreadyHeld),
@@ -271,7 +293,8 @@ pub(super) fn judge_anew(
         match proven.against(rules, ring.as_deref()) {
             Ok(Judged::NotYet(_)) => continue,
             Ok(Judged::Verified(record)) => {
-                hold(tx, rules, &record, now)?;
+                let packed = pack(&record.canonical)?;
+                hold(tx, rules, &record, packed, now)?;
             }
             // It will never count: the key was dropped or the author closed.
             Err(_) => {}
@@ -435,7 +458,7 @@ pub(super) fn admit_due(
                 let (sender, proven) = read_parked(row)?;
                 tx.remove(key);
                 count_parked(tx, proven.record().header.author.scid(), &sender, -1)?;
-                match admit(tx, rules, proven, now, &sender) {
+                match admit(tx, rules, Offered::new(proven)?, now, &sender) {
                     Err(Refusal::Store(error)) => return Err(error),
                     Ok(_) => admitted += 1,
                     Err(_) => {}

@@ -69,7 +69,7 @@ impl Ask {
         let sort = match self.sort.as_deref() {
             None => Sort::default(),
             Some(name) => Sort::named(name).ok_or_else(|| {
-                Problem::malformed("sort must be relevance, newest, name or id").at("sort")
+                Problem::malformed("sort must be relevance, newest or id").at("sort")
             })?,
         };
         let parts = QueryParts {

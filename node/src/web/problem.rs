@@ -4,6 +4,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use protocol::activity::ActivityError;
 use protocol::canonical::JsonError;
 use protocol::envelope::EnvelopeError;
 use protocol::identity::LogError;
@@ -11,6 +12,7 @@ use protocol::proof::ProofError;
 use protocol::verified::VerifyError;
 use serde_json::json;
 
+use crate::federation::inbox::InboxError;
 use crate::ingest::IngestError;
 use crate::search::SearchError;
 use crate::store::StoreError;
@@ -226,6 +228,50 @@ impl From<IngestError> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "parked-full", detail)
             },
             IngestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ActivityError> for Problem {
+    fn from(error: ActivityError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ActivityError::Json(error) => error.into(),
+            ActivityError::NotAnObject => unacceptable("not-one-activity", detail),
+            ActivityError::Member { member, .. } => {
+                unacceptable("bad-activity", detail).at(member)
+            }
+            ActivityError::Proof(error) => error.into(),
+            ActivityError::Purpose { .. } => unacceptable("bad-proof", detail),
+            ActivityError::KeyNotListed { .. } | ActivityError::ForeignKey { .. } => {
+                unacceptable("key-not-listed", detail)
+            }
+        }
+    }
+}
+
+impl From<InboxError> for Problem {
+    fn from(error: InboxError) -> Self {
+        let detail = error.to_string();
+        let unsigned = |code| Self::new(StatusCode::UNAUTHORIZED, code, detail.clone());
+        let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
+        match error {
+            InboxError::Signature(error) => unsigned(error.code()),
+            InboxError::Actor(error) if error.is_temporary() => Self::unavailable(detail),
+            InboxError::Actor(_) => unsigned("actor-refused"),
+            InboxError::UnknownKey { .. } => unsigned("unknown-key"),
+            InboxError::OtherActor { .. } => unsigned("actor-mismatch"),
+            InboxError::Activity(error) => error.into(),
+            InboxError::ForeignId => unacceptable("foreign-id", detail).at("id"),
+            InboxError::ForeignObject => forbidden("foreign-object"),
+            InboxError::ForeignFollow => forbidden("foreign-follow"),
+            InboxError::NoRecord => unacceptable("record-required", detail).at("object"),
+            InboxError::SelfReference => unacceptable("self-reference", detail).at("object"),
+            InboxError::NotHere => unacceptable("not-here", detail).at("object"),
+            InboxError::NoSuchFollow => unacceptable("no-such-follow", detail).at("object"),
+            InboxError::Full(detail) => Self::unavailable(detail),
+            InboxError::Ingest(error) => error.into(),
+            InboxError::Store(error) => error.into(),
         }
     }
 }

@@ -76,7 +76,7 @@ fn read_cursor(store: &Store, text: &str) -> Result<u64, Problem> {
         return Err(Problem::new(
             StatusCode::GONE,
             "cursor-gone",
-            "this node's log has begun anew since that cursor: read it from the start, or reconcile",
+            "this node's log has begun anew since that cursor: read it from the start",
         ));
     }
     Ok(cursor.number)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use baraza::ingest::IngestError;
 use baraza::store::embedded::Embedded;
 use baraza::store::engine::{Engine, Memory};
-use baraza::store::{LogReceipt, Receipt, Store, What};
+use baraza::store::{LogReceipt, Offered, Receipt, Store, What};
 use baraza_store_tests::{Author, Chance, Node, Version, at, proven, record_key, wait};
 use protocol::acceptance::Rules;
 use protocol::canonical::to_canonical;
@@ -17,11 +17,19 @@ use protocol::identity::{LogEntry, WitnessProofs};
 use protocol::limits::INTEGER_MAX;
 use protocol::proof;
 use protocol::time::Timestamp;
-use protocol::verified::VerifyError;
+use protocol::verified::{Proven, VerifyError};
 use serde_json::{Map, Value, json};
 
 const SEQ_MAX: u64 = INTEGER_MAX as u64;
 const DAY: i64 = 86_400;
+
+/// Records as the door hands them over.
+fn offered(records: Vec<Proven>) -> Vec<Offered> {
+    records
+        .into_iter()
+        .map(|record| Offered::new(record).unwrap())
+        .collect()
+}
 
 fn on_every_engine(test: impl Fn(&Node)) {
     test(&Node::in_memory());
@@ -384,7 +392,7 @@ fn many_that_become_due_at_once_are_all_taken_in() {
             proven(&author.record(&Version::of(&local, 1).issued(at(DAY))))
         })
         .collect();
-    let receipts = wait(node.store.admit_all(records, at(0), None)).unwrap();
+    let receipts = wait(node.store.admit_all(offered(records), at(0), None, None)).unwrap();
     assert!(
         receipts
             .iter()
@@ -421,7 +429,7 @@ fn y06_a_record_with_one_altered_byte_is_refused_and_leaves_no_trace() {
             Err(IngestError::Unverified(VerifyError::Proof(_)))
         ));
         let lines = vec![forged.into_bytes(), text.into_bytes(), b"{".to_vec()];
-        let receipts = wait(node.ingest.records(lines, None)).unwrap();
+        let receipts = wait(node.ingest.records(lines, None, None)).unwrap();
         assert!(matches!(
             receipts[..],
             [
@@ -444,7 +452,7 @@ fn parked_records_are_bounded_for_each_author_and_nobody_is_evicted() {
         };
         let records: Vec<Envelope> = (0..1_002).map(early).collect();
         let all = records[..1_001].iter().map(proven).collect();
-        let receipts = wait(node.store.admit_all(all, at(0), Some("peer".into()))).unwrap();
+        let receipts = wait(node.store.admit_all(offered(all), at(0), Some("peer".into()), None)).unwrap();
         let parked = receipts
             .iter()
             .filter(|receipt| matches!(receipt, Ok(Receipt::Parked)))
@@ -514,7 +522,7 @@ fn a_sender_who_invents_authors_fills_its_own_room_and_nobody_elses() {
                 proven(&author.record(&Version::of(&local, 1)))
             })
             .collect();
-        let receipts = wait(node.store.admit_all(records, at(0), Some("liar".into()))).unwrap();
+        let receipts = wait(node.store.admit_all(offered(records), at(0), Some("liar".into()), None)).unwrap();
         parked += receipts.iter().filter(|receipt| receipt.is_ok()).count();
     }
     assert_eq!(parked, 10_000);

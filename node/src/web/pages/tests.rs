@@ -97,7 +97,7 @@ impl Site {
             .publish(&signer, &drafts, |_| {})
             .await
             .unwrap();
-        self.node.index_now(|_| {}).unwrap();
+        self.node.index_now().unwrap();
     }
 
     async fn ask(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
@@ -618,7 +618,7 @@ async fn what_is_withdrawn_faulty_or_of_an_unknown_type_is_explained() {
         .withdraw(&signer, &LocalId::parse("gone").unwrap())
         .await
         .unwrap();
-    site.node.index_now(|_| {}).unwrap();
+    site.node.index_now().unwrap();
     let page = |local: &str| format!("/en/o/{}/{local}", site.scid);
     let gone = site.get(&page("gone")).await;
     assert_eq!(gone.status, StatusCode::GONE);

@@ -1,0 +1,537 @@
+//! The actors of this node: itself and every organisation that is at home here (docs/protocol.md,
+//! 5). Who they are, what they look like from outside, and the keys they sign with.
+//!
+//! Other machines' actors are in [`super::remote`].
+
+use std::sync::Arc;
+
+use protocol::activity::{self, Announced};
+use protocol::envelope::Header;
+use protocol::id::{Did, RecordId, Scid};
+use protocol::key::{PublicKey, SecretKey};
+use protocol::time::Timestamp;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::catalogue::{Catalogue, Saying, ShownAuthor};
+use crate::config::Config;
+use crate::keychain::{self, Keychain, KeychainError};
+use crate::store::{HeldRow, Store, StoreError, What};
+
+/// The name of the node itself where organisations have handles: `acct:node@hub.example`.
+pub const NODE_HANDLE: &str = keychain::NODE;
+
+/// Activities on a page of an outbox.
+const PAGE_ITEMS: usize = 20;
+
+/// Changes that are looked through for one page, so that an address made up costs little.
+const PAGE_ROWS_MAX: usize = 2_000;
+
+/// One of this node's actors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// The node (`Application`).
+    Node,
+    /// An organisation that is at home here (`Organization`).
+    Organization {
+        /// Its name in addresses.
+        handle: String,
+        /// Who it is.
+        scid: Scid,
+    },
+}
+
+/// An actor with the key that it signs with.
+pub struct Sending {
+    /// The actor's id.
+    pub actor: String,
+    /// Its key.
+    pub key: SecretKey,
+}
+
+impl Sending {
+    /// The id of its key.
+    pub fn key_id(&self) -> String {
+        activity::key_id(&self.actor, &self.key.public())
+    }
+
+    /// Proves an activity as this actor's.
+    pub fn prove(&self, activity: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
+        activity::prove(activity, &self.actor, &self.key, now)
+    }
+}
+
+/// A page of an outbox.
+pub struct OutboxPage {
+    /// Activities, oldest change first.
+    pub items: Vec<Map<String, Value>>,
+    /// Where the next page begins; `None` at the end of the log.
+    pub next: Option<u64>,
+}
+
+/// This node's actors. Cheap to clone.
+#[derive(Clone)]
+pub struct Actors(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    keychain: Keychain,
+    store: Arc<Store>,
+    catalogue: Catalogue,
+}
+
+impl Actors {
+    /// The actors of the node with these settings, keys and records.
+    pub fn new(config: Config, keychain: Keychain, store: Arc<Store>) -> Self {
+        let catalogue = Catalogue::new(Arc::clone(&store));
+        Self(Arc::new(Inner {
+            config,
+            keychain,
+            store,
+            catalogue,
+        }))
+    }
+
+    /// The id of an actor.
+    pub fn id(&self, local: &Local) -> String {
+        match local {
+            Local::Node => self.0.config.address("/actor"),
+            Local::Organization { handle, .. } => self.0.config.address(&format!("/orgs/{handle}")),
+        }
+    }
+
+    /// An address below an actor: `outbox` or `followers`. The node's stand at the root.
+    pub fn below(&self, local: &Local, name: &str) -> String {
+        match local {
+            Local::Node => self.0.config.address(&format!("/{name}")),
+            Local::Organization { .. } => format!("{}/{name}", self.id(local)),
+        }
+    }
+
+    /// The actor with this id; `None` if it is not one of ours.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn of_id(&self, id: &str) -> Result<Option<Local>, StoreError> {
+        if id == self.id(&Local::Node) {
+            return Ok(Some(Local::Node));
+        }
+        match id.strip_prefix(&self.0.config.address("/orgs/")) {
+            Some(handle) => self.organization(handle),
+            None => Ok(None),
+        }
+    }
+
+    /// The organisation with this handle, if it is at home here.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn organization(&self, handle: &str) -> Result<Option<Local>, StoreError> {
+        if !keychain::is_handle(handle) {
+            return Ok(None);
+        }
+        let authors = self.0.store.authors()?;
+        let hosted = authors.iter().map(|author| &author.state).find(|state| {
+            let path: Vec<&str> = state.did().path().collect();
+            self.hosts(state.did()) && path == ["orgs", handle]
+        });
+        Ok(hosted.map(|state| Local::Organization {
+            handle: handle.to_owned(),
+            scid: *state.scid(),
+        }))
+    }
+
+    /// Whether an identifier says that its log is served here.
+    pub fn hosts(&self, did: &Did) -> bool {
+        let (host, port) = self.0.config.did_host();
+        did.host() == host && did.port() == port
+    }
+
+    /// Which of our actors an author is; `None` if it is at home elsewhere.
+    pub fn of_author(&self, did: &Did) -> Option<Local> {
+        if !self.hosts(did) {
+            return None;
+        }
+        let path: Vec<&str> = did.path().collect();
+        Some(match path.as_slice() {
+            ["orgs", handle] => Local::Organization {
+                handle: (*handle).to_owned(),
+                scid: *did.scid(),
+            },
+            _ => Local::Node,
+        })
+    }
+
+    /// How an actor signs; `None` for an organisation that keeps its keys to itself.
+    ///
+    /// # Errors
+    /// A key file that is damaged.
+    pub fn sending(&self, local: &Local) -> Result<Option<Sending>, KeychainError> {
+        let handle = match local {
+            Local::Node => keychain::NODE,
+            Local::Organization { handle, .. } => handle,
+        };
+        let signer = match self.0.keychain.signer(handle) {
+            Ok(signer) => signer,
+            Err(KeychainError::Unknown { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A handle may have passed to another organisation, which has keys of its own.
+        let is_meant = match local {
+            Local::Node => true,
+            Local::Organization { scid, .. } => signer.did.scid() == scid,
+        };
+        Ok(is_meant.then(|| Sending {
+            actor: self.id(local),
+            key: signer.key,
+        }))
+    }
+
+    fn author_of(&self, local: &Local) -> Result<Option<ShownAuthor>, StoreError> {
+        match local {
+            Local::Organization { scid, .. } => self.0.catalogue.author(scid),
+            Local::Node => {
+                let own = self.0.keychain.signer(keychain::NODE).ok();
+                match own {
+                    Some(own) => self.0.catalogue.author(own.did.scid()),
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// An actor's document (ActivityPub, 4; FEP-521a). `None` if it is gone.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn document(&self, local: &Local) -> Result<Option<Value>, StoreError> {
+        let Some(author) = self.author_of(local)? else {
+            return Ok(None);
+        };
+        let id = self.id(local);
+        let config = &self.0.config;
+        let language = config.settings.language.as_str();
+        let state = &author.author.state;
+        let keys: Vec<PublicKey> = state.keys().listed().copied().collect();
+        let (kind, handle, name) = match local {
+            Local::Node => ("Application", NODE_HANDLE, config.settings.name.clone()),
+            Local::Organization { handle, .. } => {
+                ("Organization", handle.as_str(), author.name(&[language]))
+            }
+        };
+        let inbox = match local {
+            Local::Node => config.address("/inbox"),
+            Local::Organization { .. } => format!("{id}/inbox"),
+        };
+        let methods: Vec<Value> = keys
+            .iter()
+            .map(|key| activity::multikey(&id, key))
+            .collect();
+        let mut document = json!({
+            "@context": [
+                activity::VOCABULARY,
+                "https://w3id.org/security/data-integrity/v2",
+                "https://w3id.org/security/multikey/v1",
+                {
+                    "manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
+                    "alsoKnownAs": {"@id": "as:alsoKnownAs", "@type": "@id"},
+                    "implements": {"@id": "https://w3id.org/fep/844e/implements", "@type": "@id", "@container": "@list"},
+                },
+            ],
+            "id": id,
+            "type": kind,
+            "preferredUsername": handle,
+            "name": name,
+            "inbox": inbox,
+            "outbox": self.below(local, "outbox"),
+            "followers": self.below(local, "followers"),
+            "endpoints": {"sharedInbox": config.address("/inbox")},
+            "alsoKnownAs": [state.did().to_string()],
+            "assertionMethod": methods,
+            "url": self.page(local),
+            "manuallyApprovesFollowers": false,
+        });
+        let put = |document: &mut Value, name: &str, value: Value| {
+            if let Some(members) = document.as_object_mut() {
+                members.insert(name.to_owned(), value);
+            }
+        };
+        if let Some(summary) = summary_of(&author, language) {
+            put(&mut document, "summary", summary.into());
+        }
+        // FEP-844e: what the server can do is said by its application.
+        match local {
+            Local::Node => put(&mut document, "implements", implements()),
+            Local::Organization { .. } => {
+                let application = json!({
+                    "id": self.id(&Local::Node), "type": "Application", "implements": implements(),
+                });
+                put(&mut document, "generator", application);
+            }
+        }
+        Ok(Some(document))
+    }
+
+    /// The page that shows an actor to people.
+    pub fn page(&self, local: &Local) -> String {
+        let language = &self.0.config.settings.language;
+        self.0.config.address(&match local {
+            Local::Node => format!("/{language}/"),
+            Local::Organization { scid, .. } => format!("/{language}/org/{scid}"),
+        })
+    }
+
+    /// What WebFinger says of a resource (RFC 7033): an account of this host, an actor's address, or
+    /// the host itself. `None` if it is not of this node.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn webfinger(&self, resource: &str) -> Result<Option<Value>, StoreError> {
+        let authority = self.0.config.authority();
+        let local = if let Some(account) = resource.strip_prefix("acct:") {
+            match account.trim_start_matches('@').rsplit_once('@') {
+                Some((name, host)) if host.eq_ignore_ascii_case(&authority) => {
+                    let name = name.to_ascii_lowercase();
+                    if name == NODE_HANDLE || name.eq_ignore_ascii_case(&authority) {
+                        Some(Local::Node)
+                    } else {
+                        self.organization(&name)?
+                    }
+                }
+                _ => None,
+            }
+        } else if resource.trim_end_matches('/') == self.0.config.address("") {
+            Some(Local::Node)
+        } else {
+            self.of_id(resource)?
+        };
+        let Some(local) = local else {
+            return Ok(None);
+        };
+        let handle = match &local {
+            Local::Node => NODE_HANDLE,
+            Local::Organization { handle, .. } => handle,
+        };
+        let id = self.id(&local);
+        let mut links = vec![
+            json!({"rel": "self", "type": activity::MEDIA_TYPE, "href": id}),
+            json!({
+                "rel": "http://webfinger.net/rel/profile-page",
+                "type": "text/html",
+                "href": self.page(&local),
+            }),
+        ];
+        if local == Local::Node {
+            // The actor of a whole server (FEP-d556).
+            links.push(json!({
+                "rel": "https://www.w3.org/ns/activitystreams#Service",
+                "type": activity::MEDIA_TYPE,
+                "href": id,
+            }));
+        }
+        Ok(Some(json!({
+            "subject": format!("acct:{handle}@{authority}"),
+            "aliases": [id],
+            "links": links,
+        })))
+    }
+
+    /// The activity by which `by` announces the version of a record that counts; `None` if its
+    /// author is not at home here, or does not read.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn announcement(
+        &self,
+        by: &Local,
+        id: &RecordId,
+        row: &HeldRow,
+    ) -> Result<Option<Map<String, Value>>, StoreError> {
+        let Some(author) = self.0.store.author(&id.author)? else {
+            return Ok(None);
+        };
+        let Some(attributed_to) = self.of_author(author.state.did()) else {
+            return Ok(None);
+        };
+        let Ok(Value::Object(record)) = serde_json::from_slice(&row.canonical()?) else {
+            return Ok(None);
+        };
+        let Ok(header) = Header::read(&record) else {
+            return Ok(None);
+        };
+        let activity_id = format!("{}/{}", self.below(by, "activities"), row.rank.hash);
+        Ok(Some(activity::announcing(
+            Announced {
+                id: &activity_id,
+                actor: &self.id(by),
+                followers: &self.below(by, "followers"),
+                object: &self.object(id),
+                attributed_to: &self.id(&attributed_to),
+            },
+            &header,
+            &record,
+        )))
+    }
+
+    /// The address of a record as an object.
+    pub fn object(&self, id: &RecordId) -> String {
+        self.0.config.address(&format!("/records/{id}"))
+    }
+
+    /// Whether an actor announces what this author publishes: an organisation its own, the node
+    /// that of all who are at home here.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn announces(&self, local: &Local, author: &Scid) -> Result<bool, StoreError> {
+        match local {
+            Local::Organization { scid, .. } => Ok(scid == author),
+            Local::Node => {
+                let author = self.0.store.author(author)?;
+                Ok(author.is_some_and(|author| self.hosts(author.state.did())))
+            }
+        }
+    }
+
+    /// What an actor has announced, from a place in the change log on.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn outbox_page(
+        &self,
+        local: &Local,
+        after: u64,
+        now: Timestamp,
+    ) -> Result<OutboxPage, StoreError> {
+        let sending = self.sending(local).ok().flatten();
+        let mut items = Vec::new();
+        let mut position = after;
+        let mut rows_read = 0;
+        loop {
+            let (changes, read_to) = self.0.store.changes(position, PAGE_ROWS_MAX / 4)?;
+            if read_to == position {
+                return Ok(OutboxPage { items, next: None });
+            }
+            rows_read += changes.len();
+            for change in changes {
+                let What::Held { id, row } = change.what else {
+                    continue;
+                };
+                let counts = self.0.store.counting(&id)?;
+                if !counts.is_some_and(|counts| counts.rank == row.rank)
+                    || !self.announces(local, &id.author)?
+                {
+                    continue;
+                }
+                if let Some(activity) = self.announcement(local, &id, &row)? {
+                    items.push(match &sending {
+                        Some(sending) => sending.prove(activity, now),
+                        None => activity,
+                    });
+                }
+                if items.len() >= PAGE_ITEMS {
+                    return Ok(OutboxPage {
+                        items,
+                        next: Some(change.number),
+                    });
+                }
+            }
+            position = read_to;
+            if rows_read >= PAGE_ROWS_MAX {
+                return Ok(OutboxPage {
+                    items,
+                    next: Some(position),
+                });
+            }
+        }
+    }
+
+    /// How many records an actor announces: those of its authors that count.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn outbox_count(&self, local: &Local) -> Result<usize, StoreError> {
+        let authors = match local {
+            Local::Organization { scid, .. } => vec![*scid],
+            Local::Node => {
+                let authors = self.0.store.authors()?;
+                authors
+                    .iter()
+                    .filter(|author| self.hosts(author.state.did()))
+                    .map(|author| *author.state.scid())
+                    .collect()
+            }
+        };
+        let mut count = 0;
+        for author in authors {
+            count += self.0.store.counting_of(&author)?.len();
+        }
+        Ok(count)
+    }
+}
+
+/// An author's own summary, in `language` if it has it.
+fn summary_of(author: &ShownAuthor, language: &str) -> Option<String> {
+    let profile = author.profile.as_ref()?;
+    let Saying::Body(body) = &profile.body else {
+        return None;
+    };
+    let protocol::record::Body::Organization(organization) = body.as_ref() else {
+        return None;
+    };
+    let original = profile.header.language.as_deref();
+    let (_, summary) = crate::catalogue::choose(&organization.summary, &[language], original)?;
+    Some(summary.to_owned())
+}
+
+/// What this server can do (FEP-844e).
+fn implements() -> Value {
+    json!([
+        {"href": "https://datatracker.ietf.org/doc/html/rfc9421", "name": "RFC-9421: HTTP Message Signatures"},
+        {"href": "https://datatracker.ietf.org/doc/html/rfc9421#name-eddsa-using-curve-edwards25", "name": "RFC-9421 signatures using the Ed25519 algorithm"},
+    ])
+}
+
+/// Scheme, host and port of an address that an actor, a key or an activity may have. `None` for
+/// anything but http and https, and for addresses with a user name, which serve to make one host
+/// look like another.
+pub fn origin(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.host().is_some();
+    (matches!(url.scheme(), "https" | "http") && is_plain)
+        .then(|| url.origin().ascii_serialization())
+}
+
+/// Whether two addresses are of one host (FEP-fe34): whoever speaks for the one speaks for the other.
+pub fn is_same_origin(one: &str, other: &str) -> bool {
+    origin(one).is_some_and(|origin_of_one| origin(other) == Some(origin_of_one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_same_origin, origin};
+
+    #[test]
+    fn f15_k16_one_host_has_one_spelling_and_tricks_have_none() {
+        assert_eq!(
+            origin("https://P.example:443/actor#k"),
+            Some("https://p.example".to_owned())
+        );
+        assert!(is_same_origin(
+            "https://p.example/a",
+            "https://P.example/b/../c"
+        ));
+        for (one, other) in [
+            ("https://p.example/a", "https://p.example@m.example/a"),
+            ("https://p.example/a", "https://p.example:444/a"),
+            ("https://p.example/a", "http://p.example/a"),
+            ("https://p.example/a", "https://p.example.m.example/a"),
+            ("urn:a:b", "urn:a:b"),
+            ("file:///etc/passwd", "file:///etc/passwd"),
+            ("data:,a", "data:,a"),
+            ("", ""),
+        ] {
+            assert!(!is_same_origin(one, other), "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,737 @@
+//! What this node sends: announcements to followers, answers to those who follow, and the follows of
+//! its own (docs/protocol.md, 5).
+//!
+//! Everything that is owed stands in the store: a cursor into the change log for each host that
+//! followers receive at, a mark on each follower that was not answered, a stage on each peer that is
+//! to be followed. So there is no queue to fill up or to lose. Push is a hint: a host that stays away
+//! for long finds what it missed by pulling, and costs nothing until then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::activity::{self, Kind, MEDIA_TYPE};
+use protocol::httpsig::{
+    DELIVERY_COMPONENTS, RequestParts, SigningOptions, content_digest, sign_ed25519,
+};
+use protocol::id::RecordId;
+use protocol::sync::Cursor;
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use url::Url;
+
+use super::actors::{Actors, Local, Sending};
+use super::client::{Client, FetchError};
+use super::followers::{Follower, FollowerError, Followers};
+use super::peers::{Asked, Peer, PeerError, Peers, Stage};
+use super::remote::{Freshness, RemoteActors, RemoteError};
+use crate::clock::SharedClock;
+use crate::keychain::{KeychainError, random_name};
+use crate::store::{Store, StoreError, What};
+
+const TABLE: &str = "deliveries";
+
+/// Hosts that are delivered to at a time.
+const JOBS_MAX: usize = 32;
+
+/// Changes that one job reads before others have their turn.
+const ROWS: usize = 200;
+
+/// Changes that a host may be behind before what lies between is left to pulling.
+const BEHIND_MAX: u64 = 10_000;
+
+/// Failures in a row after which what waits for a host is left to pulling.
+const FAILURES_MAX: u32 = 8;
+
+/// Between attempts after a failure: doubled each time, up to the longest.
+const RETRY_SECONDS_MIN: u64 = 1;
+const RETRY_SECONDS_MAX: u64 = 3_600;
+
+/// How long news is gathered before it is looked at.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Why something was not sent, or not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// There is nobody there.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// There is no such actor.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// It was answered with a refusal.
+    #[error("{reason}")]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// How long we are asked to stay away.
+        retry_after: Option<Duration>,
+        /// In the other side's words.
+        reason: String,
+    },
+    /// It cannot be signed.
+    #[error("it cannot be signed: {0}")]
+    Unsigned(String),
+    /// Our keys.
+    #[error(transparent)]
+    Keys(#[from] KeychainError),
+    /// About a peer.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// Our disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SendError {
+    /// Whether the very same will be refused again, so that it is passed over.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { status, .. }
+            if (400..500).contains(status) && !matches!(status, 408 | 425 | 429))
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. }
+            | Self::Fetch(FetchError::Status { retry_after, .. }) => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// Something that is owed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Job {
+    /// The changes since its cursor, to a host.
+    Announce { host: String },
+    /// An answer to a follower of one of our actors.
+    Answer { actor: String, followed: String },
+    /// A `Follow` or its `Undo`, to a peer.
+    Ask { peer: String },
+}
+
+#[derive(Default)]
+struct Retry {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// Sends what is owed. Clones share it.
+#[derive(Clone)]
+pub struct Outbox(Arc<Inner>);
+
+struct Inner {
+    actors: Actors,
+    client: Client,
+    remote: RemoteActors,
+    followers: Followers,
+    peers: Peers,
+    store: Arc<Store>,
+    clock: SharedClock,
+    wake: Notify,
+    /// How far each host was delivered to.
+    cursors: Mutex<BTreeMap<String, u64>>,
+    /// Peers to which a `Follow` or an `Undo` is to be sent.
+    asking: Mutex<BTreeSet<String>>,
+}
+
+/// The parts that an [`Outbox`] works with.
+pub struct Parts {
+    /// Who we are.
+    pub actors: Actors,
+    /// How others are reached.
+    pub client: Client,
+    /// Who others are.
+    pub remote: RemoteActors,
+    /// Who is told.
+    pub followers: Followers,
+    /// Whom we follow.
+    pub peers: Peers,
+    /// The change log and the cursors into it.
+    pub store: Arc<Store>,
+    /// What time signatures bear.
+    pub clock: SharedClock,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Outbox {
+    /// What is owed by a store. Nothing is sent before [`Outbox::run`].
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn open(parts: Parts) -> Result<Self, StoreError> {
+        let last = parts.store.last_change()?;
+        let mut cursors = BTreeMap::new();
+        for (host, row) in parts.store.all_named(TABLE)? {
+            let cursor = std::str::from_utf8(&row).ok().and_then(Cursor::parse);
+            // After a restore nothing old is sent anew.
+            let here = cursor
+                .filter(|cursor| cursor.epoch == parts.store.epoch() && cursor.number <= last);
+            cursors.insert(host, here.map_or(last, |cursor| cursor.number));
+        }
+        let asking = parts.peers.all()?.into_iter().filter(|peer| {
+            let stage = peer.asked.as_ref().map(|asked| asked.stage);
+            matches!(stage, Some(Stage::Wanted | Stage::Ending))
+        });
+        Ok(Self(Arc::new(Inner {
+            asking: Mutex::new(asking.map(|peer| peer.url).collect()),
+            actors: parts.actors,
+            client: parts.client,
+            remote: parts.remote,
+            followers: parts.followers,
+            peers: parts.peers,
+            store: parts.store,
+            clock: parts.clock,
+            wake: Notify::new(),
+            cursors: Mutex::new(cursors),
+        })))
+    }
+
+    /// Tells a new follower of what changes from now on, and that it is accepted.
+    ///
+    /// # Errors
+    /// [`FollowerError`].
+    pub async fn accept(&self, follower: Follower) -> Result<(), FollowerError> {
+        let host = follower.host.clone();
+        self.0.followers.add(follower).await?;
+        if !lock(&self.0.cursors).contains_key(&host) {
+            let last = self.0.store.last_change()?;
+            self.0.keep_cursor(&host, last).await?;
+        }
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// Asks a peer to push, from now on until it is done: by its actor, or that of the node there.
+    ///
+    /// # Errors
+    /// [`PeerError`]; whether the peer can be asked shows later, in its `last_error`.
+    pub async fn follow(&self, url: &str, actor: Option<String>) -> Result<(), PeerError> {
+        let chance =
+            |error: KeychainError| StoreError::Io(std::io::Error::other(error.to_string()));
+        let name = random_name().map_err(chance)?;
+        let follow = format!("{}#follows/{name}", self.0.actors.id(&Local::Node));
+        let change = |peer: &mut Peer| match &mut peer.asked {
+            Some(asked) if asked.stage == Stage::Granted => {}
+            Some(asked) if matches!(asked.stage, Stage::Wanted | Stage::Sent) => {
+                asked.stage = Stage::Wanted;
+            }
+            asked => {
+                *asked = Some(Asked {
+                    follow,
+                    actor,
+                    stage: Stage::Wanted,
+                });
+            }
+        };
+        self.0.peers.change(url, change).await?;
+        self.0.ask(url);
+        Ok(())
+    }
+
+    /// Asks a peer to push no longer, if it was asked to.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn unfollow(&self, url: &str) -> Result<(), PeerError> {
+        let change = |peer: &mut Peer| match &mut peer.asked {
+            Some(asked) if asked.actor.is_some() => asked.stage = Stage::Ending,
+            asked => *asked = None,
+        };
+        self.0.peers.change(url, change).await?;
+        self.0.ask(url);
+        Ok(())
+    }
+
+    /// The actor behind an account such as `acct:node@hub.example` (RFC 7033).
+    ///
+    /// # Errors
+    /// The account is none, its host says nothing of it, or the actor is not a node's.
+    pub async fn find(&self, account: &str) -> Result<String, SendError> {
+        let unknown = || SendError::Refused {
+            status: 404,
+            retry_after: None,
+            reason: format!(
+                "“{account}” is no account of a node: write it like acct:node@hub.example"
+            ),
+        };
+        let account = account.trim_start_matches("acct:").trim_start_matches('@');
+        let (_, host) = account.split_once('@').ok_or_else(unknown)?;
+        let secure = Url::parse(&format!("https://{host}")).map_err(|_| unknown())?;
+        let name = secure.host_str().ok_or_else(unknown)?;
+        let is_insecure = secure
+            .port()
+            .is_some_and(|port| self.0.client.is_insecure_peer(name, port));
+        let scheme = if is_insecure { "http" } else { "https" };
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("resource", &format!("acct:{account}"))
+            .finish();
+        let address = format!("{scheme}://{host}/.well-known/webfinger?{query}");
+        let answer = self
+            .0
+            .client
+            .document(&address, "application/jrd+json")
+            .await?;
+        let answer: Value = serde_json::from_slice(&answer.bytes).map_err(|_| unknown())?;
+        let links = answer.get("links").and_then(Value::as_array).into_iter();
+        let of = |link: &Value, name: &str| {
+            link.get(name)
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned)
+        };
+        let actor = links
+            .flatten()
+            .find(|link| {
+                of(link, "rel").as_deref() == Some("self")
+                    && of(link, "type").is_some_and(|kind| activity::is_activity_type(&kind))
+            })
+            .and_then(|link| of(link, "href"))
+            .ok_or_else(unknown)?;
+        let actor = self.0.remote.get(&actor, Freshness::Kept).await?;
+        if actor.is_service() {
+            Ok(actor.id.clone())
+        } else {
+            Err(unknown())
+        }
+    }
+
+    /// Sends what is owed until `stopping`. What is under way then is sent again after the next start.
+    pub async fn run(&self, stopping: impl Future<Output = ()>) {
+        tokio::pin!(stopping);
+        let mut ticks = self.0.store.ticks();
+        let mut jobs = JoinSet::new();
+        let mut busy: BTreeSet<Job> = BTreeSet::new();
+        let mut retries: BTreeMap<Job, Retry> = BTreeMap::new();
+        loop {
+            ticks.mark_unchanged();
+            let inner = Arc::clone(&self.0);
+            let owed = tokio::task::spawn_blocking(move || inner.owed()).await;
+            let owed = match owed.unwrap_or(Err(StoreError::Closed)) {
+                Ok(owed) => owed,
+                Err(error) => {
+                    tracing::error!(%error, "nothing is delivered");
+                    Vec::new()
+                }
+            };
+            retries.retain(|job, _| busy.contains(job) || owed.contains(job));
+            let now = Instant::now();
+            let mut next = None;
+            for job in owed {
+                if busy.contains(&job) || busy.len() >= JOBS_MAX {
+                    continue;
+                }
+                match retries.get(&job).and_then(|retry| retry.not_before) {
+                    Some(at) if at > now => {
+                        next = Some(next.map_or(at, |next: Instant| next.min(at)))
+                    }
+                    _ => {
+                        let inner = Arc::clone(&self.0);
+                        busy.insert(job.clone());
+                        jobs.spawn(async move {
+                            let done = inner.work(&job).await;
+                            (job, done)
+                        });
+                    }
+                }
+            }
+            let later = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(done) = jobs.join_next(), if !jobs.is_empty() => match done {
+                    Ok((job, result)) => {
+                        busy.remove(&job);
+                        self.0.settle(job, result, &mut retries).await;
+                    }
+                    // A panic in a job is a defect of ours: it is not tried again before the next start.
+                    Err(error) => tracing::error!(%error, "a delivery broke off"),
+                },
+                changed = ticks.changed() => match changed {
+                    Ok(()) => tokio::time::sleep(GATHER).await,
+                    Err(_) => return,
+                },
+                () = self.0.wake.notified() => {}
+                () = later => {}
+                () = &mut stopping => return,
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn ask(&self, peer: &str) {
+        lock(&self.asking).insert(peer.to_owned());
+        self.wake.notify_one();
+    }
+
+    fn owed(&self) -> Result<Vec<Job>, StoreError> {
+        let last = self.store.last_change()?;
+        let cursors = lock(&self.cursors);
+        let mut owed: Vec<Job> = self
+            .followers
+            .hosts()
+            .into_iter()
+            .filter(|host| cursors.get(host).is_none_or(|cursor| *cursor < last))
+            .map(|host| Job::Announce { host })
+            .collect();
+        drop(cursors);
+        let unanswered = self.followers.unanswered().into_iter();
+        owed.extend(unanswered.map(|(actor, followed)| Job::Answer { actor, followed }));
+        owed.extend(
+            lock(&self.asking)
+                .iter()
+                .map(|peer| Job::Ask { peer: peer.clone() }),
+        );
+        Ok(owed)
+    }
+
+    async fn work(&self, job: &Job) -> Result<(), SendError> {
+        match job {
+            Job::Announce { host } => self.announce(host).await,
+            Job::Answer { actor, followed } => self.answer(actor, followed).await,
+            Job::Ask { peer } => self.ask_now(peer).await,
+        }
+    }
+
+    /// Notes how a job went, and when it may be tried again.
+    async fn settle(
+        &self,
+        job: Job,
+        result: Result<(), SendError>,
+        retries: &mut BTreeMap<Job, Retry>,
+    ) {
+        let Err(error) = result else {
+            retries.remove(&job);
+            return;
+        };
+        tracing::debug!(?job, %error, "not delivered");
+        let retry = retries.entry(job.clone()).or_default();
+        retry.failures = retry.failures.saturating_add(1);
+        let doubled = RETRY_SECONDS_MIN << retry.failures.saturating_sub(1).min(12);
+        let pause = Duration::from_secs(doubled.min(RETRY_SECONDS_MAX))
+            .max(error.retry_after().unwrap_or_default())
+            + jitter();
+        retry.not_before = Some(Instant::now() + pause);
+        let is_given_up = retry.failures >= FAILURES_MAX;
+        let noted = match &job {
+            Job::Announce { host } if is_given_up => self.skip(host).await.map_err(Into::into),
+            Job::Announce { .. } => Ok(()),
+            // An answer that cannot be given is asked for again by whoever wants it.
+            Job::Answer { actor, followed } if is_given_up => self
+                .followers
+                .note_answered(actor, followed)
+                .await
+                .map_err(Into::into),
+            Job::Answer { .. } => Ok(()),
+            Job::Ask { peer } => {
+                let problem = format!("it was not asked to push, only pulled from: {error}");
+                let note = |peer: &mut Peer| {
+                    peer.last_error = Some(problem);
+                    // Whom we follow no longer need not hear of it if it cannot.
+                    peer.asked = peer
+                        .asked
+                        .take()
+                        .filter(|asked| !(is_given_up && asked.stage == Stage::Ending));
+                };
+                self.peers.change(peer, note).await.map(|_| ())
+            }
+        };
+        if let Err(error) = noted {
+            tracing::error!(?job, %error, "it was not noted that a delivery failed");
+        }
+    }
+
+    async fn skip(&self, host: &str) -> Result<(), StoreError> {
+        let last = self.store.last_change()?;
+        tracing::info!(host, "does not take what is sent: it is left to pulling");
+        self.keep_cursor(host, last).await
+    }
+
+    async fn keep_cursor(&self, host: &str, number: u64) -> Result<(), StoreError> {
+        let cursor = Cursor {
+            epoch: self.store.epoch().to_owned(),
+            number,
+        };
+        self.store
+            .put_named(TABLE, host, Some(cursor.to_string().into_bytes()))
+            .await?;
+        lock(&self.cursors).insert(host.to_owned(), number);
+        Ok(())
+    }
+
+    /// Sends a host what changed since its cursor, as far as one job goes.
+    async fn announce(&self, host: &str) -> Result<(), SendError> {
+        let cursor = lock(&self.cursors).get(host).copied();
+        let wanted = self.followers.at(host);
+        let (store, actors) = (Arc::clone(&self.store), self.actors.clone());
+        let read = move || Page::read(&store, &actors, cursor, &wanted);
+        let page = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| StoreError::Closed)??;
+        let mut done = page.after;
+        for item in page.items {
+            // Several inboxes of one host may be owed one change: it is done when all have it.
+            done = item.number.saturating_sub(1).max(done);
+            match self.post(&item.by, &item.inbox, item.activity).await {
+                Ok(()) => {}
+                Err(error) if error.is_final() => {
+                    tracing::info!(host, %error, "an announcement was refused");
+                }
+                Err(error) => {
+                    self.keep_cursor(host, done).await?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self.keep_cursor(host, page.read_to).await?)
+    }
+
+    /// Accepts a follower's `Follow`.
+    async fn answer(&self, actor: &str, followed: &str) -> Result<(), SendError> {
+        let (Some(follower), Some(local)) = (
+            self.followers.get(actor, followed),
+            self.actors.of_id(followed)?,
+        ) else {
+            // The organisation has moved on, or the follower has.
+            return Ok(self.followers.note_answered(actor, followed).await?);
+        };
+        // For an organisation that keeps its keys to itself, nobody here can speak.
+        if let Some(by) = self.actors.sending(&local)? {
+            let id = format!("{followed}#accepts/{}", random_name()?);
+            let follow = follow_of(&follower.follow, actor, followed);
+            let accept = activity::about(Kind::Accept, &id, followed, follow, actor);
+            // An actor is answered at its own inbox, where it looks for answers.
+            let inbox = self.remote.get(actor, Freshness::Kept).await?.inbox.clone();
+            match self.post(&by, &inbox, accept).await {
+                Err(error) if !error.is_final() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(self.followers.note_answered(actor, followed).await?)
+    }
+
+    /// Sends a peer the `Follow` or `Undo` that it is owed.
+    async fn ask_now(&self, url: &str) -> Result<(), SendError> {
+        let asked = self.peers.get(url)?.and_then(|peer| peer.asked);
+        let (Some(asked), Some(by)) = (asked, self.actors.sending(&Local::Node)?) else {
+            lock(&self.asking).remove(url);
+            return Ok(());
+        };
+        let target = asked.actor.unwrap_or_else(|| format!("{url}/actor"));
+        let about = |kind, id: &str, object| activity::about(kind, id, &by.actor, object, &target);
+        match asked.stage {
+            Stage::Wanted => {
+                let actor = self.remote.get(&target, Freshness::Anew).await?;
+                // Noted first: the answer may be here before our request returns.
+                self.change_asked(url, &asked.follow, |asked| {
+                    asked.actor = Some(target.clone());
+                })
+                .await?;
+                let follow = about(Kind::Follow, &asked.follow, target.as_str().into());
+                self.post(&by, &actor.inbox, follow).await?;
+                self.change_asked(url, &asked.follow, |asked| {
+                    if asked.stage == Stage::Wanted {
+                        asked.stage = Stage::Sent;
+                    }
+                })
+                .await?;
+            }
+            Stage::Ending => {
+                let actor = self.remote.get(&target, Freshness::Kept).await?;
+                let id = format!("{}/undone", asked.follow);
+                let undo = about(
+                    Kind::Undo,
+                    &id,
+                    follow_of(&asked.follow, &by.actor, &target),
+                );
+                match self.post(&by, &actor.inbox, undo).await {
+                    Err(error) if !error.is_final() => return Err(error),
+                    _ => {}
+                }
+                let forget = |peer: &mut Peer| {
+                    peer.asked = peer.asked.take().filter(|now| now.follow != asked.follow);
+                };
+                self.peers.change(url, forget).await?;
+            }
+            Stage::Sent | Stage::Granted | Stage::Refused => {}
+        }
+        // Unless it was changed meanwhile, nothing is owed any more.
+        let stage = self
+            .peers
+            .get(url)?
+            .and_then(|peer| peer.asked)
+            .map(|asked| asked.stage);
+        if !matches!(stage, Some(Stage::Wanted | Stage::Ending)) {
+            lock(&self.asking).remove(url);
+        }
+        Ok(())
+    }
+
+    /// Changes what is noted of a `Follow`, if it is still that one.
+    async fn change_asked(
+        &self,
+        url: &str,
+        follow: &str,
+        change: impl FnOnce(&mut Asked),
+    ) -> Result<(), PeerError> {
+        let change = |peer: &mut Peer| {
+            if let Some(asked) = peer.asked.as_mut().filter(|asked| asked.follow == follow) {
+                change(asked);
+            }
+        };
+        self.peers.change(url, change).await.map(|_| ())
+    }
+
+    /// Proves, signs and sends one activity.
+    async fn post(
+        &self,
+        by: &Sending,
+        inbox: &str,
+        activity: Map<String, Value>,
+    ) -> Result<(), SendError> {
+        let now = self.clock.now();
+        let body = serde_json::to_vec(&by.prove(activity, now))
+            .map_err(|error| SendError::Unsigned(error.to_string()))?;
+        let unsigned =
+            |error: protocol::httpsig::HttpSigError| SendError::Unsigned(error.to_string());
+        let inbox = Url::parse(inbox)
+            .map_err(|error| SendError::Unsigned(error.to_string()))?
+            .to_string();
+        let digest = content_digest(&body);
+        let covered = [("content-digest", digest.as_bytes())];
+        let request = RequestParts::new("POST", &inbox, &covered).map_err(unsigned)?;
+        // Two requests of one second are two: without a name of its own, the second looks like a copy.
+        let (key_id, nonce) = (by.key_id(), random_name()?);
+        let mut options = SigningOptions::new(&key_id, now);
+        options.nonce = Some(&nonce);
+        let signed =
+            sign_ed25519(&request, &DELIVERY_COMPONENTS, &options, &by.key).map_err(unsigned)?;
+        let headers = [
+            ("content-type", MEDIA_TYPE.to_owned()),
+            ("content-digest", digest.clone()),
+            (
+                "signature-input",
+                signed.signature_input.unwrap_or_default(),
+            ),
+            ("signature", signed.signature),
+        ];
+        let answer = self.client.post(&inbox, &headers, body).await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        Err(SendError::Refused {
+            status: answer.status,
+            retry_after: answer.retry_after,
+            reason: answer.reason(),
+        })
+    }
+}
+
+/// A `Follow` as it stands within the activities about it.
+fn follow_of(id: &str, actor: &str, object: &str) -> Value {
+    json!({"id": id, "type": Kind::Follow.as_str(), "actor": actor, "object": object})
+}
+
+/// What one job has to send.
+struct Page {
+    after: u64,
+    items: Vec<Item>,
+    read_to: u64,
+}
+
+struct Item {
+    number: u64,
+    by: Arc<Sending>,
+    inbox: String,
+    activity: Map<String, Value>,
+}
+
+impl Page {
+    /// Reads the log from a cursor on for the inboxes of one host, each with the actors followed there.
+    fn read(
+        store: &Store,
+        actors: &Actors,
+        cursor: Option<u64>,
+        wanted: &BTreeMap<String, Vec<String>>,
+    ) -> Result<Self, SendError> {
+        let last = store.last_change()?;
+        let after = cursor
+            .filter(|cursor| last.saturating_sub(*cursor) <= BEHIND_MAX)
+            .unwrap_or(last);
+        let (changes, mut read_to) = store.changes(after, ROWS)?;
+        if read_to == after {
+            // Numbers have gaps: there is nothing between the last row and the counter.
+            read_to = last.max(after);
+        }
+        let mut items = Vec::new();
+        let mut seen: BTreeSet<RecordId> = BTreeSet::new();
+        let mut signers: BTreeMap<String, Option<Arc<Sending>>> = BTreeMap::new();
+        for change in changes {
+            let (What::Held { id, .. } | What::Judged { id }) = change.what else {
+                continue;
+            };
+            // What counts now is told once, however often it changed on this page.
+            if !seen.insert(id.clone()) {
+                continue;
+            }
+            let (Some(author), Some(row)) = (store.author(&id.author)?, store.counting(&id)?)
+            else {
+                continue;
+            };
+            let Some(local) = actors.of_author(author.state.did()) else {
+                continue;
+            };
+            for (inbox, followed) in wanted {
+                // The node speaks for all who are at home here; an organisation where only it is
+                // followed, if its key is here.
+                let Some((by, actor)) = [&Local::Node, &local]
+                    .map(|by| (by, actors.id(by)))
+                    .into_iter()
+                    .find(|(_, actor)| followed.contains(actor))
+                else {
+                    continue;
+                };
+                let sending = match signers.get(&actor) {
+                    Some(sending) => sending.clone(),
+                    None => {
+                        let sending = actors.sending(by)?.map(Arc::new);
+                        signers.insert(actor, sending.clone());
+                        sending
+                    }
+                };
+                let Some(sending) = sending else {
+                    continue;
+                };
+                if let Some(activity) = actors.announcement(by, &id, &row)? {
+                    items.push(Item {
+                        number: change.number,
+                        by: sending,
+                        inbox: inbox.clone(),
+                        activity,
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            after,
+            items,
+            read_to,
+        })
+    }
+}
+
+/// Up to a second, so that what failed together is not tried again together.
+fn jitter() -> Duration {
+    let mut byte = [0];
+    // Without chance there is no jitter, which is no fault.
+    let _ = getrandom::fill(&mut byte);
+    Duration::from_millis(u64::from(byte[0]) * 4)
+}

@@ -1,0 +1,173 @@
+//! Actors of other machines: fetched when a signature names one of their keys, checked, and kept for
+//! a while (FEP-fe34; docs/protocol.md, 5).
+//!
+//! A document is believed only about itself: it has the media type of ActivityStreams, its `id` is
+//! the address that was asked for, and its keys and its inbox are its own host's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::activity::{ACCEPT, ActivityError, Actor, is_activity_type};
+
+use super::actors::{is_same_origin, origin};
+use super::client::{Client, FetchError};
+use crate::clock::SharedClock;
+
+/// Most actors kept.
+const ACTORS_MAX: usize = 4_096;
+
+/// How long an actor is believed without asking again.
+const ACTOR_SECONDS: i64 = 3_600;
+
+/// How long after a fetch a key that does not fit is not looked up anew: whoever sends wrong
+/// signatures in somebody's name does not make us ask that somebody each time.
+const REFETCH_SECONDS: i64 = 10;
+
+/// Why there is no actor at an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// Nothing was answered.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The address is none that an actor may have.
+    #[error("an actor's address must begin with https:// and a host")]
+    Address,
+    /// Something else than an ActivityStreams document.
+    #[error("the actor's document is of type “{found}”, not application/activity+json")]
+    MediaType {
+        /// What was said.
+        found: String,
+    },
+    /// The document is about another address than the one it was fetched from.
+    #[error("the document at the actor's address is about “{claimed}”")]
+    ForeignId {
+        /// Its `id`.
+        claimed: String,
+    },
+    /// The actor receives at another host.
+    #[error("the actor's inbox is at another host than the actor")]
+    ForeignInbox,
+    /// The document is no actor's.
+    #[error(transparent)]
+    Form(#[from] ActivityError),
+}
+
+impl RemoteError {
+    /// Whether the same question may be answered later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.is_temporary())
+    }
+}
+
+/// How fresh an actor must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// As kept.
+    Kept,
+    /// Asked anew, unless that was done a moment ago.
+    Anew,
+}
+
+/// The actors of other machines. Clones share what is kept.
+#[derive(Clone)]
+pub struct RemoteActors(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    clock: SharedClock,
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+struct Kept {
+    actor: Arc<Actor>,
+    fetched: i64,
+}
+
+impl RemoteActors {
+    /// Asks with `client`; nothing is kept yet.
+    pub fn new(client: Client, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            clock,
+            kept: Mutex::default(),
+        }))
+    }
+
+    /// The actor whose id is `address`.
+    ///
+    /// # Errors
+    /// See [`RemoteError`]. What is refused is not kept, and changes nothing of what is.
+    pub async fn get(
+        &self,
+        address: &str,
+        freshness: Freshness,
+    ) -> Result<Arc<Actor>, RemoteError> {
+        if let Some(kept) = self.kept(address, freshness) {
+            return Ok(kept);
+        }
+        if origin(address).is_none() {
+            return Err(RemoteError::Address);
+        }
+        let document = self.0.client.document(address, ACCEPT).await?;
+        let content_type = document.content_type.as_deref().unwrap_or_default();
+        if !is_activity_type(content_type) {
+            return Err(RemoteError::MediaType {
+                found: content_type.chars().take(80).collect(),
+            });
+        }
+        let actor = Actor::parse(&document.bytes)?;
+        if actor.id != address || !is_same_origin(document.url.as_str(), address) {
+            return Err(RemoteError::ForeignId {
+                claimed: actor.id.chars().take(200).collect(),
+            });
+        }
+        let inboxes = [Some(&actor.inbox), actor.shared_inbox.as_ref()];
+        if !inboxes
+            .into_iter()
+            .flatten()
+            .all(|inbox| is_same_origin(inbox, address))
+        {
+            return Err(RemoteError::ForeignInbox);
+        }
+        let actor = Arc::new(actor);
+        self.keep(address, &actor);
+        Ok(actor)
+    }
+
+    fn kept(&self, address: &str, freshness: Freshness) -> Option<Arc<Actor>> {
+        let now = self.0.clock.now().unix_seconds();
+        let age_max = match freshness {
+            Freshness::Kept => ACTOR_SECONDS,
+            Freshness::Anew => REFETCH_SECONDS,
+        };
+        let kept = self.lock();
+        let kept = kept.get(address)?;
+        (now - kept.fetched < age_max).then(|| Arc::clone(&kept.actor))
+    }
+
+    fn keep(&self, address: &str, actor: &Arc<Actor>) {
+        let now = self.0.clock.now().unix_seconds();
+        let mut kept = self.lock();
+        if kept.len() >= ACTORS_MAX && !kept.contains_key(address) {
+            kept.retain(|_, kept| now - kept.fetched < ACTOR_SECONDS);
+            let oldest = kept
+                .iter()
+                .min_by_key(|(_, kept)| kept.fetched)
+                .map(|(address, _)| address.clone());
+            if let Some(oldest) = oldest.filter(|_| kept.len() >= ACTORS_MAX) {
+                kept.remove(&oldest);
+            }
+        }
+        kept.insert(
+            address.to_owned(),
+            Kept {
+                actor: Arc::clone(actor),
+                fetched: now,
+            },
+        );
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

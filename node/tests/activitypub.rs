@@ -1,0 +1,14 @@
+//! ActivityPub over real sockets: our nodes among themselves, and what a hostile server sends.
+//!
+//! The rows of `security/BAD_INPUTS.md` that a test covers stand in its name.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "activitypub/documents.rs"]
+mod documents;
+#[path = "activitypub/hostile.rs"]
+mod hostile;
+#[path = "activitypub/pair.rs"]
+mod pair;
+#[path = "activitypub/world.rs"]
+mod world;
