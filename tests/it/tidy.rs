@@ -210,3 +210,16 @@ fn links_between_documents_lead_somewhere() {
     );
     assert_eq!(anchor("## What it does, and why"), "what-it-does-and-why");
 }
+
+#[test]
+fn no_file_has_the_marks_of_a_merge_in_it() {
+    let marks = ["<".repeat(7) + " ", ">".repeat(7) + " "];
+    for ending in [".rs", ".pem", ".toml", ".md", ".html", ".json", ".ftl"] {
+        for (path, text) in files("", ending) {
+            let marked = text
+                .lines()
+                .find(|line| marks.iter().any(|mark| line.starts_with(mark)));
+            assert_eq!(marked, None, "{path}");
+        }
+    }
+}
