@@ -631,8 +631,16 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
     } else {
         table.to_string()
     };
+    let items = peers
+        .iter()
+        .map(|peer| {
+            let mut item = serde_json::to_value(peer).map_err(refused)?;
+            item["cursor"] = node.peers.cursor(&peer.url, &peer.filter)?.into();
+            Ok(item)
+        })
+        .collect::<Result<Vec<Value>, NodeError>>()?;
     Ok(Done::new(
         text,
-        json!({"total": peers.len(), "items": serde_json::to_value(&peers).map_err(refused)?}),
+        json!({"total": items.len(), "items": items}),
     ))
 }

@@ -302,9 +302,8 @@ impl Inner {
         if let Some(error) = noted {
             self.peers
                 .change(url, |peer| {
-                    if let Ok(pulled) = &result {
+                    if error.is_none() {
                         peer.last_heard = Some(now);
-                        peer.received += pulled.stored;
                     }
                     peer.last_error = error;
                 })
@@ -347,6 +346,12 @@ impl Inner {
         // What came before a fault is taken in, or a peer whose answers break off would never be read.
         page.flush().await?;
         page.settle().await?;
+        let stored = page.pulled.stored;
+        if stored > 0 {
+            self.peers
+                .change(url, |peer| peer.received += stored)
+                .await?;
+        }
         ended?;
         if is_whole {
             Ok(page.pulled)
