@@ -84,7 +84,7 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
     let told = node.peer();
     assert_eq!(told["refused"], bad.len(), "{told}");
     assert_eq!(told["received"], bad.len() + 2, "{told}");
-    assert_eq!(told["cursor"], "feed-99", "{told}");
+    peer.until_asked_since("feed-99");
     assert!(told["last_refusal"].as_str().unwrap().len() > 10, "{told}");
     assert_eq!(told["last_error"], json!(null), "{told}");
     assert_eq!(node.number("refused"), bad.len() as u64);
@@ -133,7 +133,7 @@ fn an_endless_line_ends_the_reading_and_what_came_before_it_stays() {
         told["last_error"].as_str().unwrap().contains("line"),
         "{told}"
     );
-    assert_eq!(told["cursor"], "feed-2", "{told}");
+    hostile.until_asked_since("feed-2");
     assert_eq!(node.get(&author.path("before")).status, 200);
     // Nobody else is kept waiting.
     node.json(&["follow", &honest.url]);
@@ -252,9 +252,7 @@ fn a_peer_whose_log_begins_anew_is_read_from_the_start() {
     };
     let node = Node::running(&[peer.port]);
     node.json(&["follow", &peer.url]);
-    until("the new log was read", || {
-        let told = node.peer();
-        (told["cursor"] == "anew-2" && told["last_error"].is_null()).then_some(())
-    });
+    peer.until_asked_since("anew-2");
+    assert!(node.peer()["last_error"].is_null());
     assert_eq!(node.get(&author.path("x")).json()["seq"], 2);
 }

@@ -131,9 +131,7 @@ fn t09_of_two_versions_with_one_number_every_node_shows_the_same() {
             let peer = Hostile::feed(lines);
             let node = Node::running(&[peer.port]);
             node.json(&["follow", &peer.url]);
-            until("the feed was read", || {
-                (node.peer()["cursor"] == "feed-4").then_some(())
-            });
+            peer.until_asked_since("feed-4");
             let record = node.get(&author.path("twin"));
             assert_eq!(record.status, 200);
             (record.body, json!(client::census(&node.url)["held"]))

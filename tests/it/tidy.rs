@@ -37,7 +37,9 @@ fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
 fn strays(code: &[(String, String)], word: &str, homes: &[&str]) -> Vec<String> {
     let mut strays = Vec::new();
     for (path, text) in code {
-        if homes.iter().any(|home| path.starts_with(home)) {
+        // Tests may read what they like.
+        let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
+        if is_test || homes.iter().any(|home| path.starts_with(home)) {
             continue;
         }
         for (line, number) in text.lines().zip(1..) {
@@ -75,17 +77,14 @@ fn each_engine_stays_in_its_home() {
             &[
                 "node/src/clock.rs",
                 "node/src/federation/client",
+                "node/src/federation/outbox.rs",
                 "node/src/search/measure.rs",
             ],
         ),
         // Tests ask it where data lies and how much to measure.
         (
             "env::var",
-            &[
-                "node/src/config.rs",
-                "node/src/import/tests.rs",
-                "node/src/search/measure.rs",
-            ],
+            &["node/src/config.rs", "node/src/search/measure.rs"],
         ),
         ("RustCrypto", &[]),
     ] {

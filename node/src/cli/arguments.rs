@@ -106,8 +106,7 @@ pub(super) enum Typed {
     },
     /// Search what this node has
     Search {
-        /// Words, "phrases" and -exclusions
-        #[arg(allow_hyphen_values = true)]
+        /// Words, "phrases" and, after a --, -exclusions
         text: Vec<String>,
         #[arg(long)]
         area: Vec<String>,

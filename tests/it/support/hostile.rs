@@ -65,6 +65,15 @@ impl Hostile {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits until it was asked for what comes after this cursor.
+    pub(crate) fn until_asked_since(&self, cursor: &str) {
+        let wanted = format!("since={cursor}");
+        super::until(&wanted, || {
+            let mut heads = self.requests().into_iter();
+            heads.any(|head| head.contains(&wanted)).then_some(())
+        });
+    }
+
     /// The heads of the requests so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
