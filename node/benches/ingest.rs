@@ -16,8 +16,6 @@ use std::time::{Duration, Instant};
 
 use baraza::clock::{Clock as _, SystemClock};
 use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
-use baraza::follow::labelled;
-use baraza::labels::Labels;
 use baraza::node::Node;
 use baraza::search::{Document, Index, WriterBudget};
 use protocol::envelope::Envelope;
@@ -224,14 +222,11 @@ fn write_sled(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
 
 fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Duration {
     let folder = folder.join(format!("index-{batch}"));
-    let labels = Labels::shipped().unwrap();
     let mut documents: Vec<Document> = records
         .iter()
         .map(|record| {
             let tree = serde_json::from_slice(record).unwrap();
-            let document =
-                Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap();
-            labelled(document, &labels)
+            Document::of(&protocol::envelope::Header::read(&tree).unwrap(), &tree).unwrap()
         })
         .collect();
     let index = Index::create_fresh(&folder).unwrap();
@@ -302,6 +297,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> D
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     target.serve().await.unwrap();
+    eprintln!("following");
     let start = Instant::now();
     target
         .puller

@@ -10,8 +10,7 @@ use protocol::sync::Cursor;
 use serde_json::{Map, Value};
 
 use crate::clock::Stopwatch;
-use crate::labels::Labels;
-use crate::search::{Document, Facet, Index, SearchError, Writer, WriterBudget};
+use crate::search::{Document, Index, SearchError, Writer, WriterBudget};
 use crate::store::{Store, StoreError, What};
 
 /// Rows that are read at a time.
@@ -40,7 +39,6 @@ const COMMIT_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub struct SearchFollower {
     store: Arc<Store>,
     index: Index,
-    labels: Arc<Labels>,
     /// Made when there is first something to do, and again after it failed.
     filling: Mutex<Option<Filling>>,
 }
@@ -78,11 +76,10 @@ impl Filling {
 
 impl SearchFollower {
     /// A follower of `store` that fills `index`.
-    pub fn new(store: Arc<Store>, index: Index, labels: Arc<Labels>) -> Self {
+    pub fn new(store: Arc<Store>, index: Index) -> Self {
         Self {
             store,
             index,
-            labels,
             filling: Mutex::default(),
         }
     }
@@ -198,7 +195,7 @@ impl SearchFollower {
             None => None,
             Some(row) => {
                 let tree = serde_json::from_slice::<Map<String, Value>>(&row.canonical()?).ok();
-                tree.and_then(|tree| self.document(&tree))
+                tree.and_then(|tree| document(&tree))
             }
         };
         match document {
@@ -207,21 +204,10 @@ impl SearchFollower {
         }
         Ok(())
     }
-
-    /// What is found of a record; `None` if it is of a type or form that is not shown.
-    fn document(&self, tree: &Map<String, Value>) -> Option<Document> {
-        let header = Header::read(tree).ok()?;
-        let document = Document::of(&header, tree).ok()?;
-        Some(labelled(document, &self.labels))
-    }
 }
 
-/// A document with the labels of its codes, in every language, so that words find codes.
-pub fn labelled(document: Document, labels: &Labels) -> Document {
-    let words: Vec<(&str, &str)> = [Facet::Area, Facet::Topic, Facet::Audience, Facet::Kind]
-        .into_iter()
-        .flat_map(|facet| document.codes(facet).map(move |code| (facet, code)))
-        .flat_map(|(facet, code)| labels.all(facet.name(), code))
-        .collect();
-    document.with_labels(words)
+/// What is found of a record; `None` if it is of a type or form that is not shown.
+fn document(tree: &Map<String, Value>) -> Option<Document> {
+    let header = Header::read(tree).ok()?;
+    Document::of(&header, tree).ok()
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::search::{Facet, LabelWords};
+
 /// The languages in which codes have labels, in the order of the file's columns.
 pub const LANGUAGES: [&str; 6] = ["en", "fr", "es", "pt", "ar", "sw"];
 
@@ -56,12 +58,29 @@ impl Labels {
             .map(AsRef::as_ref)
     }
 
-    /// The labels of a code in every language: language and label.
-    pub fn all(&self, scheme: &str, code: &str) -> impl Iterator<Item = (&str, &str)> {
-        let labels = self.by_code.get(&(scheme.into(), code.into()));
-        labels
-            .into_iter()
-            .flat_map(|labels| LANGUAGES.into_iter().zip(labels.iter().map(AsRef::as_ref)))
+    /// Every label: scheme, code, language, label.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &str, &str)> {
+        self.by_code.iter().flat_map(|((scheme, code), labels)| {
+            let labels = LANGUAGES.into_iter().zip(labels);
+            labels.map(|(language, label)| (&**scheme, &**code, language, &**label))
+        })
+    }
+
+    /// By which words a search finds codes. Those of prices and certificates are left out: they speak
+    /// of what is not offered, too (`no certificate`).
+    pub fn words(&self) -> LabelWords {
+        LabelWords::of(self.all().filter_map(|(scheme, code, language, label)| {
+            let facet = match scheme {
+                "area" => Facet::Area,
+                "topic" => Facet::Topic,
+                "audience" => Facet::Audience,
+                "level" => Facet::Level,
+                "mode" => Facet::Mode,
+                "kind" | "organization-kind" | "solution-kind" => Facet::Kind,
+                _ => return None,
+            };
+            Some((facet, code, language, label))
+        }))
     }
 
     /// The code of a scheme that has this label in some language, whatever the case.
@@ -89,9 +108,9 @@ mod tests {
             .filter(|scheme| scheme.name() != "sdg-target")
         {
             for code in scheme.codes() {
-                let found = labels
-                    .all(scheme.name(), code)
-                    .filter(|(_, label)| !label.is_empty());
+                let found = labels.all().filter(|(of, labelled, _, label)| {
+                    *of == scheme.name() && labelled == code && !label.is_empty()
+                });
                 assert_eq!(found.count(), LANGUAGES.len(), "{} {code}", scheme.name());
             }
         }

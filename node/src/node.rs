@@ -193,8 +193,8 @@ impl Node {
             }
         }
         let labels = Arc::new(Labels::shipped()?);
-        let index = open_index(&config.index_folder())?;
-        let follower = SearchFollower::new(Arc::clone(&store), index.clone(), Arc::clone(&labels));
+        let index = open_index(&config.index_folder())?.with_labels(labels.words());
+        let follower = SearchFollower::new(Arc::clone(&store), index.clone());
         let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&clock));
         let publisher = Publisher::new(Arc::clone(&store), ingest.clone(), Arc::clone(&clock));
         let agent = format!("Baraza/{} (+{})", env!("CARGO_PKG_VERSION"), config.url);

@@ -12,7 +12,7 @@
 //!
 //! let index = Index::in_memory()?;
 //! let mut writer = index.writer(WriterBudget::default())?;
-//! // writer.put(Document::of(&record.header, &record.tree)?.with_labels(labels))?;
+//! // writer.put(Document::of(&record.header, &record.tree)?)?;
 //! writer.commit("log position 1")?;
 //!
 //! let now = Timestamp::from_unix_seconds(1_795_320_000);
@@ -33,6 +33,7 @@ mod collect;
 mod cursor;
 mod document;
 mod facet;
+mod labels;
 #[cfg(test)]
 mod measure;
 mod plan;
@@ -59,6 +60,7 @@ use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyErro
 
 pub use document::{Document, NotIndexed};
 pub use facet::{Facet, GLOBAL};
+pub use labels::LabelWords;
 pub use query::{
     FILTER_VALUES_MAX, Matching, PAGE_RESULTS_DEFAULT, PAGE_RESULTS_MAX, QUERY_CHARS_MAX,
     QUERY_WORDS_MAX, Query, QueryError, QueryParts, Validity,
@@ -159,6 +161,7 @@ struct Payload {
 #[derive(Clone)]
 pub struct Index {
     shared: Arc<Shared>,
+    labels: Arc<LabelWords>,
 }
 
 struct Shared {
@@ -268,7 +271,15 @@ impl Index {
                 fields,
                 position,
             }),
+            labels: Arc::default(),
         })
+    }
+
+    /// Lets words find codes by these labels, in searches through this handle and its clones.
+    #[must_use]
+    pub fn with_labels(mut self, labels: LabelWords) -> Self {
+        self.labels = Arc::new(labels);
+        self
     }
 
     /// The one writer. It holds its memory and a lock on the folder until it is dropped.
@@ -316,7 +327,7 @@ impl Index {
     /// answered.
     pub fn search(&self, query: &Query) -> Result<Found, SearchError> {
         let searcher = self.shared.reader.searcher();
-        let plan = plan::plan(&self.shared.fields, query, &searcher)?;
+        let plan = plan::plan(&self.shared.fields, query, &searcher, &self.labels)?;
         let mut collected = collect(&searcher, plan.as_ref(), query)?;
 
         let has_more = collected.best.len() > query.limit;

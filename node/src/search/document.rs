@@ -96,34 +96,9 @@ impl Document {
         Ok(document)
     }
 
-    /// Adds words by which the record shall be found although it does not say them: the labels of
-    /// its codes in every language, the name of its author. They weigh little.
-    ///
-    /// Must be the same on every node, or the order of results is not.
-    #[must_use]
-    pub fn with_labels<L, T>(mut self, labels: impl IntoIterator<Item = (L, T)>) -> Self
-    where
-        L: AsRef<str>,
-        T: AsRef<str>,
-    {
-        for (language, text) in labels {
-            self.add_text(Part::Label, Some(language.as_ref()), text.as_ref());
-        }
-        self
-    }
-
     /// Which record this is.
     pub fn id(&self) -> &RecordId {
         &self.id
-    }
-
-    /// The record's codes of one family, sorted: what [`Document::with_labels`] wants labels of.
-    pub fn codes(&self, facet: Facet) -> impl Iterator<Item = &str> {
-        self.codes
-            .get(&facet)
-            .into_iter()
-            .flatten()
-            .map(AsRef::as_ref)
     }
 
     fn read_offering(&mut self, offering: &Offering) {

@@ -11,6 +11,7 @@ use tantivy::{Searcher, TantivyError, Term};
 
 use super::document::{DESCRIBED_IN, EVERYWHERE, OFFERED_IN, REACH, in_part, not_in, whole_of};
 use super::facet::{Facet, GLOBAL};
+use super::labels::LabelWords;
 use super::query::{Matching, Query, Wanted};
 use super::rank::{Grade, POINTS_EXACT_LANGUAGE, POINTS_OWN_LANGUAGE, Part, Sort, points};
 use super::schema::{Fields, code};
@@ -34,6 +35,7 @@ pub(super) fn plan(
     fields: &Fields,
     query: &Query,
     searcher: &Searcher,
+    labels: &LabelWords,
 ) -> Result<Clause, TantivyError> {
     if query.text.is_unfindable {
         return Ok(Box::new(EmptyQuery));
@@ -53,6 +55,7 @@ pub(super) fn plan(
         fields,
         query,
         stemmed,
+        labels,
     };
     let mut clauses: Vec<(Occur, Clause)> = Vec::new();
 
@@ -96,6 +99,7 @@ struct Planner<'p> {
     query: &'p Query,
     /// The languages to stem by: positions and fields.
     stemmed: Vec<(usize, Field)>,
+    labels: &'p LabelWords,
 }
 
 impl Planner<'_> {
@@ -158,13 +162,23 @@ impl Planner<'_> {
                     ));
                 }
             }
+            for (grade, codes) in self.labels.codes(word, self.own_stemmer(), with_grams) {
+                places.push(worth(self.any_term(codes), points(Part::Label, grade)));
+            }
         }
         Box::new(DisjunctionMaxQuery::new(places))
     }
 
+    /// That of the asker's language.
+    fn own_stemmer(&self) -> Option<usize> {
+        match analysis_of(self.query.language.as_deref()?) {
+            Analysis::Stems(position) => Some(position),
+            Analysis::Segments | Analysis::Grams => None,
+        }
+    }
+
     fn stems(&self, position: usize, field: Field, word: &Word, places: &mut Vec<Clause>) {
-        let own = self.query.language.as_deref();
-        let is_own = own.is_some_and(|language| analysis_of(language) == Analysis::Stems(position));
+        let is_own = self.own_stemmer() == Some(position);
         let grade = if is_own { Grade::OwnStem } else { Grade::Stem };
         let mut stems: Vec<String> = stems(position, std::slice::from_ref(word))
             .into_iter()
@@ -194,9 +208,15 @@ impl Planner<'_> {
                 points(part, Grade::Plain).saturating_mul(count),
             )
         };
-        Box::new(DisjunctionMaxQuery::new(
-            self.plain_parts().map(place).collect(),
-        ))
+        let mut places: Vec<Clause> = self.plain_parts().map(place).collect();
+        let codes = self.labels.phrase(words);
+        if self.query.matching != Matching::Plain && !codes.is_empty() {
+            places.push(worth(
+                self.any_term(codes),
+                points(Part::Label, Grade::Plain).saturating_mul(count),
+            ));
+        }
+        Box::new(DisjunctionMaxQuery::new(places))
     }
 
     fn plain_parts(&self) -> impl Iterator<Item = (Part, Field)> {
@@ -282,6 +302,15 @@ impl Planner<'_> {
     fn any_code<'v>(&self, family: &str, values: impl Iterator<Item = &'v str>) -> Clause {
         let any = values
             .map(|value| (Occur::Should, self.code(family, value)))
+            .collect();
+        Box::new(BooleanQuery::new(any))
+    }
+
+    /// Records with any of these codes, written as terms.
+    fn any_term(&self, codes: Vec<&str>) -> Clause {
+        let any = codes
+            .into_iter()
+            .map(|code| (Occur::Should, term(self.fields.code, code)))
             .collect();
         Box::new(BooleanQuery::new(any))
     }

@@ -60,6 +60,9 @@ pub(super) enum Grade {
 }
 
 impl Grade {
+    /// From the best on.
+    pub(super) const ALL: [Self; 4] = [Self::Plain, Self::OwnStem, Self::Stem, Self::Gram];
+
     const fn weight(self) -> u32 {
         match self {
             Self::Plain => 4,

@@ -10,7 +10,7 @@ use super::text::STEMMED;
 
 /// Raised with every change of fields, of text analysis ([`super::text`]) or of what is put into
 /// them ([`super::document`]): an index of another version is refilled.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 pub(super) const ID: &str = "id";
 pub(super) const ISSUED: &str = "issued";

@@ -11,8 +11,8 @@ use protocol::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Document, Facet, Found, GLOBAL, Index, Matching, NotIndexed, Query, QueryError, QueryParts,
-    SearchError, Sort, Validity, Writer, WriterBudget,
+    Document, Facet, Found, GLOBAL, Index, LabelWords, Matching, NotIndexed, Query, QueryError,
+    QueryParts, SearchError, Sort, Validity, Writer, WriterBudget,
 };
 
 fn now() -> Timestamp {
@@ -270,14 +270,20 @@ fn labels_of_codes_find_a_record_that_does_not_say_the_word() {
         "a",
         json!({"name": {"en": "CERT basics"}, "areas": ["cyber"]}),
     );
-    let codes: Vec<_> = coded.codes(Facet::Area).map(str::to_owned).collect();
-    assert_eq!(codes, ["cyber"]);
     let index = index_of([
-        coded.with_labels([("fr", "Cybersécurité"), ("ar", "الأمن السيبراني")]),
+        coded,
         offering("b", json!({"name": {"fr": "Cybersécurité pour tous"}})),
-    ]);
+    ])
+    .with_labels(LabelWords::of([
+        (Facet::Area, "cyber", "fr", "Cybersécurité et confiance"),
+        (Facet::Area, "cyber", "ar", "الأمن السيبراني"),
+    ]));
     assert_eq!(finds(&index, "cybersecurite"), ["b", "a"]);
     assert_eq!(finds(&index, "الامن"), ["a"]);
+    assert_eq!(finds(&index, "\"securite et confiance\""), NONE);
+    assert_eq!(finds(&index, "\"cybersecurite et confiance\""), ["a"]);
+    assert_eq!(finds(&index, "basics confiances"), ["a"]);
+    assert_eq!(finds(&index, "cybersecurite -confiance"), ["b"]);
 }
 
 #[test]
@@ -833,8 +839,14 @@ fn the_plain_search_takes_words_as_they_are() {
         offering("b", json!({"name": {"en": "Course of WELDING"}})),
         offering("a", json!({"description": {"en": "a welding course"}})),
         offering("c", json!({"name": {"en": "welded courses"}})),
-        offering("d", json!({"name": {"en": "x"}})).with_labels([("en", "welding course")]),
-    ]);
+        offering("d", json!({"name": {"en": "x"}, "areas": ["cyber"]})),
+    ])
+    .with_labels(LabelWords::of([(
+        Facet::Area,
+        "cyber",
+        "en",
+        "welding course",
+    )]));
     let query = Query::plain_tokens("course welding", &[(Facet::Kind, "course")], now()).unwrap();
     assert_eq!(locals(&index.search(&query).unwrap()), ["a", "b"]);
 }
@@ -1157,7 +1169,7 @@ fn an_index_of_another_version_asks_to_be_filled_again() {
     filled(folder.path());
     let meta = folder.path().join("meta.json");
     let text = fs::read_to_string(&meta).unwrap();
-    let older = text.replace("\\\"version\\\":1", "\\\"version\\\":0");
+    let older = text.replace("\\\"version\\\":2", "\\\"version\\\":0");
     assert_ne!(text, older);
     fs::write(&meta, older).unwrap();
     let error = Index::open(folder.path()).unwrap_err();

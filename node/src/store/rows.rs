@@ -1,11 +1,14 @@
 //! What rows contain, and how they are written.
 
+use std::cell::RefCell;
+
 use protocol::acceptance::Rank;
 use protocol::envelope::Status;
 use protocol::id::{Scid, VersionHash};
 use protocol::identity::LogState;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::transaction::Reader;
 use super::{StoreError, keys};
@@ -169,8 +172,20 @@ pub(super) fn corrupt(what: &str) -> StoreError {
     }
 }
 
+thread_local! {
+    // To make and clear one of these takes longer than to pack a record.
+    static PACKER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-    Ok(zstd::bulk::compress(bytes, ZSTD_LEVEL)?)
+    PACKER.with_borrow_mut(|packer| {
+        let packer = match packer {
+            Some(packer) => packer,
+            None => packer.insert(Compressor::new(ZSTD_LEVEL)?),
+        };
+        Ok(packer.compress(bytes)?)
+    })
 }
 
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
@@ -183,5 +198,11 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
         .ok()
         .filter(|bytes| *bytes <= UNPACKED_BYTES_MAX)
         .ok_or_else(damaged)?;
-    zstd::bulk::decompress(packed, bytes).map_err(|_| damaged())
+    UNPACKER.with_borrow_mut(|unpacker| {
+        let unpacker = match unpacker {
+            Some(unpacker) => unpacker,
+            None => unpacker.insert(Decompressor::new()?),
+        };
+        unpacker.decompress(packed, bytes).map_err(|_| damaged())
+    })
 }
