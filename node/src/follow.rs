@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Stopwatch;
 use crate::search::{Document, Index, SearchError, Writer, WriterBudget};
-use crate::store::{Store, StoreError, What};
+use crate::store::{Store, StoreError};
 
 /// Rows that are read at a time.
 const ROWS: usize = 2_000;
@@ -162,20 +162,15 @@ impl SearchFollower {
             filling.writer.clear()?;
         }
         loop {
-            let (changes, read_to) = self.store.changes(filling.position, ROWS)?;
+            let (changed, read_to) = self.store.changed_records(filling.position, ROWS)?;
             if read_to == filling.position {
                 return Ok(());
             }
-            for change in &changes {
-                match &change.what {
-                    What::Held { id, .. } | What::Judged { id } => {
-                        self.index_record(&filling.writer, id)?;
-                    }
-                    What::Entry { .. } => {}
-                }
+            for (_, id) in &changed {
+                self.index_record(&filling.writer, id)?;
             }
             filling.position = read_to;
-            filling.uncommitted += changes.len().max(1);
+            filling.uncommitted += changed.len().max(1);
             if filling.uncommitted >= UNCOMMITTED_ROWS_MAX {
                 filling.commit(self.store.epoch())?;
             }

@@ -644,6 +644,41 @@ impl Store {
         Ok((changes, read_to))
     }
 
+    /// Of which records something changed after a place in the log, with the number of the change: at
+    /// most `limit` rows of the log, and the place to which it was read. For those who only ask what
+    /// counts now; durable as in [`Store::changes`].
+    ///
+    /// # Errors
+    /// As [`Store::changes`].
+    pub fn changed_records(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, RecordId)>, u64), StoreError> {
+        let _durable = self.durable.wait()?;
+        let mut read_to = after;
+        let mut changed = Vec::new();
+        let from = keys::change(after.saturating_add(1));
+        for row in self
+            .engine
+            .range(&from, &keys::change(u64::MAX))
+            .take(limit)
+        {
+            let (key, row) = row?;
+            let number =
+                keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
+            read_to = number;
+            let id = match ChangeRow::read(&row)? {
+                ChangeRow::Held(key) => keys::id_of_held(&key),
+                ChangeRow::Judged(key) => keys::id_of_held(&[key.as_slice(), &[0; 32]].concat()),
+                ChangeRow::Entry(_) => continue,
+            };
+            let id = id.ok_or_else(|| corrupt("a change without a record id"))?;
+            changed.push((number, id));
+        }
+        Ok((changed, read_to))
+    }
+
     /// The number of the last change that is durable.
     ///
     /// # Errors

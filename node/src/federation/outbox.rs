@@ -29,7 +29,7 @@ use super::peers::{Asked, Peer, PeerError, Peers, Stage};
 use super::remote::{Freshness, RemoteActors, RemoteError};
 use crate::clock::SharedClock;
 use crate::keychain::{KeychainError, random_name};
-use crate::store::{Store, StoreError, What};
+use crate::store::{Store, StoreError};
 
 const TABLE: &str = "deliveries";
 
@@ -666,7 +666,7 @@ impl Page {
         let after = cursor
             .filter(|cursor| last.saturating_sub(*cursor) <= BEHIND_MAX)
             .unwrap_or(last);
-        let (changes, mut read_to) = store.changes(after, ROWS)?;
+        let (changed, mut read_to) = store.changed_records(after, ROWS)?;
         if read_to == after {
             // Numbers have gaps: there is nothing between the last row and the counter.
             read_to = last.max(after);
@@ -674,10 +674,7 @@ impl Page {
         let mut items = Vec::new();
         let mut seen: BTreeSet<RecordId> = BTreeSet::new();
         let mut signers: BTreeMap<String, Option<Arc<Sending>>> = BTreeMap::new();
-        for change in changes {
-            let (What::Held { id, .. } | What::Judged { id }) = change.what else {
-                continue;
-            };
+        for (number, id) in changed {
             // What counts now is told once, however often it changed on this page.
             if !seen.insert(id.clone()) {
                 continue;
@@ -712,7 +709,7 @@ impl Page {
                 };
                 if let Some(activity) = actors.announcement(by, &id, &row)? {
                     items.push(Item {
-                        number: change.number,
+                        number,
                         by: sending,
                         inbox: inbox.clone(),
                         activity,

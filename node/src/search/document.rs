@@ -1,6 +1,6 @@
 //! What the index keeps of one record: its words, its codes and its dates.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use protocol::codes::geography::{self, WORLD};
 use protocol::codes::{area_of, primary_language};
@@ -16,7 +16,7 @@ use tantivy::TantivyDocument;
 use super::facet::{Facet, GLOBAL};
 use super::rank::{BIAS_SECONDS, Part, stored};
 use super::schema::{Fields, code};
-use super::text::{Analysis, Word, analysis_of, grams, sequences, stems, words};
+use super::text::{Analysis, Lowered, analysis_of, grams, joined, stems};
 
 /// Why a record has no place in the index. None of these is a fault of the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -331,7 +331,7 @@ impl Document {
     }
 
     /// The form in which tantivy takes it.
-    pub(super) fn into_tantivy(self, fields: &Fields) -> TantivyDocument {
+    pub(super) fn into_tantivy(mut self, fields: &Fields) -> TantivyDocument {
         let mut out = TantivyDocument::new();
         out.add_text(fields.id, self.id.to_string());
         out.add_u64(fields.issued, stored(self.issued));
@@ -369,57 +369,60 @@ impl Document {
 
     /// A stem or a gram counts where it weighs most, so it is kept only there; plain words are kept
     /// in every place, for phrases.
-    fn add_words(&self, fields: &Fields, out: &mut TantivyDocument) {
-        let mut best_stems: HashMap<(usize, String), Part> = HashMap::new();
-        let mut best_grams: HashMap<String, Part> = HashMap::new();
+    fn add_words(&mut self, fields: &Fields, out: &mut TantivyDocument) {
+        self.texts.sort_by_key(|text| text.part);
+        let mut stemmed: BTreeMap<usize, Kept> = BTreeMap::new();
+        let mut begun = Kept::default();
         for text in &self.texts {
-            let words: Vec<Word> = words(&text.text);
+            let lowered = Lowered::of(&text.text);
+            let words = lowered.words();
             if let Some(field) = fields.plain.get(text.part as usize) {
-                let plain: Vec<&str> = words.iter().map(|word| word.folded.as_str()).collect();
-                out.add_text(*field, plain.join(" "));
+                out.add_text(
+                    *field,
+                    joined(words.iter().map(|word| word.folded.as_ref())),
+                );
             }
             match text.language.as_deref().map(analysis_of) {
                 Some(Analysis::Stems(language)) => {
-                    for stem in stems(language, &words).into_iter().flatten() {
-                        let part = best_stems.entry((language, stem)).or_insert(text.part);
-                        *part = (*part).min(text.part);
-                    }
+                    let kept = stemmed.entry(language).or_default();
+                    stems(language, &words, |stem| kept.add(text.part, stem));
                 }
                 Some(Analysis::Grams) => {
                     for gram in words.iter().flat_map(grams) {
-                        keep_best(&mut best_grams, gram, text.part);
+                        begun.add(text.part, gram);
                     }
                 }
                 Some(Analysis::Segments) | None => {}
             }
-            for sequence in sequences(&text.text) {
-                keep_best(&mut best_grams, &sequence, text.part);
+            for sequence in lowered.sequences() {
+                begun.add(text.part, &sequence);
             }
         }
-        let mut by_language: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for ((language, stem), part) in best_stems {
-            by_language
-                .entry(language)
-                .or_default()
-                .push(in_part(part, &stem));
-        }
-        for (language, stems) in by_language {
+        for (language, kept) in stemmed {
             if let Some(field) = fields.stems.get(language) {
-                out.add_text(*field, stems.join(" "));
+                out.add_text(*field, kept.terms);
             }
         }
-        let grams: Vec<String> = best_grams
-            .into_iter()
-            .map(|(gram, part)| in_part(part, &gram))
-            .collect();
-        out.add_text(fields.grams, grams.join(" "));
+        out.add_text(fields.grams, begun.terms);
     }
 }
 
-fn keep_best(best: &mut HashMap<String, Part>, gram: &str, part: Part) {
-    match best.get_mut(gram) {
-        Some(held) => *held = (*held).min(part),
-        None => drop(best.insert(gram.to_owned(), part)),
+/// Stems or grams, each in the first part in which it came.
+#[derive(Default)]
+struct Kept {
+    seen: HashSet<Box<str>>,
+    /// With a space after each.
+    terms: String,
+}
+
+impl Kept {
+    fn add(&mut self, part: Part, word: &str) {
+        if !self.seen.contains(word) {
+            self.seen.insert(word.into());
+            self.terms.push(letter(part));
+            self.terms.push_str(word);
+            self.terms.push(' ');
+        }
     }
 }
 
@@ -444,13 +447,16 @@ pub(super) fn not_in(part: &str) -> String {
 
 /// A stem or gram of one part of a record, as one term.
 pub(super) fn in_part(part: Part, word: &str) -> String {
-    let letter = match part {
+    format!("{}{word}", letter(part))
+}
+
+const fn letter(part: Part) -> char {
+    match part {
         Part::Name => 'n',
         Part::Summary => 's',
         Part::Description => 'd',
         Part::Label => 'l',
-    };
-    format!("{letter}{word}")
+    }
 }
 
 /// After every date that can be written, and near enough to pack well.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::facet::Facet;
 use super::rank::Grade;
 use super::schema::code;
-use super::text::{Analysis, Word, analysis_of, gram_asked, grams, stems, words};
+use super::text::{Analysis, Lowered, Word, analysis_of, gram_asked, grams, stems};
 
 /// The labels of codes, by their words, as [`super::text`] cuts and compares words.
 ///
@@ -44,13 +44,15 @@ impl LabelWords {
     }
 
     fn add(&mut self, position: usize, language: &str, label: &str) {
-        let words = words(label);
+        let lowered = Lowered::of(label);
+        let words = lowered.words();
         match analysis_of(language) {
             Analysis::Stems(stemmer) => {
                 let by_stem = self.stems.entry(stemmer).or_default();
-                for stem in stems(stemmer, &words).into_iter().flatten() {
-                    by_stem.entry(stem).or_default().insert(position);
-                }
+                stems(stemmer, &words, |stem| {
+                    let codes: &mut BTreeSet<usize> = by_stem.entry(stem.to_owned()).or_default();
+                    codes.insert(position);
+                });
             }
             Analysis::Grams => {
                 for gram in words.iter().flat_map(grams) {
@@ -60,7 +62,10 @@ impl LabelWords {
             }
             Analysis::Segments => {}
         }
-        let text: Vec<String> = words.into_iter().map(|word| word.folded).collect();
+        let text: Vec<String> = words
+            .into_iter()
+            .map(|word| word.folded.into_owned())
+            .collect();
         for word in &text {
             let codes = self.plain.entry(word.clone()).or_default();
             codes.insert(position);
@@ -74,25 +79,22 @@ impl LabelWords {
     /// little.
     pub(super) fn codes(
         &self,
-        word: &Word,
+        word: &Word<'_>,
         own: Option<usize>,
         with_grams: bool,
     ) -> Vec<(Grade, Vec<&str>)> {
         let mut by_grade: [BTreeSet<usize>; Grade::ALL.len()] = Default::default();
         let [plain, own_stem, other_stem, gram] = &mut by_grade;
-        plain.extend(self.plain.get(&word.folded).into_iter().flatten());
+        plain.extend(self.plain.get(word.folded.as_ref()).into_iter().flatten());
         for (stemmer, by_stem) in &self.stems {
             let of_grade = if own == Some(*stemmer) {
                 &mut *own_stem
             } else {
                 &mut *other_stem
             };
-            for stem in stems(*stemmer, std::slice::from_ref(word))
-                .into_iter()
-                .flatten()
-            {
-                of_grade.extend(by_stem.get(&stem).into_iter().flatten());
-            }
+            stems(*stemmer, std::slice::from_ref(word), |stem| {
+                of_grade.extend(by_stem.get(stem).into_iter().flatten());
+            });
         }
         if let Some(asked) = gram_asked(word).filter(|_| with_grams) {
             gram.extend(self.grams.get(asked).into_iter().flatten());
@@ -109,10 +111,10 @@ impl LabelWords {
     }
 
     /// The codes in whose labels these words stand one after the other, as their terms.
-    pub(super) fn phrase(&self, words: &[Word]) -> Vec<&str> {
+    pub(super) fn phrase(&self, words: &[Word<'_>]) -> Vec<&str> {
         let has_phrase = |text: &Vec<String>| {
             text.windows(words.len().max(1))
-                .any(|run| run.iter().eq(words.iter().map(|word| &word.folded)))
+                .any(|run| run.iter().eq(words.iter().map(|word| word.folded.as_ref())))
         };
         let found: BTreeSet<usize> = self
             .texts
@@ -134,8 +136,13 @@ impl LabelWords {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::words;
+    use super::super::text::{Lowered, Word};
     use super::{Facet, Grade, LabelWords};
+
+    fn words(text: &str) -> Vec<Word<'static>> {
+        let lowered = Lowered::of(text);
+        lowered.words().into_iter().map(Word::into_owned).collect()
+    }
 
     fn labels() -> LabelWords {
         LabelWords::of([

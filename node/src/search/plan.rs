@@ -145,7 +145,7 @@ impl Planner<'_> {
         }
     }
 
-    fn word(&self, word: &Word, only_plain: bool, with_grams: bool) -> Clause {
+    fn word(&self, word: &Word<'_>, only_plain: bool, with_grams: bool) -> Clause {
         let mut places = Vec::new();
         for (part, field) in self.plain_parts() {
             places.push(worth(term(field, &word.folded), points(part, Grade::Plain)));
@@ -177,15 +177,15 @@ impl Planner<'_> {
         }
     }
 
-    fn stems(&self, position: usize, field: Field, word: &Word, places: &mut Vec<Clause>) {
+    fn stems(&self, position: usize, field: Field, word: &Word<'_>, places: &mut Vec<Clause>) {
         let is_own = self.own_stemmer() == Some(position);
         let grade = if is_own { Grade::OwnStem } else { Grade::Stem };
-        let mut stems: Vec<String> = stems(position, std::slice::from_ref(word))
-            .into_iter()
-            .flatten()
-            .collect();
-        stems.dedup();
-        for stem in stems {
+        let mut found = Vec::new();
+        stems(position, std::slice::from_ref(word), |stem| {
+            found.push(stem.to_owned());
+        });
+        found.dedup();
+        for stem in found {
             for part in Part::ALL {
                 places.push(worth(
                     term(field, &in_part(part, &stem)),
@@ -196,7 +196,7 @@ impl Planner<'_> {
     }
 
     /// A phrase is worth what its words are where it stands.
-    fn phrase(&self, words: &[Word]) -> Clause {
+    fn phrase(&self, words: &[Word<'_>]) -> Clause {
         let count = u32::try_from(words.len()).unwrap_or(u32::MAX);
         let place = |(part, field): (Part, Field)| {
             let terms = words

@@ -8,7 +8,7 @@ use protocol::time::Timestamp;
 use super::cursor::{self, After};
 use super::facet::{Facet, GLOBAL};
 use super::rank::Sort;
-use super::text::{Word, sequences, words};
+use super::text::{Lowered, Word};
 
 /// Longest text of a query, in characters.
 pub const QUERY_CHARS_MAX: usize = 200;
@@ -177,10 +177,10 @@ pub(super) struct TextQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// At least one.
-    pub(super) words: Vec<Word>,
+    pub(super) words: Vec<Word<'static>>,
     /// Whether the words must stand side by side in this order.
     pub(super) is_phrase: bool,
-    /// What will do in place of the words; see [`sequences`].
+    /// What will do in place of the words; see [`Lowered::sequences`].
     pub(super) sequences: Vec<String>,
 }
 
@@ -269,7 +269,8 @@ impl TextQuery {
         }
         let mut query = Self::default();
         for piece in &pieces {
-            let words = words(&piece.text);
+            let lowered = Lowered::of(&piece.text);
+            let words: Vec<Word<'_>> = lowered.words().into_iter().map(Word::into_owned).collect();
             if words.is_empty() {
                 continue;
             }
@@ -283,7 +284,7 @@ impl TextQuery {
             list.push(Wanted {
                 words,
                 is_phrase,
-                sequences: sequences(&piece.text),
+                sequences: lowered.sequences(),
             });
         }
         query.is_unfindable =

@@ -9,6 +9,8 @@
 //! A change of what comes out here is a change of the index: raise `SCHEMA_VERSION` in
 //! [`super::schema`].
 
+use std::borrow::Cow;
+
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_segmenter::{WordSegmenter, options::WordBreakInvariantOptions};
 use protocol::codes::primary_language;
@@ -78,35 +80,92 @@ pub(super) fn analysis_of(tag: &str) -> Analysis {
 
 /// A word, before and after folding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct Word<'t> {
     /// In lower case with its diacritics: what stemmers were made for.
-    lower: String,
+    lower: Cow<'t, str>,
     /// As it is compared.
-    pub(super) folded: String,
+    pub(super) folded: Cow<'t, str>,
 }
 
-/// The words of a text, in order.
-pub(super) fn words(text: &str) -> Vec<Word> {
-    let lower = lower(text);
-    let mut found = Vec::new();
-    for chunk in lower.split_whitespace() {
-        if chunk.chars().all(is_spaced) {
-            found.extend(spaced_words(chunk));
-            continue;
-        }
-        let segmenter = WordSegmenter::new_auto(WordBreakInvariantOptions::default());
-        let mut start = 0;
-        for (end, kind) in segmenter.segment_str(chunk).iter_with_word_type() {
-            let segment = chunk.get(start..end).unwrap_or_default();
-            start = end;
-            if segment.chars().all(is_spaced) {
-                found.extend(spaced_words(segment));
-            } else if kind.is_word_like() {
-                found.extend(word(segment));
-            }
+impl Word<'_> {
+    pub(super) fn into_owned(self) -> Word<'static> {
+        Word {
+            lower: Cow::Owned(self.lower.into_owned()),
+            folded: Cow::Owned(self.folded.into_owned()),
         }
     }
-    found
+}
+
+/// A text with its compatibility forms unified, in lower case, without what is invisible or only
+/// ornament.
+#[derive(Debug)]
+pub(super) struct Lowered(String);
+
+impl Lowered {
+    pub(super) fn of(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self(text.to_ascii_lowercase());
+        }
+        let decomposed = DecomposingNormalizerBorrowed::new_nfkd()
+            .normalize(text)
+            .to_lowercase();
+        let visible: String = decomposed
+            .chars()
+            .filter(|letter| !is_ignored(*letter))
+            .collect();
+        Self(
+            ComposingNormalizerBorrowed::new_nfc()
+                .normalize(&visible)
+                .into_owned(),
+        )
+    }
+
+    /// The words of the text, in order.
+    pub(super) fn words(&self) -> Vec<Word<'_>> {
+        let mut found = Vec::new();
+        for chunk in self.0.split_whitespace() {
+            if chunk.chars().all(is_spaced) {
+                found.extend(spaced_words(chunk));
+                continue;
+            }
+            let segmenter = WordSegmenter::new_auto(WordBreakInvariantOptions::default());
+            let mut start = 0;
+            for (end, kind) in segmenter.segment_str(chunk).iter_with_word_type() {
+                let segment = chunk.get(start..end).unwrap_or_default();
+                start = end;
+                if segment.chars().all(is_spaced) {
+                    found.extend(spaced_words(segment));
+                } else if kind.is_word_like() {
+                    found.extend(word(segment));
+                }
+            }
+        }
+        found
+    }
+
+    /// Short runs of letters of the scripts without spaces, overlapping: pairs for Chinese and
+    /// Japanese, threes for Thai, Khmer, Lao and Burmese.
+    ///
+    /// Where words end in these scripts depends on what stands around them, so a record may have
+    /// been cut otherwise than a query. If all runs of the query's are there, so most likely is its
+    /// text.
+    pub(super) fn sequences(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.0.chars().all(is_spaced) {
+            return found;
+        }
+        let letters: Vec<char> = self.0.chars().collect();
+        for run in letters.chunk_by(|left, right| sequence_length(*left) == sequence_length(*right))
+        {
+            if let Some(length) = run.first().copied().and_then(sequence_length) {
+                found.extend(
+                    run.windows(length)
+                        .map(|letters| fold(&String::from_iter(letters)).into_owned()),
+                );
+            }
+        }
+        found
+    }
 }
 
 /// Whether a letter belongs to the scripts, Latin to Syriac, in which words are simply runs of
@@ -115,36 +174,23 @@ fn is_spaced(letter: char) -> bool {
     letter < '\u{900}' || ('\u{1e00}'..='\u{206f}').contains(&letter)
 }
 
-fn spaced_words(chunk: &str) -> impl Iterator<Item = Word> + '_ {
+fn spaced_words(chunk: &str) -> impl Iterator<Item = Word<'_>> {
     chunk
         .split(|letter: char| !letter.is_alphanumeric() && !is_diacritic(letter))
         .filter_map(word)
 }
 
-fn word(text: &str) -> Option<Word> {
-    let lower: String = text.chars().take(WORD_CHARS_MAX).collect();
-    let folded = fold(&lower);
-    folded
-        .chars()
-        .any(char::is_alphanumeric)
-        .then_some(Word { lower, folded })
-}
-
-/// Compatibility forms unified, in lower case, without what is invisible or only ornament.
-fn lower(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
-    let decomposed = DecomposingNormalizerBorrowed::new_nfkd()
-        .normalize(text)
-        .to_lowercase();
-    let visible: String = decomposed
-        .chars()
-        .filter(|letter| !is_ignored(*letter))
-        .collect();
-    ComposingNormalizerBorrowed::new_nfc()
-        .normalize(&visible)
-        .into_owned()
+fn word(text: &str) -> Option<Word<'_>> {
+    let end = text
+        .char_indices()
+        .nth(WORD_CHARS_MAX)
+        .map_or(text.len(), |(end, _)| end);
+    let lower = text.get(..end)?;
+    let folded = fold(lower);
+    folded.chars().any(char::is_alphanumeric).then_some(Word {
+        lower: Cow::Borrowed(lower),
+        folded,
+    })
 }
 
 /// Soft hyphens, joiners and marks of direction; Arabic vowel signs and the stretching stroke;
@@ -164,9 +210,9 @@ fn is_diacritic(letter: char) -> bool {
 }
 
 /// A word as it is compared: without diacritics, and with letters that people interchange unified.
-fn fold(lower: &str) -> String {
+fn fold(lower: &str) -> Cow<'_, str> {
     if lower.is_ascii() {
-        return lower.to_owned();
+        return Cow::Borrowed(lower);
     }
     let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(lower);
     let mut folded = String::with_capacity(decomposed.len());
@@ -196,46 +242,49 @@ fn fold(lower: &str) -> String {
             other => folded.push(other),
         }
     }
-    ComposingNormalizerBorrowed::new_nfc()
-        .normalize(&folded)
-        .into_owned()
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&folded);
+    Cow::Owned(composed.into_owned())
 }
 
 fn ascii_digit(digit: char, zero: char) -> char {
     char::from_digit(u32::from(digit).wrapping_sub(u32::from(zero)), 10).unwrap_or(digit)
 }
 
-/// The stems of words, folded: for each word that of its written form and that of its folded form,
-/// so that `sécurité` and `securite` meet although the stemmer knows only the first.
-pub(super) fn stems(position: usize, words: &[Word]) -> Vec<[String; 2]> {
+/// Gives `each` the stems of words, folded: for each word that of its written form and that of its
+/// folded form, so that `sécurité` and `securite` meet although the stemmer knows only the first.
+pub(super) fn stems(position: usize, words: &[Word<'_>], mut each: impl FnMut(&str)) {
     let Some((code, language)) = STEMMED.get(position) else {
-        return Vec::new();
+        return;
     };
     let mut analyzer = TextAnalyzer::builder(WhitespaceTokenizer::default())
         .filter(Stemmer::new(*language))
         .build();
-    let mut stem = |form: fn(&Word) -> &str| {
-        let joined = words.iter().map(form).collect::<Vec<_>>().join(" ");
-        let mut stems = Vec::with_capacity(words.len());
+    let mut stem = |forms: String| {
         analyzer
-            .token_stream(&joined)
-            .process(&mut |token| stems.push(fold(&token.text)));
-        stems
+            .token_stream(&forms)
+            .process(&mut |token| each(&fold(&token.text)));
     };
-    let written = stem(|word| &word.lower);
-    let folded = match *code {
-        "ar" => words
-            .iter()
-            .map(|word| light_arabic_stem(&word.folded).to_owned())
-            .collect(),
-        _ if words.iter().all(|word| word.lower == word.folded) => written.clone(),
-        _ => stem(|word| &word.folded),
-    };
-    written
-        .into_iter()
-        .zip(folded)
-        .map(|(written, folded)| [written, folded])
-        .collect()
+    stem(joined(words.iter().map(|word| word.lower.as_ref())));
+    if *code == "ar" {
+        for word in words {
+            each(light_arabic_stem(&word.folded));
+        }
+        return;
+    }
+    let differing = words.iter().filter(|word| word.lower != word.folded);
+    stem(joined(differing.map(|word| word.folded.as_ref())));
+}
+
+/// Words with single spaces between them.
+pub(super) fn joined<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let mut text = String::new();
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    text
 }
 
 /// A folded Arabic word without its article and its commonest endings (the “light10” stemmer of
@@ -257,25 +306,6 @@ fn light_arabic_stem(word: &str) -> &str {
     stem
 }
 
-/// Short runs of letters of the scripts without spaces, overlapping: pairs for Chinese and Japanese,
-/// threes for Thai, Khmer, Lao and Burmese.
-///
-/// Where words end in these scripts depends on what stands around them, so a record may have been
-/// cut otherwise than a query. If all runs of the query's are there, so most likely is its text.
-pub(super) fn sequences(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let letters: Vec<char> = lower(text).chars().collect();
-    for run in letters.chunk_by(|left, right| sequence_length(*left) == sequence_length(*right)) {
-        if let Some(length) = run.first().copied().and_then(sequence_length) {
-            found.extend(
-                run.windows(length)
-                    .map(|letters| fold(&String::from_iter(letters))),
-            );
-        }
-    }
-    found
-}
-
 /// How many letters a run of this letter's script has; `None` for scripts with spaces.
 fn sequence_length(letter: char) -> Option<usize> {
     match letter {
@@ -290,7 +320,7 @@ fn sequence_length(letter: char) -> Option<usize> {
 }
 
 /// The beginnings of a record's word, 3 to 15 letters long.
-pub(super) fn grams(word: &Word) -> impl Iterator<Item = &str> {
+pub(super) fn grams<'w>(word: &'w Word<'_>) -> impl Iterator<Item = &'w str> {
     let ends = word
         .folded
         .char_indices()
@@ -304,7 +334,7 @@ pub(super) fn grams(word: &Word) -> impl Iterator<Item = &str> {
 /// short to have any.
 ///
 /// Up to two last letters may differ, where four are left: `mafunzoni` finds `mafunzo`.
-pub(super) fn gram_asked(word: &Word) -> Option<&str> {
+pub(super) fn gram_asked<'w>(word: &'w Word<'_>) -> Option<&'w str> {
     let letters = word.folded.chars().count();
     let kept = letters
         .saturating_sub(GRAM_ENDING_CHARS)
@@ -316,20 +346,31 @@ pub(super) fn gram_asked(word: &Word) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Analysis, analysis_of, gram_asked, grams, sequences, stems, words};
+    use super::{Analysis, Lowered, Word, analysis_of, gram_asked, grams, stems};
+
+    fn words(text: &str) -> Vec<Word<'static>> {
+        let lowered = Lowered::of(text);
+        lowered.words().into_iter().map(Word::into_owned).collect()
+    }
+
+    fn sequences(text: &str) -> Vec<String> {
+        Lowered::of(text).sequences()
+    }
 
     fn plain(text: &str) -> Vec<String> {
-        words(text).into_iter().map(|word| word.folded).collect()
+        words(text)
+            .into_iter()
+            .map(|word| word.folded.into_owned())
+            .collect()
     }
 
     fn stem(tag: &str, text: &str) -> Vec<String> {
         let Analysis::Stems(position) = analysis_of(tag) else {
             panic!("{tag} has no stemmer")
         };
-        stems(position, &words(text))
-            .into_iter()
-            .flatten()
-            .collect()
+        let mut found = Vec::new();
+        stems(position, &words(text), |stem| found.push(stem.to_owned()));
+        found
     }
 
     #[test]

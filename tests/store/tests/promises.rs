@@ -231,6 +231,10 @@ fn k08_after_a_rotation_only_what_the_new_key_signed_counts() {
             })
             .collect();
         assert_eq!(judged, [author.id("a"), author.id("b")]);
+        let (changed, read_to) = node.store.changed_records(seen, 10).unwrap();
+        let changed: BTreeSet<_> = changed.into_iter().map(|(_, id)| id).collect();
+        assert_eq!(changed, BTreeSet::from([author.id("a"), author.id("b")]));
+        assert_eq!(read_to, node.store.last_change().unwrap());
         assert_eq!(node.take(&still_gone).unwrap(), Receipt::Stored);
         assert_eq!(node.counting(&author.id("b")), Some((2, Status::Withdrawn)));
         assert_log_is_whole(node);
