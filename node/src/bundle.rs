@@ -130,6 +130,9 @@ fn lines<'f>(
     .filter(|line| !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty())))
 }
 
+/// A bundle has all that it names.
+const WITHOUT_BYTES: &str = "a version without its bytes";
+
 /// What became of a bundle's lines.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Imported {
@@ -188,6 +191,7 @@ pub async fn import(ingest: &Ingest, file: impl Read + Send) -> Result<Imported,
                     Err(error) => imported.refuse(number, &error),
                 }
             }
+            Ok((Line::Version { .. }, _)) => imported.refuse(number, &WITHOUT_BYTES),
             Ok((Line::End, _)) => {}
             Err(error) => imported.refuse(number, &error),
         }
@@ -240,6 +244,7 @@ pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleEr
         let line = line?;
         let refused = match Line::read(&line) {
             Err(error) => Some(error.to_string()),
+            Ok((Line::Version { .. }, _)) => Some(WITHOUT_BYTES.to_owned()),
             Ok((Line::End, _)) => None,
             Ok((
                 Line::Log {

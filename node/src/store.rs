@@ -532,6 +532,14 @@ impl Store {
         self.relayed(&key)
     }
 
+    /// Whether this version is held, or was.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
+        Ok(self.engine.get(&keys::version(hash))?.is_some())
+    }
+
     /// A held row by its key, unless a tombstone beats it.
     fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;

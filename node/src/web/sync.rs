@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::App;
 use super::problem::Problem;
 use crate::bundle;
-use crate::store::{Store, StoreError, What};
+use crate::store::{HeldRow, Store, StoreError, What};
 
 /// Bytes after which a page of the feed ends, whatever its limit.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -113,12 +113,23 @@ impl Page {
                         text.push_str(&line.write(Some(&cursor(row.number))));
                     }
                     What::Held { id, row: held } => {
-                        let record = held.canonical()?;
-                        if filter.is_all() || bundle::wants(filter, &id.author, &record) {
-                            let line = Line::Record {
-                                record: utf8(&record)?,
-                            };
-                            text.push_str(&line.write(Some(&cursor(row.number))));
+                        match whole(id, held)? {
+                            Some(record)
+                                if filter.is_all()
+                                    || bundle::wants(filter, &id.author, &record) =>
+                            {
+                                let line = Line::Record {
+                                    record: utf8(&record)?,
+                                };
+                                text.push_str(&line.write(Some(&cursor(row.number))));
+                            }
+                            // Who reads this may find it elsewhere.
+                            None if filter.wants_author(&id.author) => {
+                                let hash = held.rank.hash;
+                                let line = Line::Version { hash };
+                                text.push_str(&line.write(Some(&cursor(row.number))));
+                            }
+                            _ => {}
                         }
                     }
                     What::Entry { .. } | What::Judged { .. } => {}
@@ -140,6 +151,19 @@ impl Page {
             has_lines,
             read_to,
         })
+    }
+}
+
+/// The bytes of a version; `None` if they are damaged here, which stops nothing else.
+fn whole(id: &RecordId, held: &HeldRow) -> Result<Option<Vec<u8>>, StoreError> {
+    match held.canonical() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::Corrupt { detail }) => {
+            let hash = held.rank.hash;
+            tracing::error!(%id, %hash, detail, "a record is damaged here and is not handed out");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
