@@ -1,7 +1,7 @@
 //! An author that holds its own keys and signs whatever a test wants, true or not.
 
 use protocol::canonical::to_canonical;
-use protocol::id::Did;
+use protocol::id::{Did, EntryHash};
 use protocol::identity::write::{Change, Place, create, update};
 use protocol::identity::{LogEntry, LogState, WitnessProofs, key_hash};
 use protocol::key::SecretKey;
@@ -17,6 +17,8 @@ pub(crate) struct Author {
     pub(crate) key: SecretKey,
     /// The key that may sign the next log entry.
     next: SecretKey,
+    /// The keys that signed the log's entries so far, in their order.
+    pub(crate) spent: Vec<SecretKey>,
     pub(crate) state: LogState,
     /// The log, first entry first.
     pub(crate) log: Vec<Vec<u8>>,
@@ -72,6 +74,7 @@ impl Author {
         Self {
             key,
             next,
+            spent: vec![first],
             state: LogState::begin(&entry, time, &WitnessProofs::empty()).unwrap(),
             log: vec![entry.to_canonical_bytes()],
         }
@@ -93,6 +96,26 @@ impl Author {
         update(&self.state, &change, &self.next, now()).unwrap()
     }
 
+    /// The entry that would follow, signed by whatever key: with that key as its update key, or with
+    /// the update key that the log expects.
+    pub(crate) fn forged_entry(&self, signer: &SecretKey, names_signer: bool) -> Vec<u8> {
+        let good = self.next_entry(&new_key(), &new_key()).to_canonical_bytes();
+        let mut tree: Map<String, Value> = serde_json::from_slice(&good).unwrap();
+        if names_signer {
+            tree["parameters"]["updateKeys"] = json!([signer.public().to_string()]);
+        }
+        let before = self.state.version_id();
+        tree.remove("proof");
+        tree.insert("versionId".into(), before.to_string().into());
+        let hash = EntryHash::of(&to_canonical(&Value::Object(tree.clone())));
+        let version = format!("{}-{hash}", before.number + 1);
+        tree.insert("versionId".into(), version.into());
+        let method = signer.public().to_did_key_url();
+        let proof = sign(&tree, signer, &method, now());
+        tree.insert("proof".into(), json!([proof]));
+        to_canonical(&Value::Object(tree))
+    }
+
     /// Adds an entry that lists another record key only; gives the key that it drops.
     pub(crate) fn rotate(&mut self) -> SecretKey {
         let (next, key) = (new_key(), new_key());
@@ -104,7 +127,8 @@ impl Author {
             .next(&entry, time, &WitnessProofs::empty())
             .unwrap();
         self.log.push(entry.to_canonical_bytes());
-        self.next = next;
+        let spent = std::mem::replace(&mut self.next, next);
+        self.spent.push(spent);
         std::mem::replace(&mut self.key, key)
     }
 
