@@ -104,6 +104,11 @@ impl Author {
         if names_signer {
             tree["parameters"]["updateKeys"] = json!([signer.public().to_string()]);
         }
+        self.sealed(tree, signer)
+    }
+
+    /// Gives an entry that follows the log its hash and its proof.
+    fn sealed(&self, mut tree: Map<String, Value>, signer: &SecretKey) -> Vec<u8> {
         let before = self.state.version_id();
         tree.remove("proof");
         tree.insert("versionId".into(), before.to_string().into());
@@ -114,6 +119,52 @@ impl Author {
         let proof = sign(&tree, signer, &method, now());
         tree.insert("proof".into(), json!([proof]));
         to_canonical(&Value::Object(tree))
+    }
+
+    /// Adds an entry with so many bytes, its proof aside.
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        let next = new_key();
+        // Texts of a length that every reader takes.
+        let mut sizes: Vec<usize> = Vec::new();
+        let entry = loop {
+            let mut change = Change::of(&self.state);
+            change.next_key_hashes = [key_hash(&next.public())].into();
+            change.services = services(&sizes);
+            let entry = update(&self.state, &change, &self.next, now()).unwrap();
+            let missing = bytes - bytes_without_proof(&entry.to_canonical_bytes());
+            match sizes.last_mut() {
+                _ if missing == 0 => break entry,
+                _ if missing > 16_000 => sizes.extend(vec![15_000; missing / 16_000]),
+                Some(last) if *last + missing <= 16_000 => *last += missing,
+                _ => sizes.push(0),
+            }
+        };
+        let time = entry.version_time();
+        self.state = self
+            .state
+            .next(&entry, time, &WitnessProofs::empty())
+            .unwrap();
+        self.log.push(entry.to_canonical_bytes());
+        self.next = next;
+    }
+
+    /// The size of the log as it is bounded: proofs aside.
+    pub(crate) fn log_bytes(&self) -> usize {
+        self.log
+            .iter()
+            .map(|entry| bytes_without_proof(entry))
+            .sum()
+    }
+
+    /// The entry that would follow without any services, whether or not it fits.
+    pub(crate) fn overfull_entry(&self) -> Vec<u8> {
+        let mut tree: Map<String, Value> =
+            serde_json::from_slice(self.log.last().unwrap()).unwrap();
+        let time = self.state.version_time().plus_seconds(1);
+        tree.insert("versionTime".into(), time.to_string().into());
+        tree["parameters"]["updateKeys"] = json!([self.next.public().to_string()]);
+        tree["state"].as_object_mut().unwrap().remove("service");
+        self.sealed(tree, &self.next)
     }
 
     /// Adds an entry that lists another record key only; gives the key that it drops.
@@ -187,6 +238,18 @@ impl Author {
     pub(crate) fn path(&self, local: &str) -> String {
         format!("/api/v1/records/{}/{local}", self.scid())
     }
+}
+
+/// Services of a document whose texts have these lengths.
+fn services(sizes: &[usize]) -> Vec<Value> {
+    let service = |(n, size): (usize, &usize)| json!({"id": format!("#s{n:03}"), "type": "Pad", "serviceEndpoint": "x".repeat(*size)});
+    sizes.iter().enumerate().map(service).collect()
+}
+
+fn bytes_without_proof(entry: &[u8]) -> usize {
+    let mut tree: Map<String, Value> = serde_json::from_slice(entry).unwrap();
+    tree.remove("proof");
+    to_canonical(&Value::Object(tree)).len()
 }
 
 /// Hands a record in.
