@@ -215,6 +215,42 @@ fn y03_a_peer_that_names_much_and_gives_nothing_is_marked_and_asked_a_page_at_a_
 }
 
 #[test]
+fn an_answer_that_unpacks_to_more_than_a_page_is_ended_and_what_came_before_it_stays() {
+    let author = stranger();
+    let good = ndjson(&[
+        log_line(1, &author.scid(), &author.log[0]),
+        record_line(2, &author.record("before", 1, "Before")),
+        Vec::new(),
+    ]);
+    // Half a gigabyte of blank lines behind what is good.
+    let mut packed = zstd::stream::Encoder::new(Vec::new(), 3).unwrap();
+    packed.write_all(&good).unwrap();
+    for _ in 0..512 {
+        packed.write_all(&vec![b'\n'; 1024 * 1024]).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 100_000, "{}", packed.len());
+    let peer = Hostile::start(move |first, stream| {
+        if !first.starts_with("GET /sync/v1/changes") || first.contains("since=") {
+            return hold(stream);
+        }
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncontent-encoding: zstd\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            packed.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&packed);
+    });
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    peer.until_asked_since("feed-2");
+    assert_eq!(node.get(&author.path("before")).status, 200);
+    let told = node.peer();
+    let error = told["last_error"].as_str().unwrap();
+    assert!(error.contains("67108864 bytes"), "{told}");
+}
+
+#[test]
 fn an_endless_line_ends_the_reading_and_what_came_before_it_stays() {
     let author = stranger();
     let good = vec![

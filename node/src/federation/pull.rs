@@ -149,6 +149,7 @@ impl Puller {
             .change(&url, |peer| {
                 peer.filter = filter.to_owned();
                 peer.is_followed = true;
+                peer.is_unfollowed = false;
             })
             .await?;
         self.keep_up(&url);
@@ -172,7 +173,10 @@ impl Puller {
         }
         self.0
             .peers
-            .change(&url, |peer| peer.is_followed = false)
+            .change(&url, |peer| {
+                peer.is_followed = false;
+                peer.is_unfollowed = true;
+            })
             .await?;
         Ok(())
     }
