@@ -151,7 +151,6 @@ impl Walk {
     }
 
     /// Reads a whole document, or says what is wrong and in which line and column.
-    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
     fn document(
         &mut self,
         bytes: &[u8],
