@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(parse_file(b"{}", 1).unwrap_err().place, None);
         // As many documents as there are, each within its own bound.
         let one = format!("[{}0]", "0,".repeat(JSON_MEMBERS_MAX / 2));
-        let many = vec![one.as_str(); 10].join(",");
+        let many = [one.as_str(); 10].join(",");
         for text in [format!("[{many}]"), format!("{{\"records\":[{many}]}}")] {
             assert!(parse(text.as_bytes(), 1_000_000, Numbers::Any).is_err());
             assert!(parse_file(text.as_bytes(), 1_000_000).is_ok());
