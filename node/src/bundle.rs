@@ -9,7 +9,7 @@ use protocol::canonical::{Numbers, parse};
 use protocol::envelope::Envelope;
 use protocol::id::Scid;
 use protocol::identity::{Branches, LogEntry, Taken, WitnessProofs};
-use protocol::limits::{ACTIVITY_BYTES_MAX, LOG_BYTES_MAX, RECORD_BYTES_MAX};
+use protocol::limits::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
 use protocol::sync::{Filter, Line};
 use protocol::time::Timestamp;
 use protocol::verified::Judged;
@@ -18,9 +18,6 @@ use serde_json::Value;
 
 use crate::ingest::Ingest;
 use crate::store::{LogReceipt, Receipt, Store, StoreError};
-
-/// Longest line: a log entry or record with its wrapper and its author's witness proofs.
-const LINE_BYTES_MAX: u64 = (LOG_BYTES_MAX + ACTIVITY_BYTES_MAX) as u64;
 
 /// Records taken in at a time.
 const BATCH: usize = 512;
@@ -52,25 +49,20 @@ pub fn wants(filter: &Filter, author: &Scid, canonical: &[u8]) -> bool {
     }
 }
 
-/// Appends the lines of an author's log.
-///
-/// # Errors
-/// A disk fault.
-pub fn write_log(store: &Store, scid: &Scid, text: &mut String) -> Result<(), StoreError> {
+/// Writes the lines of an author's log.
+fn write_log(store: &Store, scid: &Scid, out: &mut impl Write) -> Result<(), BundleError> {
     let witness = store.witness_of(scid)?;
     let witness = witness
         .as_deref()
         .and_then(|witness| std::str::from_utf8(witness).ok());
     for entry in store.log_of(scid)? {
         let entry = String::from_utf8_lossy(&entry);
-        text.push_str(
-            &Line::Log {
-                scid: *scid,
-                entry: &entry,
-                witness,
-            }
-            .write(None),
-        );
+        let line = Line::Log {
+            scid: *scid,
+            entry: &entry,
+            witness,
+        };
+        out.write_all(line.write(None).as_bytes())?;
     }
     Ok(())
 }
@@ -84,9 +76,7 @@ pub fn export(store: &Store, filter: &Filter, out: impl Write) -> Result<u64, Bu
     let mut records = 0;
     for author in store.authors()? {
         if filter.wants_author(author.state.scid()) {
-            let mut text = String::new();
-            write_log(store, author.state.scid(), &mut text)?;
-            out.write_all(text.as_bytes())?;
+            write_log(store, author.state.scid(), &mut out)?;
         }
     }
     for held in store.held(None) {
@@ -116,11 +106,11 @@ fn lines<'f>(
         let mut line = Vec::new();
         match reader
             .by_ref()
-            .take(LINE_BYTES_MAX)
+            .take(LINE_BYTES_MAX as u64)
             .read_until(b'\n', &mut line)
         {
             Ok(0) => None,
-            Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LINE_BYTES_MAX => {
+            Ok(_) if line.last() != Some(&b'\n') && line.len() == LINE_BYTES_MAX => {
                 Some(Err(io::Error::other("a line is too long")))
             }
             Ok(_) => Some(Ok(line)),
@@ -129,6 +119,9 @@ fn lines<'f>(
     })
     .filter(|line| !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty())))
 }
+
+/// A bundle has all that it names.
+const WITHOUT_BYTES: &str = "a version without its bytes";
 
 /// What became of a bundle's lines.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -188,6 +181,7 @@ pub async fn import(ingest: &Ingest, file: impl Read + Send) -> Result<Imported,
                     Err(error) => imported.refuse(number, &error),
                 }
             }
+            Ok((Line::Version { .. }, _)) => imported.refuse(number, &WITHOUT_BYTES),
             Ok((Line::End, _)) => {}
             Err(error) => imported.refuse(number, &error),
         }
@@ -240,6 +234,7 @@ pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleEr
         let line = line?;
         let refused = match Line::read(&line) {
             Err(error) => Some(error.to_string()),
+            Ok((Line::Version { .. }, _)) => Some(WITHOUT_BYTES.to_owned()),
             Ok((Line::End, _)) => None,
             Ok((
                 Line::Log {

@@ -635,7 +635,8 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         .iter()
         .map(|peer| {
             let mut item = serde_json::to_value(peer).map_err(refused)?;
-            item["cursor"] = node.peers.cursor(&peer.url, &peer.filter)?.into();
+            // In the peer's own words: the cursor of the last line that was taken in.
+            item["read_to"] = node.peers.cursor(&peer.url, &peer.filter)?.into();
             Ok(item)
         })
         .collect::<Result<Vec<Value>, NodeError>>()?;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use protocol::envelope::{Envelope, EnvelopeError};
+use protocol::id::VersionHash;
 use protocol::identity::{LogEntry, LogError, WitnessProofs};
 use protocol::verified::{Proven, VerifyError};
 
@@ -75,6 +76,14 @@ impl Ingest {
     /// A door to a store, by a clock.
     pub fn new(store: Arc<Store>, clock: SharedClock) -> Self {
         Self { store, clock }
+    }
+
+    /// Whether this version came in before, whatever became of it; not those that wait.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
+        self.store.knows(hash)
     }
 
     /// Takes one record in. `sender` is the peer who handed it over, for bounds.

@@ -175,11 +175,16 @@ impl Store {
         if let Some(found) = form.filter(|found| *found > SCHEMA) {
             return Err(StoreError::Newer { found });
         }
-        let store = Self::on(
-            Arc::new(embedded::Embedded::open(folder)?),
-            epoch,
-            Rules::decided(),
-        )?;
+        let engine = embedded::Embedded::open(folder)?;
+        let was_ended = engine.was_ended();
+        let store = Self::on(Arc::new(engine), epoch, Rules::decided())?;
+        if !was_ended {
+            let last_change = store.last_change()?;
+            tracing::warn!(
+                last_change,
+                "the store was not closed in order, by a kill or a power cut: all that was acknowledged is here, what was being written then is dropped"
+            );
+        }
         if form != Some(SCHEMA) {
             embedded::write_form(folder, SCHEMA)?;
         }
@@ -530,6 +535,14 @@ impl Store {
             return Ok(None);
         }
         self.relayed(&key)
+    }
+
+    /// Whether this version is held, or was.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
+        Ok(self.engine.get(&keys::version(hash))?.is_some())
     }
 
     /// A held row by its key, unless a tombstone beats it.

@@ -35,11 +35,12 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::node::Node;
 use problem::Problem;
+use protocol::limits::LOG_BODY_BYTES_MAX;
 
 /// What handlers share.
 pub type App = Arc<Node>;
 
-/// Largest request body.
+/// Largest request body, but for a key log that is handed in.
 pub const BODY_BYTES_MAX: usize = protocol::limits::ACTIVITY_BYTES_MAX;
 
 /// Most connections at a time; more wait in the listener's queue.
@@ -133,9 +134,13 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         .into_response();
     }
     // Whoever says that he will send too much is not listened to.
+    let bytes_max = match hosting::takes_log(request.uri().path()) {
+        true => LOG_BODY_BYTES_MAX,
+        false => BODY_BYTES_MAX,
+    };
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+    if length.is_some_and(|length| length > bytes_max as u64) {
         let mut response = Problem::too_large().into_response();
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);

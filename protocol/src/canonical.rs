@@ -91,29 +91,42 @@ pub enum Numbers {
 /// # Errors
 /// See [`JsonError`]; nothing of a refused document is returned.
 pub fn parse(bytes: &[u8], bytes_max: usize, numbers: Numbers) -> Result<Value, JsonError> {
-    if bytes.len() > bytes_max {
-        return Err(JsonError::TooLarge {
-            bytes: bytes.len(),
-            max: bytes_max,
-        });
+    let mut walk = Walk::new(numbers);
+    walk.document(bytes, bytes_max).map_err(|(fault, _)| fault)
+}
+
+/// A fault and where it was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedError {
+    /// What is wrong.
+    pub error: JsonError,
+    /// Where in the text, counted from 1, if there is a place: line and column.
+    pub place: Option<(usize, usize)>,
+}
+
+impl std::error::Error for PlacedError {}
+
+impl fmt::Display for PlacedError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.error, self.place) {
+            // What serde says of syntax has its place already.
+            (JsonError::Syntax { .. }, _) | (_, None) => self.error.fmt(out),
+            (error, Some((line, column))) => write!(out, "{error} at line {line} column {column}"),
+        }
     }
-    let mut walk = Walk {
-        numbers,
-        depth: 0,
-        members: 0,
-        fault: None,
-    };
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = Node(&mut walk)
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value));
-    match (read, walk.fault) {
-        (_, Some(fault)) => Err(fault),
-        (Ok(value), None) => Ok(value),
-        (Err(error), None) => Err(JsonError::Syntax {
-            detail: error.to_string(),
-        }),
-    }
+}
+
+/// Reads a file that a person wrote: one document, or a list of documents (perhaps as the member of an
+/// object), each bounded by itself. Numbers are taken as they come; what they may be is said by who knows
+/// the member.
+///
+/// # Errors
+/// As [`parse`], with line and column.
+pub fn parse_file(bytes: &[u8], bytes_max: usize) -> Result<Value, PlacedError> {
+    let mut walk = Walk::new(Numbers::Any);
+    walk.is_file = true;
+    let read = walk.document(bytes, bytes_max);
+    read.map_err(|(error, place)| PlacedError { error, place })
 }
 
 /// What has been counted so far, and why reading stopped.
@@ -122,9 +135,47 @@ struct Walk {
     depth: usize,
     members: usize,
     fault: Option<JsonError>,
+    /// Members are counted anew for each element of an outer list.
+    is_file: bool,
 }
 
 impl Walk {
+    fn new(numbers: Numbers) -> Self {
+        Self {
+            numbers,
+            depth: 0,
+            members: 0,
+            fault: None,
+            is_file: false,
+        }
+    }
+
+    /// Reads a whole document, or says what is wrong and in which line and column.
+    fn document(
+        &mut self,
+        bytes: &[u8],
+        bytes_max: usize,
+    ) -> Result<Value, (JsonError, Option<(usize, usize)>)> {
+        if bytes.len() > bytes_max {
+            let fault = JsonError::TooLarge {
+                bytes: bytes.len(),
+                max: bytes_max,
+            };
+            return Err((fault, None));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let read = Node(self)
+            .deserialize(&mut reader)
+            .and_then(|value| reader.end().map(|()| value));
+        read.map_err(|error| {
+            let place = Some((error.line(), error.column())).filter(|(line, _)| *line > 0);
+            let fault = self.fault.take().unwrap_or_else(|| JsonError::Syntax {
+                detail: error.to_string(),
+            });
+            (fault, place)
+        })
+    }
+
     /// Keeps the reason and stops serde with a placeholder error.
     fn stop<E: de::Error>(&mut self, fault: JsonError) -> E {
         self.fault = Some(fault);
@@ -232,6 +283,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.0.enter()?;
         let mut list = Vec::new();
         while let Some(element) = elements.next_element_seed(Node(self.0))? {
+            if self.0.is_file && self.0.depth <= 2 {
+                self.0.members = 0;
+            }
             self.0.member()?;
             list.push(element);
         }
@@ -245,10 +299,10 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(name) = members.next_key::<String>()? {
             self.0.member()?;
             self.0.text(&name)?;
-            let value = members.next_value_seed(Node(self.0))?;
             if object.contains_key(&name) {
                 return Err(self.0.stop(JsonError::DuplicateName { name }));
             }
+            let value = members.next_value_seed(Node(self.0))?;
             object.insert(name, value);
         }
         self.0.depth -= 1;
@@ -365,7 +419,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{JsonError, Numbers, parse, to_canonical};
+    use super::{JsonError, Numbers, parse, parse_file, to_canonical};
     use crate::limits::{JSON_MEMBERS_MAX, JSON_STRING_BYTES_MAX, RECORD_BYTES_MAX};
 
     fn read(text: &str) -> Result<String, JsonError> {
@@ -384,6 +438,29 @@ mod tests {
                 read(text),
                 Err(JsonError::DuplicateName { name: "id".into() })
             );
+        }
+    }
+
+    #[test]
+    fn a_fault_in_a_file_has_its_line_and_a_list_may_be_longer_than_a_document() {
+        let said = |text: &str| parse_file(text.as_bytes(), 1_000_000).unwrap_err();
+        let twice = said("[{\n  \"id\": 1,\n  \"b\": 2,\n  \"id\": 3\n}]");
+        assert_eq!(twice.error, JsonError::DuplicateName { name: "id".into() });
+        assert_eq!(twice.place.unwrap().0, 4);
+        let text = twice.to_string();
+        assert!(
+            text.contains("“id”") && text.contains("line 4 column"),
+            "{text}"
+        );
+        let syntax = said("{\n\"a\": }").to_string();
+        assert_eq!(syntax.matches("line 2").count(), 1, "{syntax}");
+        assert_eq!(parse_file(b"{}", 1).unwrap_err().place, None);
+        // As many documents as there are, each within its own bound.
+        let one = format!("[{}0]", "0,".repeat(JSON_MEMBERS_MAX / 2));
+        let many = [one.as_str(); 10].join(",");
+        for text in [format!("[{many}]"), format!("{{\"records\":[{many}]}}")] {
+            assert!(parse(text.as_bytes(), 1_000_000, Numbers::Any).is_err());
+            assert!(parse_file(text.as_bytes(), 1_000_000).is_ok());
         }
     }
 

@@ -37,8 +37,17 @@ pub const DID_BYTES_MAX: usize = 512;
 /// Most entries in one key log: a rotation a month for eighty years.
 pub const LOG_ENTRIES_MAX: usize = 1_000;
 
-/// Largest key log, in bytes of JSON lines.
+/// Largest key log, in bytes of canonical form without proofs; also the largest single entry with its
+/// proofs, and the largest `did-witness.json`.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest part of a key log that is handed in at a time, in bytes: the largest log whose entries have
+/// one proof each. One with more proofs is handed in by parts.
+pub const LOG_BODY_BYTES_MAX: usize = LOG_BYTES_MAX + LOG_ENTRIES_MAX * 512;
+
+/// Longest line of the change feed, of `fetch` and of bundles, in bytes: the largest log entry with its
+/// author's witness proofs and the wrapper.
+pub const LINE_BYTES_MAX: usize = 2 * LOG_BYTES_MAX + 1024;
 
 /// Most branches of one forked key log that a node keeps: its own and seven as evidence.
 pub const LOG_BRANCHES_MAX: usize = 8;
@@ -72,6 +81,10 @@ pub const CLOCK_SKEW_SECONDS_MAX: i64 = 600;
 
 /// Most ids in one `fetch`.
 pub const FETCH_IDS_MAX: usize = 500;
+
+/// Bytes after which an answer to `fetch` ends, at the end of a line: as many records as may be asked
+/// for fit whole. Who asks for that many logs asks again for those that did not come.
+pub const FETCH_BYTES_MAX: usize = FETCH_IDS_MAX * (RECORD_BYTES_MAX + 256);
 
 /// Most rows in one page of the change feed.
 pub const CHANGES_ROWS_MAX: usize = 5_000;

@@ -42,7 +42,19 @@ impl Body {
     /// # Errors
     /// Every fault, each with the path of its member.
     pub fn read(kind: &str, body: &Map<String, Value>) -> Result<Option<Self>, FieldErrors> {
-        let mut fields = Fields::of(body);
+        Self::read_fields(kind, Fields::of(body))
+    }
+
+    /// As [`Body::read`], of what is not signed yet: what is odd and harmless in a record that stands is
+    /// a fault in one that is being written.
+    ///
+    /// # Errors
+    /// As [`Body::read`]; also languages that are written by name, such as `english`.
+    pub fn read_draft(kind: &str, body: &Map<String, Value>) -> Result<Option<Self>, FieldErrors> {
+        Self::read_fields(kind, Fields::of_draft(body))
+    }
+
+    fn read_fields(kind: &str, mut fields: Fields<'_>) -> Result<Option<Self>, FieldErrors> {
         let read = match kind {
             "Offering" => Self::Offering(Box::new(Offering::read(&mut fields))),
             "Organization" => Self::Organization(Box::new(Organization::read(&mut fields))),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::codes::{area_of, geography};
-use crate::id::Scid;
+use crate::id::{Scid, VersionHash};
 
 /// A place in one node's change log. To everyone else it is opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,12 @@ pub enum Line<'l> {
         /// Its JSON.
         record: &'l str,
     },
+    /// A version that is held by who writes this, without its bytes: to be asked for by `fetch`, here or
+    /// elsewhere.
+    Version {
+        /// Its hash.
+        hash: VersionHash,
+    },
     /// Nothing more in this answer. A feed without it was cut off.
     End,
 }
@@ -75,6 +81,7 @@ struct Members<'l> {
     witness: Option<&'l RawValue>,
     #[serde(borrow)]
     record: Option<&'l RawValue>,
+    version: Option<String>,
 }
 
 /// A line that is none of these.
@@ -113,7 +120,13 @@ impl<'l> Line<'l> {
                     witness: members.witness.map(RawValue::get),
                 }
             }
-            (None, None) if cursor.is_some() => Line::End,
+            (None, None) => match members.version {
+                Some(hash) => Line::Version {
+                    hash: VersionHash::parse(&hash).map_err(|error| wrong(error.to_string()))?,
+                },
+                None if cursor.is_some() => Line::End,
+                None => return Err(wrong("neither a record nor a log entry".to_owned())),
+            },
             _ => return Err(wrong("neither a record nor a log entry".to_owned())),
         };
         Ok((line, cursor))
@@ -139,6 +152,9 @@ impl<'l> Line<'l> {
             }
             Line::Record { record } => {
                 let _ = write!(line, "\"record\":{record}");
+            }
+            Line::Version { hash } => {
+                let _ = write!(line, "\"version\":\"{hash}\"");
             }
             Line::End => {
                 line.truncate(line.trim_end_matches(',').len());
@@ -285,7 +301,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Cursor, Filter, Line};
-    use crate::id::Scid;
+    use crate::id::{Scid, VersionHash};
 
     #[test]
     fn lines_read_back_as_they_were_written() {
@@ -307,6 +323,9 @@ mod tests {
                 entry: record,
                 witness: None,
             },
+            Line::Version {
+                hash: VersionHash::of(b"x"),
+            },
             Line::End,
         ] {
             let text = line.write(Some(&cursor));
@@ -327,6 +346,7 @@ mod tests {
             "[]",
             "{\"record\":{},\"log\":{}}",
             "{\"cursor\":\"x\"}",
+            "{\"cursor\":\"a1-7\",\"version\":\"x\"}",
             "{\"log\":{},\"scid\":\"x\"}",
         ] {
             assert!(Line::read(text.as_bytes()).is_err(), "{text}");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::author::{Author, hand_in, new_key};
 use crate::support::client::{self, get, post};
+use crate::support::hostile::{Hostile, end_line, log_line, record_line};
 use crate::support::node::Node;
 use crate::support::target::Target;
 use crate::support::until;
@@ -92,6 +93,75 @@ fn k10_a_record_under_a_key_that_the_log_dropped_is_refused_whatever_its_date() 
         "under the new key",
         &author.record("first", 2, "Signed anew"),
     );
+}
+
+#[test]
+fn k09_a_log_entry_signed_by_an_update_key_that_was_rotated_out_is_refused() {
+    let (target, mut author) = Target::with_author();
+    for _ in 0..2 {
+        author.rotate();
+    }
+    assert_eq!(author.hand_log_to(&target.url).status, 201);
+    target.takes("K09 before", &author.record("first", 2, "Signed anew"));
+    let path = format!("/api/v1/organizations/{}/log", author.scid());
+    let served = format!("/api/v1/organizations/{}/did.jsonl", author.scid());
+    let before = get(&target.url, &served).body;
+    // The keys of the entries before the last one are out; with pre-rotation so is the last one's.
+    assert_eq!(author.spent.len(), 3);
+    for (n, out) in author.spent.iter().enumerate() {
+        // An entry that names the old key has one that nothing committed to; one that names the
+        // committed key is not signed by it.
+        for (names_signer, reason) in [
+            (true, "was not committed to by the entry before"),
+            (false, "may not sign this entry"),
+        ] {
+            let entry = author.forged_entry(out, names_signer);
+            let alone = target.refuses(
+                &format!("K09 key {n} alone"),
+                |url| post(url, &path, &entry),
+                422,
+                "bad-log",
+            );
+            assert!(alone.text().contains(reason), "{}", alone.text());
+            let whole = [author.log.join(&b'\n'), entry].join(&b'\n');
+            target.refuses(
+                &format!("K09 key {n} with the log"),
+                |url| post(url, &path, &whole),
+                422,
+                "bad-log",
+            );
+        }
+    }
+    assert_eq!(get(&target.url, &served).body, before);
+    target.takes("K09 after", &author.record("first", 3, "Still here"));
+    // The key that was committed to goes on.
+    author.rotate();
+    assert_eq!(author.hand_log_to(&target.url).status, 201);
+}
+
+#[test]
+fn k09_a_peer_cannot_hand_on_a_log_entry_signed_by_an_update_key_that_was_rotated_out() {
+    let mut author = Author::at("http://127.0.0.1:9");
+    author.rotate();
+    let record = author.record("kept", 1, "Kept");
+    let forged = author.forged_entry(&author.spent[0], true);
+    let peer = Hostile::feed(vec![
+        log_line(1, &author.scid(), &author.log[0]),
+        log_line(2, &author.scid(), &author.log[1]),
+        record_line(3, &record),
+        log_line(4, &author.scid(), &forged),
+        end_line(4),
+    ]);
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    peer.until_asked_since("feed-4");
+    let told = node.peer();
+    assert_eq!(told["refused"], 1, "{told}");
+    let reason = told["last_refusal"].as_str().unwrap();
+    assert!(reason.contains("was not committed to"), "{told}");
+    assert_eq!(node.get(&author.path("kept")).body, record);
+    let lines: Vec<String> = node.holdings().into_iter().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
 }
 
 #[test]

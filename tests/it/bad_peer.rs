@@ -6,7 +6,9 @@ use std::io::Write as _;
 use serde_json::json;
 
 use crate::support::author::Author;
-use crate::support::hostile::{Hostile, answer, end_line, hold, log_line, record_line};
+use crate::support::hostile::{
+    Hostile, answer, end_line, given_line, hold, log_line, record_line, version_line, wanted,
+};
 use crate::support::node::Node;
 use crate::support::{started, until};
 
@@ -17,6 +19,18 @@ fn stranger() -> Author {
 
 fn ndjson(lines: &[Vec<u8>]) -> Vec<u8> {
     lines.join(&b'\n')
+}
+
+/// Waits until the reading of a peer has failed for this reason. Whether it was asked to push is noted in
+/// the same place, sooner or later.
+fn until_error(node: &Node, peer: &Hostile, reason: &str) {
+    until(reason, || {
+        let peers = node.json(&["peers"]);
+        let items = peers["items"].as_array().unwrap();
+        let told = items.iter().find(|told| told["url"] == peer.url)?;
+        let error = told["last_error"].as_str()?;
+        error.contains(reason).then_some(())
+    });
 }
 
 #[test]
@@ -102,6 +116,149 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
     }
 }
 
+/// A node with this change feed that answers to `fetch` with those lines, whatever it is asked.
+fn feed_and_fetch(feed: Vec<Vec<u8>>, given: Vec<Vec<u8>>) -> Hostile {
+    Hostile::start(move |first, stream| {
+        if first.starts_with("POST /sync/v1/fetch") {
+            let asked = wanted(stream);
+            assert!(asked.len() <= 500, "{}", asked.len());
+            answer(stream, "200 OK", "application/x-ndjson", &ndjson(&given));
+        } else if first.starts_with("GET /sync/v1/changes") && !first.contains("since=") {
+            answer(stream, "200 OK", "application/x-ndjson", &ndjson(&feed));
+        } else {
+            hold(stream);
+        }
+    })
+}
+
+fn asked_by_hash(peer: &Hostile) -> usize {
+    let requests = peer.requests();
+    let is_fetch = |head: &&String| head.starts_with("POST /sync/v1/fetch");
+    requests.iter().filter(is_fetch).count()
+}
+
+#[test]
+fn y05_only_what_was_asked_for_by_hash_is_taken_and_the_rest_is_counted() {
+    let author = stranger();
+    let record = |local: &str| author.record(local, 1, "Named");
+    let (first, second, unasked) = (record("first"), record("second"), record("unasked"));
+    let altered = String::from_utf8(second.clone()).unwrap();
+    let altered = altered.replace("Named", "Renamed").into_bytes();
+    let feed = vec![
+        log_line(1, &author.scid(), &author.log[0]),
+        record_line(2, &record("before")),
+        version_line(3, &first),
+        version_line(4, &second),
+        record_line(5, &record("after")),
+        end_line(5),
+    ];
+    let given = vec![
+        given_line(&unasked),
+        given_line(&altered),
+        given_line(&first),
+        // One line more than was asked for is read, and nothing beyond it.
+        given_line(&second),
+    ];
+    let peer = feed_and_fetch(feed, given);
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    peer.until_asked_since("feed-5");
+    for (local, status) in [
+        ("before", 200),
+        ("after", 200),
+        ("first", 200),
+        ("second", 404),
+        ("unasked", 404),
+    ] {
+        assert_eq!(node.get(&author.path(local)).status, status, "{local}");
+    }
+    assert_eq!(node.get(&author.path("first")).body, first);
+    // Two that were not asked for, and one that was named and not given in time.
+    let told = node.peer();
+    assert_eq!(told["refused"], 3, "{told}");
+    assert_eq!(told["received"], 3, "{told}");
+    assert_eq!(asked_by_hash(&peer), 1);
+}
+
+#[test]
+fn y13_what_one_peer_names_and_does_not_have_is_fetched_from_another() {
+    let author = stranger();
+    let record = author.record("rotten-there", 1, "Named");
+    let first = feed_and_fetch(
+        vec![
+            log_line(1, &author.scid(), &author.log[0]),
+            version_line(2, &record),
+            end_line(2),
+        ],
+        Vec::new(),
+    );
+    let other = feed_and_fetch(vec![end_line(1)], vec![given_line(&record)]);
+    let node = Node::running(&[first.port, other.port]);
+    node.json(&["follow", &other.url]);
+    node.json(&["follow", &first.url]);
+    until("the record is here", || {
+        (node.get(&author.path("rotten-there")).status == 200).then_some(())
+    });
+    assert_eq!(node.get(&author.path("rotten-there")).body, record);
+    assert_eq!(node.number("refused"), 0);
+    assert_eq!((asked_by_hash(&first), asked_by_hash(&other)), (1, 1));
+}
+
+#[test]
+fn y03_a_peer_that_names_much_and_gives_nothing_is_marked_and_asked_a_page_at_a_time() {
+    let author = stranger();
+    let mut feed = vec![log_line(1, &author.scid(), &author.log[0])];
+    feed.extend((2..10_000_u64).map(|n| version_line(n, &n.to_be_bytes())));
+    feed.push(end_line(10_000));
+    let peer = feed_and_fetch(feed, Vec::new());
+    let other = feed_and_fetch(vec![end_line(1)], Vec::new());
+    let node = Node::running(&[peer.port, other.port]);
+    node.json(&["follow", &other.url]);
+    node.json(&["follow", &peer.url]);
+    until_error(&node, &peer, "500 versions");
+    // A page ends with as many names as are asked for at a time: the place is after those.
+    peer.until_asked_since("feed-501");
+    assert_eq!((asked_by_hash(&peer), asked_by_hash(&other)), (1, 1));
+    let peers = node.json(&["peers"]);
+    let items = peers["items"].as_array().unwrap();
+    let told = items.iter().find(|told| told["url"] == peer.url).unwrap();
+    assert_eq!(told["refused"], 500, "{told}");
+}
+
+#[test]
+fn an_answer_that_unpacks_to_more_than_a_page_is_ended_and_what_came_before_it_stays() {
+    let author = stranger();
+    let good = ndjson(&[
+        log_line(1, &author.scid(), &author.log[0]),
+        record_line(2, &author.record("before", 1, "Before")),
+        Vec::new(),
+    ]);
+    // Half a gigabyte of blank lines behind what is good.
+    let mut packed = zstd::stream::Encoder::new(Vec::new(), 3).unwrap();
+    packed.write_all(&good).unwrap();
+    for _ in 0..512 {
+        packed.write_all(&vec![b'\n'; 1024 * 1024]).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 100_000, "{}", packed.len());
+    let peer = Hostile::start(move |first, stream| {
+        if !first.starts_with("GET /sync/v1/changes") || first.contains("since=") {
+            return hold(stream);
+        }
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncontent-encoding: zstd\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            packed.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&packed);
+    });
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    until_error(&node, &peer, "67108864 bytes");
+    peer.until_asked_since("feed-2");
+    assert_eq!(node.get(&author.path("before")).status, 200);
+}
+
 #[test]
 fn an_endless_line_ends_the_reading_and_what_came_before_it_stays() {
     let author = stranger();
@@ -125,14 +282,7 @@ fn an_endless_line_ends_the_reading_and_what_came_before_it_stays() {
     ]);
     let node = Node::running(&[hostile.port, honest.port]);
     node.json(&["follow", &hostile.url]);
-    let told = until("the reading has failed", || {
-        let told = node.peer();
-        told["last_error"].is_string().then_some(told)
-    });
-    assert!(
-        told["last_error"].as_str().unwrap().contains("line"),
-        "{told}"
-    );
+    until_error(&node, &hostile, "line");
     hostile.until_asked_since("feed-2");
     assert_eq!(node.get(&author.path("before")).status, 200);
     // Nobody else is kept waiting.

@@ -247,6 +247,47 @@ fn init_says_the_recovery_code_once_and_keeps_it_nowhere() {
 }
 
 #[test]
+fn a_draft_with_a_member_twice_or_a_language_by_name_is_refused_with_the_place() {
+    let node = Node::running(&[]);
+    node.org("itu");
+    let before = node.number("records");
+    let publish = |text: &str| {
+        let file = node.write("draft.json", text);
+        let ran = node.run(&["publish", &file, "--org", "itu"]);
+        assert_ne!(ran.code, 0, "{text}");
+        ran.err
+    };
+    let twice = publish(
+        "{\n \"type\": \"Offering\", \"localId\": \"x\",\n \"body\": {\"kind\": \"course\",\n  \"name\": {\"en\": \"A\"},\n  \"name\": {\"en\": \"B\"}}\n}",
+    );
+    assert!(twice.contains("“name” stands twice"), "{twice}");
+    assert!(twice.contains("line 5 column"), "{twice}");
+
+    let mut named = course("x", "A course");
+    named["language"] = "english".into();
+    let said = publish(&named.to_string());
+    assert!(
+        said.contains("“english”") && said.contains("did you mean en?"),
+        "{said}"
+    );
+    let mut named = course("x", "A course");
+    named["body"]["name"] = json!({"french": "Un cours"});
+    let said = publish(&named.to_string());
+    assert!(
+        said.contains("name") && said.contains("did you mean fr?"),
+        "{said}"
+    );
+    let mut named = course("x", "A course");
+    named["body"]["languages"] = json!(["en", "swahili"]);
+    let said = publish(&named.to_string());
+    assert!(
+        said.contains("languages.1") && said.contains("did you mean sw?"),
+        "{said}"
+    );
+    assert_eq!(node.number("records"), before);
+}
+
+#[test]
 fn a_bad_draft_publishes_nothing_and_names_the_field() {
     let node = Node::running(&[]);
     node.org("itu");

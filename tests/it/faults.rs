@@ -306,3 +306,18 @@ fn d01_a_killed_node_has_every_record_that_it_acknowledged() {
         println!("round {round}: {} acknowledged, none lost", kept.len());
     }
 }
+
+#[test]
+fn d03_a_node_that_was_killed_says_so_at_its_next_start_and_one_that_was_stopped_does_not() {
+    let mut node = Node::running(&[]);
+    let says_so = |node: &Node| node.log().matches("not closed in order").count();
+    node.stop();
+    node.start();
+    assert_eq!(says_so(&node), 0, "{}", node.log());
+    node.kill();
+    node.start();
+    assert_eq!(says_so(&node), 1, "{}", node.log());
+    node.stop();
+    node.start();
+    assert_eq!(says_so(&node), 1, "{}", node.log());
+}

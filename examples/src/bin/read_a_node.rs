@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     println!("refused   {reason}");
                 }
             },
+            Line::Version { hash } => println!("{hash}: to be fetched"),
             Line::End => {}
         }
     }

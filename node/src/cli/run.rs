@@ -200,10 +200,15 @@ fn absolute(path: &Path) -> Result<PathBuf, NodeError> {
     std::path::absolute(path).map_err(|error| refused(format!("{}: {error}", path.display())))
 }
 
+/// Largest file of drafts: what a running node is sent has the same bound.
+const FILE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 fn read_json(path: &Path) -> Result<Value, NodeError> {
     let bytes =
         std::fs::read(path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
-    serde_json::from_slice(&bytes).map_err(|error| refused(format!("{}: {error}", path.display())))
+    // Strictly: of a member that stands twice, nobody knows which one was meant.
+    protocol::canonical::parse_file(&bytes, FILE_BYTES_MAX)
+        .map_err(|error| refused(format!("{}: {error}", path.display())))
 }
 
 async fn init(config: Config, clock: SharedClock) -> Result<Done, NodeError> {

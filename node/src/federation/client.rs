@@ -68,12 +68,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             document_time: Duration::from_secs(15),
-            document_bytes_max: 1024 * 1024,
+            document_bytes_max: protocol::limits::ACTOR_BYTES_MAX,
             answer_bytes_max: 64 * 1024,
             problem_bytes_max: 16 * 1024,
             stall_time: Duration::from_secs(30),
             stall_bytes: 1_000,
-            line_bytes_max: 512 * 1024,
+            line_bytes_max: protocol::limits::LINE_BYTES_MAX,
             failure_time: Duration::from_secs(30),
         }
     }

@@ -386,6 +386,11 @@ impl Inbox {
         }
         let record = object.record().ok_or(InboxError::NoRecord)?;
         let host = origin(&signer.id).ok_or(InboxError::ForeignId)?;
+        // What was on its way when the following ended or became one of a part is taken and left.
+        let peer = self.parts.peers.get(&host)?;
+        if peer.is_some_and(|peer| !peer.may_push()) {
+            return Ok(());
+        }
         let receipt = self
             .parts
             .ingest

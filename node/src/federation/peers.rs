@@ -25,6 +25,9 @@ pub struct Peer {
     pub url: String,
     /// Whether this node takes in what that one has.
     pub is_followed: bool,
+    /// Whether it was followed and its operator ended that: what is still on its way is left.
+    #[serde(default)]
+    pub is_unfollowed: bool,
     /// The inbox of the peer's actor, if it follows this node.
     #[serde(default)]
     pub follower_inbox: Option<String>,
@@ -84,6 +87,7 @@ impl Peer {
         Self {
             url,
             is_followed: false,
+            is_unfollowed: false,
             follower_inbox: None,
             filter: String::new(),
             last_heard: None,
@@ -92,6 +96,16 @@ impl Peer {
             refused: 0,
             last_refusal: None,
             asked: None,
+        }
+    }
+
+    /// Whether records that it pushes are taken. Of a peer that is followed in part, only the log is
+    /// read: there the filter holds.
+    pub fn may_push(&self) -> bool {
+        if self.is_followed {
+            self.filter.is_empty()
+        } else {
+            !self.is_unfollowed
         }
     }
 

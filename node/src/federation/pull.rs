@@ -2,14 +2,18 @@
 //!
 //! One task for each followed peer. A page is verified line by line as it comes; the cursor moves only
 //! with what is durable, so a cut line or a killed process resumes where it stopped. A line that is
-//! refused is counted and passed over: it never blocks what comes after.
+//! refused is counted and passed over: it never blocks what comes after. Versions that are named
+//! without their bytes are asked for by hash (`pull/wanted.rs`).
 
-use std::collections::BTreeMap;
+mod wanted;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use protocol::id::VersionHash;
 use protocol::identity::WitnessProofs;
-use protocol::limits::{CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX};
+use protocol::limits::{CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX, FETCH_IDS_MAX};
 use protocol::sync::{Cursor, Line};
 use serde::Serialize;
 use tokio::sync::{Mutex as Turn, Notify};
@@ -43,6 +47,14 @@ pub enum PullError {
     /// The answer ended before it was whole.
     #[error("the answer was cut off; it goes on from where it stopped")]
     CutOff,
+    /// It names what nobody has. The reading goes on after it.
+    #[error("{count} versions that it names were given by nobody, {first} among them")]
+    Withheld {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: VersionHash,
+    },
     /// About the peer itself.
     #[error(transparent)]
     Peer(#[from] PeerError),
@@ -137,6 +149,7 @@ impl Puller {
             .change(&url, |peer| {
                 peer.filter = filter.to_owned();
                 peer.is_followed = true;
+                peer.is_unfollowed = false;
             })
             .await?;
         self.keep_up(&url);
@@ -160,7 +173,10 @@ impl Puller {
         }
         self.0
             .peers
-            .change(&url, |peer| peer.is_followed = false)
+            .change(&url, |peer| {
+                peer.is_followed = false;
+                peer.is_unfollowed = true;
+            })
             .await?;
         Ok(())
     }
@@ -333,6 +349,7 @@ impl Inner {
             cursor: None,
             read_to: cursor,
             under_way: None,
+            wanted: BTreeSet::new(),
             pulled: Pulled::default(),
         };
         let mut is_whole = false;
@@ -342,10 +359,16 @@ impl Inner {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
+            // One page asks for so many; the next one goes on from there.
+            if page.wanted.len() >= FETCH_IDS_MAX {
+                is_whole = true;
+                break Ok(());
+            }
         };
         // What came before a fault is taken in, or a peer whose answers break off would never be read.
         page.flush().await?;
         page.settle().await?;
+        let withheld = page.complete().await?;
         let stored = page.pulled.stored;
         if stored > 0 {
             self.peers
@@ -353,11 +376,28 @@ impl Inner {
                 .await?;
         }
         ended?;
-        if is_whole {
+        if let Some(&first) = withheld.first() {
+            let count = withheld.len();
+            Err(PullError::Withheld { count, first })
+        } else if is_whole {
             Ok(page.pulled)
         } else {
             Err(PullError::CutOff)
         }
+    }
+}
+
+impl Inner {
+    /// Counts refused lines against a peer.
+    async fn count_refused(&self, url: &str, count: u64, reason: &str) -> Result<(), PeerError> {
+        tracing::info!(peer = url, count, reason, "refused a line");
+        self.peers
+            .change(url, |peer| {
+                peer.refused += count;
+                peer.last_refusal = Some(reason.to_owned());
+            })
+            .await?;
+        Ok(())
     }
 }
 
@@ -386,6 +426,8 @@ struct PageReader<'p> {
     /// How far the log was read before.
     read_to: Option<String>,
     under_way: Option<JoinHandle<Receipts>>,
+    /// Versions that were named and are not here.
+    wanted: BTreeSet<VersionHash>,
     pulled: Pulled,
 }
 
@@ -408,6 +450,12 @@ impl PageReader<'_> {
             Line::Record { record } => {
                 self.pulled.lines += 1;
                 self.batch.push(record.as_bytes().to_vec());
+            }
+            Line::Version { hash } => {
+                self.pulled.lines += 1;
+                if !self.inner.ingest.knows(&hash)? {
+                    self.wanted.insert(hash);
+                }
             }
             Line::Log { entry, witness, .. } => {
                 // Records before an entry were signed under what the log said then.
@@ -439,12 +487,19 @@ impl PageReader<'_> {
     /// while the next lines are read.
     async fn flush(&mut self) -> Result<(), PullError> {
         let lines = std::mem::take(&mut self.batch);
-        let cursor = self.cursor.take().map(|cursor| cursor.to_string());
+        // The place stays before a version that is still to be asked for.
+        let cursor = if self.wanted.is_empty() {
+            self.cursor.take().map(|cursor| cursor.to_string())
+        } else {
+            None
+        };
         // A quiet peer is not written down each time that it says so.
         if lines.is_empty() && (cursor.is_none() || cursor == self.read_to) {
             return Ok(());
         }
-        self.read_to.clone_from(&cursor);
+        if cursor.is_some() {
+            self.read_to.clone_from(&cursor);
+        }
         self.settle().await?;
         let place = match cursor {
             None => None,
@@ -472,17 +527,31 @@ impl PageReader<'_> {
         Ok(())
     }
 
+    /// Asks for what was named and is not here, takes it in, and gives what nobody had.
+    async fn complete(&mut self) -> Result<BTreeSet<VersionHash>, PullError> {
+        if self.wanted.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let found = self.inner.find(self.url, self.wanted.clone()).await?;
+        self.wanted.clear();
+        self.pulled.refused += found.faults;
+        self.batch.extend(found.records);
+        if let Some(hash) = found.missing.first() {
+            let count = found.missing.len() as u64;
+            self.pulled.refused += count;
+            let reason = format!("named and not given: {hash}");
+            self.inner.count_refused(self.url, count, &reason).await?;
+        }
+        self.flush().await?;
+        self.settle().await?;
+        Ok(found.missing)
+    }
+
     /// Counts a refused line against the peer.
     async fn refuse(&mut self, error: &(dyn std::fmt::Display + Sync)) -> Result<(), PullError> {
         self.pulled.refused += 1;
-        let reason = error.to_string();
-        tracing::info!(peer = self.url, reason, "refused a line");
         self.inner
-            .peers
-            .change(self.url, |peer| {
-                peer.refused += 1;
-                peer.last_refusal = Some(reason);
-            })
+            .count_refused(self.url, 1, &error.to_string())
             .await?;
         Ok(())
     }

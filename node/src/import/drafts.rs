@@ -192,6 +192,7 @@ impl<'o> Drafts<'o> {
         Header::read(&envelope).map_err(of_envelope)?;
         Draft::new(tree, &self.options.licence).map_err(|error| match error {
             DraftError::Envelope(error) => of_envelope(error),
+            DraftError::Language(problem) => vec![("language".to_owned(), problem)],
             DraftError::Body(FieldErrors(faults)) => {
                 let path = |path: String| format!("body.{path}");
                 faults

@@ -29,7 +29,12 @@ pub struct Embedded {
     file: File,
     folder: PathBuf,
     synced_blobs: Mutex<BTreeSet<OsString>>,
+    was_ended: bool,
 }
+
+/// A file that is there from opening to the orderly end: who finds it knows that a write may have been
+/// cut off.
+const OPEN: &str = "open";
 
 impl Embedded {
     /// Opens the database in `folder`, or makes it.
@@ -56,6 +61,8 @@ impl Embedded {
             error => StoreError::from(error),
         })?;
         let file = File::open(folder.join("db")).map_err(unusable)?;
+        let was_ended = !folder.join(OPEN).exists();
+        File::create(folder.join(OPEN)).map_err(unusable)?;
         // A new file is only there after a power cut if its folder says so.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -68,7 +75,14 @@ impl Embedded {
             file,
             folder: folder.to_owned(),
             synced_blobs: Mutex::default(),
+            was_ended,
         })
+    }
+
+    /// Whether whoever had it open before came to an orderly end. If not, what was being written then
+    /// and was not acknowledged is gone.
+    pub fn was_ended(&self) -> bool {
+        self.was_ended
     }
 
     fn sync_blobs(&self) -> Result<(), StoreError> {
@@ -219,5 +233,10 @@ impl Engine for Embedded {
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
         Ok(self.rows.size_on_disk()?)
+    }
+
+    fn end(&self) {
+        // If it stays, the next start says once too often that it was there.
+        let _ = fs::remove_file(self.folder.join(OPEN));
     }
 }

@@ -31,6 +31,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Bytes on disk.
     fn size_on_disk(&self) -> Result<u64, StoreError>;
+
+    /// Notes that nothing more is written, for whoever opens it next.
+    fn end(&self) {}
 }
 
 /// The engine of tests and simulations: nothing survives the process.

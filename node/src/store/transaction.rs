@@ -390,4 +390,8 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Job>, ticks: &wa
             ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
         }
     }
+    // After a failed write nobody knows how it ended.
+    if durable.wait().is_ok() {
+        engine.end();
+    }
 }

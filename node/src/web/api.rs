@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::envelope::{Envelope, Status};
 use protocol::id::{RecordId, Scid};
+use protocol::limits::LOG_BODY_BYTES_MAX;
 use protocol::record::TextMap;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/organizations", get(organizations))
         .route(
             "/organizations/{scid}/log",
-            axum::routing::post(hosting::receive_log),
+            axum::routing::post(hosting::receive_log)
+                .layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX)),
         )
         .route("/organizations/{scid}/did.jsonl", get(log))
         .route("/organizations/{scid}/did-witness.json", get(witness))

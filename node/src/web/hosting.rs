@@ -42,6 +42,14 @@ pub(super) async fn hosted_log(
     log_of(&app, scid).await
 }
 
+/// Whether key logs are handed in at this path.
+pub(super) fn takes_log(path: &str) -> bool {
+    let scid = path
+        .strip_prefix("/api/v1/organizations/")
+        .and_then(|rest| rest.strip_suffix("/log"));
+    scid.is_some_and(|scid| !scid.contains('/'))
+}
+
 /// `POST /api/v1/organizations/{scid}/log`: JSON lines of a whole log, or of its new entries. An author
 /// that is unknown here is admitted by the hosting policy; one that is hosted may always add to its log.
 pub(super) async fn receive_log(

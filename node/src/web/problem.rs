@@ -8,6 +8,7 @@ use protocol::activity::ActivityError;
 use protocol::canonical::JsonError;
 use protocol::envelope::EnvelopeError;
 use protocol::identity::LogError;
+use protocol::limits::LOG_BODY_BYTES_MAX;
 use protocol::proof::ProofError;
 use protocol::verified::VerifyError;
 use serde_json::json;
@@ -51,7 +52,10 @@ impl Problem {
 
     /// 413: more bytes than are read of any request.
     pub fn too_large() -> Self {
-        let detail = format!("a request has at most {} bytes", super::BODY_BYTES_MAX);
+        let detail = format!(
+            "a request has at most {} bytes, a key log {LOG_BODY_BYTES_MAX}",
+            super::BODY_BYTES_MAX
+        );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     }
 

@@ -1,5 +1,6 @@
 //! `/sync/v1`: how other nodes catch up (docs/protocol.md, 4).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use protocol::id::{RecordId, Scid, VersionHash};
-use protocol::limits::{CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX, FETCH_IDS_MAX};
+use protocol::limits::{
+    CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX, FETCH_BYTES_MAX, FETCH_IDS_MAX,
+};
 use protocol::sync::{Cursor, Filter, Line};
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,10 +19,13 @@ use serde_json::Value;
 use super::App;
 use super::problem::Problem;
 use crate::bundle;
-use crate::store::{Store, StoreError, What};
+use crate::store::{HeldRow, Store, StoreError, What};
 
 /// Bytes after which a page of the feed ends, whatever its limit.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What of an answer to `fetch` is read at a time, and is at once in memory.
+const PIECE_BYTES: usize = 256 * 1024;
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -113,12 +119,23 @@ impl Page {
                         text.push_str(&line.write(Some(&cursor(row.number))));
                     }
                     What::Held { id, row: held } => {
-                        let record = held.canonical()?;
-                        if filter.is_all() || bundle::wants(filter, &id.author, &record) {
-                            let line = Line::Record {
-                                record: utf8(&record)?,
-                            };
-                            text.push_str(&line.write(Some(&cursor(row.number))));
+                        match whole(id, held)? {
+                            Some(record)
+                                if filter.is_all()
+                                    || bundle::wants(filter, &id.author, &record) =>
+                            {
+                                let line = Line::Record {
+                                    record: utf8(&record)?,
+                                };
+                                text.push_str(&line.write(Some(&cursor(row.number))));
+                            }
+                            // Who reads this may find it elsewhere.
+                            None if filter.wants_author(&id.author) => {
+                                let hash = held.rank.hash;
+                                let line = Line::Version { hash };
+                                text.push_str(&line.write(Some(&cursor(row.number))));
+                            }
+                            _ => {}
                         }
                     }
                     What::Entry { .. } | What::Judged { .. } => {}
@@ -140,6 +157,19 @@ impl Page {
             has_lines,
             read_to,
         })
+    }
+}
+
+/// The bytes of a version; `None` if they are damaged here, which stops nothing else.
+fn whole(id: &RecordId, held: &HeldRow) -> Result<Option<Vec<u8>>, StoreError> {
+    match held.canonical() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::Corrupt { detail }) => {
+            let hash = held.rank.hash;
+            tracing::error!(%id, %hash, detail, "a record is damaged here and is not handed out");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -168,42 +198,127 @@ pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Respons
             Problem::malformed(format!("at most {FETCH_IDS_MAX} ids at a time")).at("want"),
         );
     }
-    let want: Vec<String> = want
+    let mut want: Vec<String> = want
         .iter()
         .map(|id| id.as_str().map(ToOwned::to_owned))
         .collect::<Option<_>>()
         .ok_or_else(wrong)?;
-    let store = Arc::clone(&app.store);
-    let text = blocking(move || {
-        let mut text = String::new();
-        for id in &want {
-            if let Ok(id) = RecordId::parse(id) {
-                if let Some(held) = store.counting(&id)? {
-                    text.push_str(
-                        &Line::Record {
-                            record: utf8(&held.canonical()?)?,
-                        }
-                        .write(None),
-                    );
+    // Each is given once, however often it is asked for.
+    let mut seen = HashSet::new();
+    want.retain(|id| seen.insert(id.clone()));
+    let mut given = Given::new(Arc::clone(&app.store), want, FETCH_BYTES_MAX);
+    let (first, mut given) = blocking(move || Ok::<_, StoreError>((given.piece()?, given))).await?;
+    if first.len() < PIECE_BYTES {
+        return Ok(lines(first));
+    }
+    // Read while it is sent, and on a thread that may block only while it reads: a slow reader holds
+    // back nothing but its own answer.
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    tokio::spawn(async move {
+        let mut piece = Ok(first);
+        loop {
+            match piece {
+                Ok(text) if text.is_empty() => return,
+                Ok(text) => {
+                    if sender.send(Ok(text.into())).await.is_err() {
+                        return;
+                    }
                 }
-            } else if let Ok(hash) = VersionHash::parse(id) {
-                if let Some((_, held)) = store.by_hash(&hash)? {
-                    text.push_str(
-                        &Line::Record {
-                            record: utf8(&held.canonical()?)?,
-                        }
-                        .write(None),
-                    );
-                } else {
-                    // A hash and an SCID are written alike.
-                    bundle::write_log(&store, &Scid::from_digest(*hash.as_digest()), &mut text)?;
+                Err(error) => {
+                    tracing::error!(%error, "an answer was cut off");
+                    let _ = sender.send(Err(std::io::Error::other("cut off"))).await;
+                    return;
                 }
             }
+            let reading = tokio::task::spawn_blocking(move || (given.piece(), given));
+            (piece, given) = match reading.await {
+                Ok(read) => read,
+                Err(_) => return,
+            };
         }
-        Ok::<_, StoreError>(text)
-    })
-    .await?;
-    Ok(lines(text))
+    });
+    let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
+    Ok(as_lines(body))
+}
+
+/// The lines of an answer to `fetch`, read a piece at a time.
+struct Given {
+    store: Arc<Store>,
+    want: std::vec::IntoIter<String>,
+    /// What is left of the log that is being given.
+    log: Option<GivenLog>,
+    /// Bytes that may still follow.
+    room: usize,
+}
+
+struct GivenLog {
+    scid: Scid,
+    witness: Option<Vec<u8>>,
+    entries: std::vec::IntoIter<Vec<u8>>,
+}
+
+impl Given {
+    fn new(store: Arc<Store>, want: Vec<String>, room: usize) -> Self {
+        Self {
+            store,
+            want: want.into_iter(),
+            log: None,
+            room,
+        }
+    }
+
+    /// The next lines, about [`PIECE_BYTES`] of them; empty at the end.
+    fn piece(&mut self) -> Result<String, StoreError> {
+        let mut text = String::new();
+        while text.len() < PIECE_BYTES && self.room > 0 {
+            let Some(line) = self.line()? else { break };
+            self.room = self.room.saturating_sub(line.len());
+            text.push_str(&line);
+        }
+        Ok(text)
+    }
+
+    fn line(&mut self) -> Result<Option<String>, StoreError> {
+        loop {
+            if let Some(log) = &mut self.log {
+                if let Some(entry) = log.entries.next() {
+                    let line = Line::Log {
+                        scid: log.scid,
+                        entry: utf8(&entry)?,
+                        witness: log.witness.as_deref().map(utf8).transpose()?,
+                    };
+                    return Ok(Some(line.write(None)));
+                }
+                self.log = None;
+            }
+            let Some(id) = self.want.next() else {
+                return Ok(None);
+            };
+            let held = if let Ok(id) = RecordId::parse(&id) {
+                self.store.counting(&id)?.map(|held| (id, held))
+            } else if let Ok(hash) = VersionHash::parse(&id) {
+                let held = self.store.by_hash(&hash)?;
+                if held.is_none() {
+                    // A hash and an SCID are written alike.
+                    let scid = Scid::from_digest(*hash.as_digest());
+                    self.log = Some(GivenLog {
+                        witness: self.store.witness_of(&scid)?,
+                        entries: self.store.log_of(&scid)?.into_iter(),
+                        scid,
+                    });
+                }
+                held
+            } else {
+                None
+            };
+            if let Some((id, held)) = held
+                && let Some(record) = whole(&id, &held)?
+            {
+                let record = utf8(&record)?;
+                return Ok(Some(Line::Record { record }.write(None)));
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -242,12 +357,16 @@ pub(super) async fn bundle(
 }
 
 fn lines(text: String) -> Response {
+    as_lines(text.into())
+}
+
+fn as_lines(body: Body) -> Response {
     (
         [
             (header::CONTENT_TYPE, LINES),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ],
-        text,
+        body,
     )
         .into_response()
 }
@@ -265,3 +384,6 @@ where
         Err(_) => Err(Problem::unavailable("the node is stopping")),
     }
 }
+
+#[cfg(test)]
+mod tests;

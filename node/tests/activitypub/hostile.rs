@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use baraza::clock::ManualClock;
+use baraza::commands::Command;
 use protocol::activity::MEDIA_TYPE;
 use protocol::httpsig::{DELIVERY_COMPONENTS, SigningOptions};
 use protocol::key::SecretKey;
 use serde_json::{Value, json};
 
 use crate::world::{
-    Signed, Stranger, World, add_organization, client, free_ports, now, record, seq_at, start,
+    Signed, Stranger, World, add_organization, client, free_ports, now, record, run, seq_at, start,
     start_by, tombstone,
 };
 
@@ -341,6 +342,39 @@ async fn s15_s16_s17_s18_f09_the_record_within_is_judged_by_its_own_proof() {
         taken()
     );
     assert_eq!(seq_at(&world.n, &honest_m, "course"), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_after_an_unfollow_is_left_until_its_sender_is_followed_again() {
+    let world = World::new().await;
+    let own = world.m.identity(&world.n, world.folder.path(), "m").await;
+    let url = format!("http://127.0.0.1:{}", world.ports[1]);
+    let follow = |filter: &str| Command::Follow {
+        url: url.clone(),
+        filter: filter.to_owned(),
+    };
+    let push = async |local: &str| {
+        let record = record(&own, local, 1, "Welding");
+        let sent = world.m_sends(&world.m.wrapped("Create", &record)).await;
+        assert_eq!(sent, taken());
+        seq_at(&world.n, &own, local)
+    };
+    assert_eq!(push("before").await, Some(1));
+    run(&world.n, follow("")).await;
+    assert_eq!(push("followed").await, Some(1));
+    let unfollow = Command::Unfollow { url: url.clone() };
+    run(&world.n, unfollow).await;
+    assert_eq!(push("late").await, None);
+    assert_eq!(
+        seq_at(&world.n, &own, "followed"),
+        Some(1),
+        "what came stays"
+    );
+    // Of a part, only the log is read, where the filter holds.
+    run(&world.n, follow("area=cyber")).await;
+    assert_eq!(push("partly").await, None);
+    run(&world.n, follow("")).await;
+    assert_eq!(push("again").await, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

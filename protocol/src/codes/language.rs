@@ -93,6 +93,79 @@ pub fn primary_language(tag: &str) -> &str {
     }
 }
 
+/// Whether a well-formed tag stands for no language that there is: a first subtag of four letters is
+/// reserved, and none of five to eight was ever registered (RFC 5646, section 2.2.1). It is mostly the
+/// name of a language. Whoever writes a record is told; a record that is signed stays what it is.
+///
+/// ```
+/// use baraza_protocol::codes::language::{is_no_language, meant_by};
+///
+/// assert!(is_no_language("english") && !is_no_language("en") && !is_no_language("x-english"));
+/// assert_eq!(meant_by("English"), Some("en"));
+/// ```
+pub fn is_no_language(tag: &str) -> bool {
+    let language = primary_language(tag);
+    language.len() > 3 && !language.starts_with("x-")
+}
+
+/// The code of a language that was written by name, for some names of the languages most met.
+pub fn meant_by(name: &str) -> Option<&'static str> {
+    let name = primary_language(name).to_lowercase();
+    let (_, code) = NAMES.iter().find(|(known, _)| *known == name)?;
+    Some(code)
+}
+
+const NAMES: [(&str, &str); 48] = [
+    ("amharic", "am"),
+    ("arabe", "ar"),
+    ("arabic", "ar"),
+    ("bahasa", "id"),
+    ("bengali", "bn"),
+    ("burmese", "my"),
+    ("chinese", "zh"),
+    ("chinois", "zh"),
+    ("creole", "ht"),
+    ("deutsch", "de"),
+    ("dutch", "nl"),
+    ("english", "en"),
+    ("anglais", "en"),
+    ("espagnol", "es"),
+    ("espanol", "es"),
+    ("español", "es"),
+    ("farsi", "fa"),
+    ("filipino", "fil"),
+    ("francais", "fr"),
+    ("français", "fr"),
+    ("french", "fr"),
+    ("german", "de"),
+    ("greek", "el"),
+    ("hausa", "ha"),
+    ("hindi", "hi"),
+    ("igbo", "ig"),
+    ("ingles", "en"),
+    ("inglés", "en"),
+    ("italian", "it"),
+    ("japanese", "ja"),
+    ("khmer", "km"),
+    ("korean", "ko"),
+    ("malay", "ms"),
+    ("nepali", "ne"),
+    ("persian", "fa"),
+    ("polish", "pl"),
+    ("portuguese", "pt"),
+    ("russian", "ru"),
+    ("sinhala", "si"),
+    ("somali", "so"),
+    ("spanish", "es"),
+    ("swahili", "sw"),
+    ("kiswahili", "sw"),
+    ("tamil", "ta"),
+    ("turkish", "tr"),
+    ("urdu", "ur"),
+    ("wolof", "wo"),
+    ("yoruba", "yo"),
+];
+
 /// The first of `rest`, taken off it, if it `fits`.
 fn next<'a>(rest: &mut &[&'a str], fits: impl Fn(&str) -> bool) -> Option<&'a str> {
     let (first, others) = rest.split_first()?;
@@ -236,6 +309,22 @@ mod tests {
         assert_eq!(language_tag("sl-rozaj-biske-ROZAJ"), None);
         assert_eq!(language_tag("en-a-bbb-a-ccc"), None);
         assert_eq!(language_tag("ar-a-aaa-b-bbb-A-ccc"), None);
+    }
+
+    #[test]
+    fn names_of_languages_are_told_from_codes() {
+        for name in ["english", "English-GB", "urdu", "abcdefgh"] {
+            assert!(is_no_language(name), "{name}");
+            assert!(language_tag(name).is_some(), "{name}");
+        }
+        for tag in ["en", "fil", "en-GB", "x-english", "sgn-x-english"] {
+            assert!(!is_no_language(tag), "{tag}");
+        }
+        for (name, code) in NAMES {
+            assert_eq!(meant_by(name), Some(code));
+            assert_eq!(language_tag(code).as_deref(), Some(code));
+        }
+        assert_eq!(meant_by("klingon"), None);
     }
 
     #[test]

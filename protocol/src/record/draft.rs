@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::fields::no_language;
 use super::{Body, FieldErrors};
+use crate::codes::language::is_no_language;
 use crate::envelope::{Envelope, EnvelopeError, SPEC, Status};
 use crate::id::{Did, LocalId};
 use crate::key::SecretKey;
@@ -22,6 +24,9 @@ pub enum DraftError {
     /// A member of the envelope.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
+    /// A `language` that is well-formed and the code of no language.
+    #[error("language {0}")]
+    Language(String),
     /// Members of the body.
     #[error("{0}")]
     Body(FieldErrors),
@@ -57,8 +62,12 @@ impl Draft {
             .get("type")
             .and_then(Value::as_str)
             .ok_or(unknown.clone())?;
+        let language = tree.get("language").and_then(Value::as_str);
+        if let Some(tag) = language.filter(|tag| is_no_language(tag)) {
+            return Err(DraftError::Language(no_language(tag)));
+        }
         if let Some(Value::Object(body)) = tree.get("body") {
-            Body::read(kind, body)
+            Body::read_draft(kind, body)
                 .map_err(DraftError::Body)?
                 .ok_or(unknown)?;
         }

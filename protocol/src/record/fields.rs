@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::codes::language::{is_no_language, meant_by};
 use crate::codes::{Scheme, geography, language_tag};
 use crate::id::RecordId;
 use crate::time::Timestamp;
@@ -55,6 +56,8 @@ pub(super) struct Fields<'b> {
     object: &'b Map<String, Value>,
     path: String,
     faults: RefCell<Vec<FieldError>>,
+    /// What is read is not signed yet, so that its writer can still be told what is odd.
+    is_draft: bool,
 }
 
 impl<'b> Fields<'b> {
@@ -63,6 +66,14 @@ impl<'b> Fields<'b> {
             object,
             path: String::new(),
             faults: RefCell::default(),
+            is_draft: false,
+        }
+    }
+
+    pub(super) fn of_draft(object: &'b Map<String, Value>) -> Self {
+        Self {
+            is_draft: true,
+            ..Self::of(object)
         }
     }
 
@@ -142,6 +153,7 @@ impl<'b> Fields<'b> {
             object,
             path,
             faults: RefCell::default(),
+            is_draft: self.is_draft,
         };
         let value = read(&inner);
         self.faults
@@ -187,8 +199,12 @@ impl<'b> Fields<'b> {
                 .iter()
                 .map(|(language, text)| {
                     let tag = language_tag(language).ok_or_else(|| {
-                        format!("has “{language}” where a language tag such as fr must stand")
+                        let hint = did_you_mean(language);
+                        format!("has “{language}” where a language tag such as fr must stand{hint}")
                     })?;
+                    if self.is_draft && is_no_language(&tag) {
+                        return Err(no_language(language));
+                    }
                     let text = text
                         .as_str()
                         .filter(|text| !text.trim().is_empty())
@@ -336,7 +352,13 @@ impl<'b> Fields<'b> {
     }
 
     pub(super) fn languages(&self, name: &str) -> Vec<Box<str>> {
-        self.list(name, read_language)
+        self.list(name, |value| {
+            let tag = read_language(value)?;
+            if self.is_draft && is_no_language(&tag) {
+                return Err(no_language(&tag));
+            }
+            Ok(tag)
+        })
     }
 
     /// ISO 3166-1 countries, or ISO 3166-2 parts of one: `KE`, `KE-30`.
@@ -403,6 +425,16 @@ fn read_record_id(value: &Value) -> Result<RecordId, String> {
         .ok_or_else(|| format!("must be a record id, SCID/localId, not {}", shown(value)))
 }
 
+/// What is said of a tag that stands for no language.
+pub(super) fn no_language(tag: &str) -> String {
+    let hint = did_you_mean(tag);
+    format!("has “{tag}”, which is the code of no language: use one such as fr or pt-BR{hint}")
+}
+
+fn did_you_mean(name: &str) -> String {
+    meant_by(name).map_or_else(String::new, |code| format!("; did you mean {code}?"))
+}
+
 fn read_language(value: &Value) -> Result<Box<str>, String> {
     value
         .as_str()
@@ -410,8 +442,9 @@ fn read_language(value: &Value) -> Result<Box<str>, String> {
         .map(Into::into)
         .ok_or_else(|| {
             format!(
-                "must be a BCP 47 language tag such as fr or pt-BR, not {}",
-                shown(value)
+                "must be a BCP 47 language tag such as fr or pt-BR, not {}{}",
+                shown(value),
+                value.as_str().map(did_you_mean).unwrap_or_default()
             )
         })
 }

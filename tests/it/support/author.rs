@@ -1,7 +1,7 @@
 //! An author that holds its own keys and signs whatever a test wants, true or not.
 
 use protocol::canonical::to_canonical;
-use protocol::id::Did;
+use protocol::id::{Did, EntryHash};
 use protocol::identity::write::{Change, Place, create, update};
 use protocol::identity::{LogEntry, LogState, WitnessProofs, key_hash};
 use protocol::key::SecretKey;
@@ -17,6 +17,8 @@ pub(crate) struct Author {
     pub(crate) key: SecretKey,
     /// The key that may sign the next log entry.
     next: SecretKey,
+    /// The keys that signed the log's entries so far, in their order.
+    pub(crate) spent: Vec<SecretKey>,
     pub(crate) state: LogState,
     /// The log, first entry first.
     pub(crate) log: Vec<Vec<u8>>,
@@ -72,6 +74,7 @@ impl Author {
         Self {
             key,
             next,
+            spent: vec![first],
             state: LogState::begin(&entry, time, &WitnessProofs::empty()).unwrap(),
             log: vec![entry.to_canonical_bytes()],
         }
@@ -93,6 +96,77 @@ impl Author {
         update(&self.state, &change, &self.next, now()).unwrap()
     }
 
+    /// The entry that would follow, signed by whatever key: with that key as its update key, or with
+    /// the update key that the log expects.
+    pub(crate) fn forged_entry(&self, signer: &SecretKey, names_signer: bool) -> Vec<u8> {
+        let good = self.next_entry(&new_key(), &new_key()).to_canonical_bytes();
+        let mut tree: Map<String, Value> = serde_json::from_slice(&good).unwrap();
+        if names_signer {
+            tree["parameters"]["updateKeys"] = json!([signer.public().to_string()]);
+        }
+        self.sealed(tree, signer)
+    }
+
+    /// Gives an entry that follows the log its hash and its proof.
+    fn sealed(&self, mut tree: Map<String, Value>, signer: &SecretKey) -> Vec<u8> {
+        let before = self.state.version_id();
+        tree.remove("proof");
+        tree.insert("versionId".into(), before.to_string().into());
+        let hash = EntryHash::of(&to_canonical(&Value::Object(tree.clone())));
+        let version = format!("{}-{hash}", before.number + 1);
+        tree.insert("versionId".into(), version.into());
+        let method = signer.public().to_did_key_url();
+        let proof = sign(&tree, signer, &method, now());
+        tree.insert("proof".into(), json!([proof]));
+        to_canonical(&Value::Object(tree))
+    }
+
+    /// Adds an entry with so many bytes, its proof aside.
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        let next = new_key();
+        // Texts of a length that every reader takes.
+        let mut sizes: Vec<usize> = Vec::new();
+        let entry = loop {
+            let mut change = Change::of(&self.state);
+            change.next_key_hashes = [key_hash(&next.public())].into();
+            change.services = services(&sizes);
+            let entry = update(&self.state, &change, &self.next, now()).unwrap();
+            let missing = bytes - bytes_without_proof(&entry.to_canonical_bytes());
+            match sizes.last_mut() {
+                _ if missing == 0 => break entry,
+                _ if missing > 16_000 => sizes.extend(vec![15_000; missing / 16_000]),
+                Some(last) if *last + missing <= 16_000 => *last += missing,
+                _ => sizes.push(0),
+            }
+        };
+        let time = entry.version_time();
+        self.state = self
+            .state
+            .next(&entry, time, &WitnessProofs::empty())
+            .unwrap();
+        self.log.push(entry.to_canonical_bytes());
+        self.next = next;
+    }
+
+    /// The size of the log as it is bounded: proofs aside.
+    pub(crate) fn log_bytes(&self) -> usize {
+        self.log
+            .iter()
+            .map(|entry| bytes_without_proof(entry))
+            .sum()
+    }
+
+    /// The entry that would follow without any services, whether or not it fits.
+    pub(crate) fn overfull_entry(&self) -> Vec<u8> {
+        let mut tree: Map<String, Value> =
+            serde_json::from_slice(self.log.last().unwrap()).unwrap();
+        let time = self.state.version_time().plus_seconds(1);
+        tree.insert("versionTime".into(), time.to_string().into());
+        tree["parameters"]["updateKeys"] = json!([self.next.public().to_string()]);
+        tree["state"].as_object_mut().unwrap().remove("service");
+        self.sealed(tree, &self.next)
+    }
+
     /// Adds an entry that lists another record key only; gives the key that it drops.
     pub(crate) fn rotate(&mut self) -> SecretKey {
         let (next, key) = (new_key(), new_key());
@@ -104,7 +178,8 @@ impl Author {
             .next(&entry, time, &WitnessProofs::empty())
             .unwrap();
         self.log.push(entry.to_canonical_bytes());
-        self.next = next;
+        let spent = std::mem::replace(&mut self.next, next);
+        self.spent.push(spent);
         std::mem::replace(&mut self.key, key)
     }
 
@@ -163,6 +238,18 @@ impl Author {
     pub(crate) fn path(&self, local: &str) -> String {
         format!("/api/v1/records/{}/{local}", self.scid())
     }
+}
+
+/// Services of a document whose texts have these lengths.
+fn services(sizes: &[usize]) -> Vec<Value> {
+    let service = |(n, size): (usize, &usize)| json!({"id": format!("#s{n:03}"), "type": "Pad", "serviceEndpoint": "x".repeat(*size)});
+    sizes.iter().enumerate().map(service).collect()
+}
+
+fn bytes_without_proof(entry: &[u8]) -> usize {
+    let mut tree: Map<String, Value> = serde_json::from_slice(entry).unwrap();
+    tree.remove("proof");
+    to_canonical(&Value::Object(tree)).len()
 }
 
 /// Hands a record in.

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use protocol::id::VersionHash;
+use serde_json::Value;
+
 use super::node::port;
 
 /// What a peer does with a request, given its first line.
@@ -121,6 +124,35 @@ pub(crate) fn record_line(number: u64, record: &[u8]) -> Vec<u8> {
 pub(crate) fn log_line(number: u64, scid: &str, entry: &[u8]) -> Vec<u8> {
     let entry = String::from_utf8_lossy(entry);
     format!("{{\"cursor\":\"feed-{number}\",\"log\":{entry},\"scid\":\"{scid}\"}}").into_bytes()
+}
+
+/// A line of the feed that names a version without its bytes.
+pub(crate) fn version_line(number: u64, record: &[u8]) -> Vec<u8> {
+    let hash = VersionHash::of(record);
+    format!("{{\"cursor\":\"feed-{number}\",\"version\":\"{hash}\"}}").into_bytes()
+}
+
+/// A line of an answer to `fetch` with a record.
+pub(crate) fn given_line(record: &[u8]) -> Vec<u8> {
+    let record = String::from_utf8_lossy(record);
+    format!("{{\"record\":{record}}}").into_bytes()
+}
+
+/// The ids that a request to `fetch` asks for, after its head.
+pub(crate) fn wanted(stream: &mut TcpStream) -> Vec<String> {
+    let mut body = Vec::new();
+    let mut byte = [0];
+    while let Ok(1) = stream.read(&mut byte) {
+        body.extend_from_slice(&byte);
+        if body.ends_with(b"]}") {
+            break;
+        }
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let ids = body["want"].as_array().cloned().unwrap_or_default();
+    ids.iter()
+        .filter_map(|id| Some(id.as_str()?.to_owned()))
+        .collect()
 }
 
 /// The last line of a page.

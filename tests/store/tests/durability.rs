@@ -169,32 +169,132 @@ fn copy_with(folder: &Path, database: &[u8]) -> tempfile::TempDir {
     copy
 }
 
-#[test]
-fn d03_a_torn_file_opens_with_all_that_was_acknowledged_before_the_tear_or_is_refused() {
+/// A store's folder as a killed process leaves it after some records, and how far its file was written
+/// when each of them was acknowledged.
+struct Killed {
+    _folder: tempfile::TempDir,
+    torn_from: tempfile::TempDir,
+    author: Author,
+    database: Vec<u8>,
+    acknowledged: Vec<(usize, VersionHash)>,
+}
+
+fn killed_after(records: u64) -> Killed {
     let folder = tempfile::tempdir().unwrap();
     let author = Author::found(1, &[1], at(-1_000));
     let store = Store::open(folder.path(), "epoch".to_owned()).unwrap();
     let none = WitnessProofs::empty();
     wait(store.learn(author.entries[0].clone(), none, at(0))).unwrap();
-    let database = folder.path().join("db");
-    // How far the file is written when each version is acknowledged.
-    let mut before = std::fs::read(&database).unwrap();
+    let file = folder.path().join("db");
+    let mut database = std::fs::read(&file).unwrap();
     let mut written = 0;
     let mut acknowledged = Vec::new();
-    for n in 0..24_u64 {
-        let local = format!("r{n}");
-        let record = author.record(&Version::of(&local, 1));
+    for n in 0..records {
+        let record = author.record(&Version::of(&format!("r{n}"), 1));
         let receipt = wait(store.admit(proven(&record), at(0), None)).unwrap();
         assert_eq!(receipt, Receipt::Stored);
-        let now = std::fs::read(&database).unwrap();
-        written = written.max(end_of_difference(&before, &now));
+        let now = std::fs::read(&file).unwrap();
+        written = written.max(end_of_difference(&database, &now));
         acknowledged.push((written, record.hash()));
-        before = now;
+        database = now;
     }
-    // As a killed process leaves it: nothing is written at the end.
-    let torn_from = copy_with(folder.path(), &before);
+    // Copied while it is open: nothing is written at the end.
+    let torn_from = copy_with(folder.path(), &database);
     drop(store);
+    Killed {
+        _folder: folder,
+        torn_from,
+        author,
+        database,
+        acknowledged,
+    }
+}
 
+#[test]
+fn d03_the_last_record_torn_at_every_byte_is_dropped_alone_and_the_log_says_so() {
+    let killed = killed_after(12);
+    let [.., (before, _), (last, torn)] = killed.acknowledged[..] else {
+        panic!("there are records");
+    };
+    let kept = &killed.acknowledged[..killed.acknowledged.len() - 1];
+    let said = killed.torn_from.path().join("said");
+    let log = std::fs::File::create(&said).unwrap();
+    let log = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::sync::Arc::new(log))
+        .finish();
+    let mut dropped = 0;
+    tracing::subscriber::with_default(log, || {
+        for tear in before..last {
+            let cut = killed.database[..tear].to_vec();
+            let mut zeroed = killed.database.clone();
+            zeroed[tear..].fill(0);
+            for (how, file) in [("cut", cut), ("zeroed", zeroed)] {
+                let copy = copy_with(killed.torn_from.path(), &file);
+                let place = format!("{how} at {tear}, {} before the end", last - tear);
+                let store = Store::open(copy.path(), "epoch".to_owned())
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                for (_, hash) in kept {
+                    let held = store.by_hash(hash).unwrap();
+                    let (_, row) = held.unwrap_or_else(|| panic!("{place}: one is lost"));
+                    assert_eq!(VersionHash::of(&row.canonical().unwrap()), *hash);
+                }
+                let held: BTreeSet<VersionHash> = store
+                    .held(None)
+                    .map(|row| row.unwrap().1.rank.hash)
+                    .collect();
+                let told = changes(&store, 0).iter().filter_map(hash_of).collect();
+                assert_eq!(held, told, "{place}");
+                // Whole, or not there in any table.
+                let is_held = store.by_hash(&torn).unwrap().is_some();
+                assert_eq!(is_held, held.contains(&torn), "{place}");
+                assert_eq!(held.len(), kept.len() + usize::from(is_held), "{place}");
+                dropped += usize::from(!is_held);
+                let said_now = std::fs::read_to_string(&said).unwrap();
+                let last_change = format!("last_change={}", store.last_change().unwrap());
+                let line = said_now.lines().next_back().unwrap_or_default();
+                assert!(line.contains("not closed in order"), "{place}: {line}");
+                assert!(line.contains(&last_change), "{place}: {line}");
+                std::fs::write(&said, "").unwrap();
+                // It takes the record again and goes on from there.
+                let number = kept.len();
+                let again = killed.author.record(&Version::of(&format!("r{number}"), 1));
+                wait(store.admit(proven(&again), at(0), None)).unwrap();
+                assert!(store.by_hash(&torn).unwrap().is_some(), "{place}");
+            }
+        }
+    });
+    println!(
+        "{} offsets, cut and zeroed: {dropped} dropped",
+        last - before
+    );
+    assert!(dropped > 0 && last - before > 100);
+}
+
+#[test]
+fn a_store_that_was_closed_in_order_is_opened_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let log = std::sync::Arc::new(std::fs::File::create(&said).unwrap());
+    let log = tracing_subscriber::fmt().with_writer(log).finish();
+    tracing::subscriber::with_default(log, || {
+        for _ in 0..3 {
+            drop(Store::open(&folder.path().join("store"), "epoch".to_owned()).unwrap());
+        }
+    });
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "");
+}
+
+#[test]
+fn d03_a_torn_file_opens_with_all_that_was_acknowledged_before_the_tear_or_is_refused() {
+    let killed = killed_after(24);
+    let Killed {
+        torn_from,
+        author,
+        database: before,
+        acknowledged,
+        ..
+    } = &killed;
     let last = acknowledged.last().unwrap().0;
     let first = acknowledged[acknowledged.len() - 4].0;
     let mut chance = Chance::of(3);
@@ -213,7 +313,7 @@ fn d03_a_torn_file_opens_with_all_that_was_acknowledged_before_the_tear_or_is_re
             match Store::open(copy.path(), "epoch".to_owned()) {
                 Ok(store) => {
                     opened += 1;
-                    for (end, hash) in &acknowledged {
+                    for (end, hash) in acknowledged {
                         let is_held = store.by_hash(hash).unwrap().is_some();
                         assert!(is_held || *end > tear, "torn at {tear}: one is lost");
                     }

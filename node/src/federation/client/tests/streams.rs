@@ -99,7 +99,7 @@ async fn a_stream_can_be_asked_for_with_a_body() {
 
 #[tokio::test]
 async fn a_line_of_the_limit_is_given_and_one_byte_more_is_not() {
-    const MAX: usize = 512 * 1024;
+    const MAX: usize = protocol::limits::LINE_BYTES_MAX;
     for end in ["\n", ""] {
         for (bytes, fits) in [(MAX - 1, true), (MAX, true), (MAX + 1, false)] {
             let server = Server::start(move |request: Request| async move {
