@@ -12,8 +12,8 @@ use protocol::verified::{Proven, VerifyError};
 
 use crate::clock::SharedClock;
 use crate::store::{
-    BatchRefusal, LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Store,
-    StoreError,
+    BatchRefusal, LogReceipt, LogRefusal, Named, Offered, Receipt, Refusal, Sender, Sequence,
+    Store, StoreError,
 };
 
 /// Why something is not taken in.
@@ -65,6 +65,13 @@ impl From<LogRefusal> for IngestError {
     }
 }
 
+/// What became of each of many records, in the order given.
+pub type Receipts = Vec<Result<Receipt, IngestError>>;
+
+/// Records that were checked and are not taken in yet.
+#[derive(Debug)]
+pub struct Checked(Vec<Result<Offered, IngestError>>);
+
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
@@ -113,28 +120,50 @@ impl Ingest {
         lines: Vec<Vec<u8>>,
         sender: Sender,
         beside: Option<Named>,
-    ) -> Result<Vec<Result<Receipt, IngestError>>, StoreError> {
-        let checked = tokio::task::spawn_blocking(move || prove_all(&lines))
+    ) -> Result<Receipts, StoreError> {
+        let checked = self.check(lines).await?;
+        self.take(checked, sender, beside, &Sequence::default())
             .await
-            .map_err(|_| StoreError::Closed)?;
+    }
+
+    /// Checks many records on all cores: the first half of [`Ingest::records`].
+    ///
+    /// # Errors
+    /// None but that the node is stopping.
+    pub async fn check(&self, lines: Vec<Vec<u8>>) -> Result<Checked, StoreError> {
+        let checked = tokio::task::spawn_blocking(move || prove_all(&lines)).await;
+        Ok(Checked(checked.map_err(|_| StoreError::Closed)?))
+    }
+
+    /// Takes checked records in, as the next of a sequence: the second half of [`Ingest::records`].
+    ///
+    /// # Errors
+    /// As [`Store::admit_next`].
+    pub fn take(
+        &self,
+        Checked(checked): Checked,
+        sender: Sender,
+        beside: Option<Named>,
+        sequence: &Sequence,
+    ) -> impl Future<Output = Result<Receipts, StoreError>> + Send + use<> {
         let mut refusals = Vec::with_capacity(checked.len());
         let mut proven = Vec::with_capacity(checked.len());
         for result in checked {
             refusals.push(result.map(|good| proven.push(good)));
         }
-        let mut receipts = self
-            .store
-            .admit_all(proven, self.clock.now(), sender, beside)
-            .await?
-            .into_iter();
-        let mut next = || match receipts.next() {
-            Some(receipt) => Ok(receipt?),
-            None => Err(IngestError::Store(StoreError::Closed)),
-        };
-        Ok(refusals
-            .into_iter()
-            .map(|refusal| refusal.and_then(|()| next()))
-            .collect())
+        let now = self.clock.now();
+        let written = self.store.admit_next(proven, now, sender, beside, sequence);
+        async move {
+            let mut receipts = written.await?.into_iter();
+            let mut next = || match receipts.next() {
+                Some(receipt) => Ok(receipt?),
+                None => Err(IngestError::Store(StoreError::Closed)),
+            };
+            Ok(refusals
+                .into_iter()
+                .map(|refusal| refusal.and_then(|()| next()))
+                .collect())
+        }
     }
 
     /// Takes one log entry in, with the witness proofs that came along.

@@ -16,6 +16,7 @@ mod transaction;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::acceptance::Rules;
 use protocol::id::{RecordId, Scid, VersionHash};
@@ -127,6 +128,13 @@ pub enum What {
         /// The record.
         id: RecordId,
     },
+}
+
+/// Transactions of which none is written once one has failed, such as the batches of a peer's page:
+/// what leads past a batch must not be there without it. They meet in the one thread that writes.
+#[derive(Debug, Clone, Default)]
+pub struct Sequence {
+    has_failed: Arc<AtomicBool>,
 }
 
 /// A row that another module keeps, to be put with records.
@@ -279,12 +287,33 @@ impl Store {
         sender: Sender,
         beside: Option<Named>,
     ) -> Result<Vec<Result<Receipt, Refusal>>, StoreError> {
-        let rules = self.rules;
+        self.admit_next(offered, now, sender, beside, &Sequence::default())
+            .await
+    }
+
+    /// As [`Store::admit_all`], as the next of a sequence: it is written after those that were called
+    /// before, whichever is waited for, and not at all once one of them failed.
+    ///
+    /// # Errors
+    /// As [`Store::admit_all`]; [`StoreError::Closed`] after a failure.
+    pub fn admit_next(
+        &self,
+        offered: Vec<Offered>,
+        now: Timestamp,
+        sender: Sender,
+        beside: Option<Named>,
+        sequence: &Sequence,
+    ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
+    {
+        let (rules, sequence) = (self.rules, sequence.clone());
         let answer = self.writer.submit(move |tx| {
+            if sequence.has_failed.load(Ordering::Relaxed) {
+                return Err(StoreError::Closed);
+            }
             if let Some(Named { table, name, value }) = beside {
                 tx.put(keys::named(table, name.as_bytes()), value);
             }
-            offered
+            let receipts: Result<Vec<_>, StoreError> = offered
                 .into_iter()
                 .map(
                     |offered| match records::admit(tx, &rules, offered, now, &sender) {
@@ -294,9 +323,13 @@ impl Store {
                         receipt => Ok(receipt),
                     },
                 )
-                .collect::<Result<Vec<_>, StoreError>>()
+                .collect();
+            if receipts.is_err() {
+                sequence.has_failed.store(true, Ordering::Relaxed);
+            }
+            receipts
         });
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        async move { answer.await.unwrap_or(Err(StoreError::Closed)) }
     }
 
     /// Takes a log entry in, with the witness proofs that came with it.

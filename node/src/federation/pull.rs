@@ -7,7 +7,7 @@
 
 mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,17 +16,20 @@ use protocol::identity::WitnessProofs;
 use protocol::limits::{CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX, FETCH_IDS_MAX};
 use protocol::sync::{Cursor, Line};
 use serde::Serialize;
-use tokio::sync::{Mutex as Turn, Notify};
+use tokio::sync::{Mutex as Turn, Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::client::{Client, FetchError, StreamRequest};
 use super::peers::{Peer, PeerError, Peers, node_address};
 use crate::clock::{SharedClock, Stopwatch};
-use crate::ingest::{Ingest, IngestError};
-use crate::store::{Receipt, StoreError};
+use crate::ingest::{Ingest, IngestError, Receipts};
+use crate::store::{Receipt, Sequence, StoreError};
 
 /// Records taken in as one transaction.
 const BATCH: usize = 1_024;
+
+/// Batches that are checked and written while more is read.
+const BATCHES_UNDER_WAY_MAX: usize = 3;
 
 /// Bytes that one page may have, unpacked.
 const PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -348,7 +351,9 @@ impl Inner {
             batch: Vec::new(),
             cursor: None,
             read_to: cursor,
-            under_way: None,
+            under_way: VecDeque::new(),
+            sequence: Sequence::default(),
+            last_placed: None,
             wanted: BTreeSet::new(),
             pulled: Pulled::default(),
         };
@@ -425,14 +430,18 @@ struct PageReader<'p> {
     cursor: Option<Cursor>,
     /// How far the log was read before.
     read_to: Option<String>,
-    under_way: Option<JoinHandle<Receipts>>,
+    /// In the order of the peer's log.
+    under_way: VecDeque<UnderWay>,
+    sequence: Sequence,
+    /// Told when the last of them has its place in the sequence.
+    last_placed: Option<oneshot::Receiver<()>>,
     /// Versions that were named and are not here.
     wanted: BTreeSet<VersionHash>,
     pulled: Pulled,
 }
 
-/// What became of a batch.
-type Receipts = Result<Vec<Result<Receipt, IngestError>>, StoreError>;
+/// A batch that was handed over.
+type UnderWay = JoinHandle<Result<Receipts, StoreError>>;
 
 impl PageReader<'_> {
     /// Takes one line; `true` if it is the end of the page.
@@ -500,20 +509,42 @@ impl PageReader<'_> {
         if cursor.is_some() {
             self.read_to.clone_from(&cursor);
         }
-        self.settle().await?;
+        while self.under_way.len() >= BATCHES_UNDER_WAY_MAX {
+            self.settle_one().await?;
+        }
         let place = match cursor {
             None => None,
             Some(cursor) => Some(self.inner.peers.place(self.url, &self.filter, &cursor)?),
         };
         let (ingest, sender) = (self.inner.ingest.clone(), self.sender.clone());
-        let work = async move { ingest.records(lines, Some(sender), place).await };
-        self.under_way = Some(tokio::spawn(work));
+        let sequence = self.sequence.clone();
+        let (placed, is_placed) = oneshot::channel();
+        let before = self.last_placed.replace(is_placed);
+        self.under_way.push_back(tokio::spawn(async move {
+            let checked = ingest.check(lines).await?;
+            // Batches are checked side by side and written in order: a cursor must not come before
+            // what it leads past.
+            if let Some(before) = before {
+                before.await.map_err(|_| StoreError::Closed)?;
+            }
+            let receipts = ingest.take(checked, Some(sender), place, &sequence);
+            // Whoever waits for it may have gone.
+            let _ = placed.send(());
+            receipts.await
+        }));
         Ok(())
     }
 
-    /// Waits for what was handed over, and counts what became of it.
+    /// Waits for all that was handed over, and counts what became of it.
     async fn settle(&mut self) -> Result<(), PullError> {
-        let Some(under_way) = self.under_way.take() else {
+        while !self.under_way.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_one(&mut self) -> Result<(), PullError> {
+        let Some(under_way) = self.under_way.pop_front() else {
             return Ok(());
         };
         for receipt in under_way.await.map_err(|_| StoreError::Closed)?? {

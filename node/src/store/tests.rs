@@ -381,3 +381,53 @@ fn after_a_failed_write_nothing_is_acknowledged_and_no_follower_reads_on() {
     ));
     assert!(store.named("table", "name").unwrap().is_some());
 }
+
+#[tokio::test]
+async fn what_follows_a_failed_batch_of_a_sequence_is_not_written() {
+    let engine = Arc::new(Memory::default());
+    let rules = protocol::acceptance::Rules::decided();
+    let store = Store::on(engine.clone(), "epoch".to_owned(), rules).unwrap();
+    let (author, record) = offered_by_a_stranger();
+    let now = record_time();
+    let beside = |name: &str| {
+        Some(super::Named {
+            table: "peers",
+            name: name.to_owned(),
+            value: b"here".to_vec(),
+        })
+    };
+    let sequence = super::Sequence::default();
+    store
+        .admit_next(Vec::new(), now, None, beside("first"), &sequence)
+        .await
+        .unwrap();
+    let damaged = [(super::keys::author(&author), Some(b"damaged".to_vec()))];
+    engine.commit(&damaged.into_iter().collect()).unwrap();
+    let second = store.admit_next(vec![record], now, None, beside("second"), &sequence);
+    let third = store.admit_next(Vec::new(), now, None, beside("third"), &sequence);
+    assert!(third.await.is_err());
+    assert!(matches!(second.await, Err(StoreError::Corrupt { .. })));
+    let has = |name| store.named("peers", name).unwrap().is_some();
+    assert_eq!(["first", "second", "third"].map(has), [true, false, false]);
+}
+
+fn record_time() -> protocol::time::Timestamp {
+    protocol::time::Timestamp::parse("2026-01-01T00:00:00Z").unwrap()
+}
+
+fn offered_by_a_stranger() -> (protocol::id::Scid, super::Offered) {
+    let key = protocol::key::SecretKey::from_seed(&[7; 32]);
+    let author = protocol::id::Scid::of(b"stranger");
+    let did = protocol::id::Did::parse(&format!("did:webvh:{author}:hub.example")).unwrap();
+    let draft = serde_json::json!({
+        "type": "Offering", "localId": "r-1", "language": "en",
+        "body": {"kind": "course", "name": {"en": "A course"}},
+    });
+    let draft = protocol::record::Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+    let record = draft.sign(&did, 1, record_time(), &key).unwrap();
+    let proven = protocol::envelope::Envelope::parse(record.canonical())
+        .unwrap()
+        .prove()
+        .unwrap();
+    (author, super::Offered::new(proven).unwrap())
+}

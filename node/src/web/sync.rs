@@ -1,5 +1,9 @@
 //! `/sync/v1`: how other nodes catch up (docs/protocol.md, 4).
 
+mod feed;
+mod given;
+mod pieces;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,24 +12,20 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use protocol::id::{RecordId, Scid, VersionHash};
+use protocol::id::RecordId;
 use protocol::limits::{
     CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX, FETCH_BYTES_MAX, FETCH_IDS_MAX,
 };
-use protocol::sync::{Cursor, Filter, Line};
+use protocol::sync::{Cursor, Filter};
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::feed::Feed;
+use self::given::Given;
 use super::App;
 use super::problem::Problem;
 use crate::bundle;
-use crate::store::{HeldRow, Store, StoreError, What};
-
-/// Bytes after which a page of the feed ends, whatever its limit.
-const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// What of an answer to `fetch` is read at a time, and is at once in memory.
-const PIECE_BYTES: usize = 256 * 1024;
+use crate::store::{HeldRow, Store, StoreError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -57,16 +57,16 @@ pub(super) async fn changes(
     let mut after = after;
     loop {
         ticks.mark_unchanged();
-        let (store, page_filter) = (Arc::clone(&app.store), filter.clone());
-        let page = blocking(move || Page::read(&store, after, limit, &page_filter)).await?;
-        if page.has_lines || wait.is_zero() {
-            return Ok(lines(page.text));
+        let feed = Feed::new(Arc::clone(&app.store), after, limit, filter.clone());
+        let (first, feed) = pieces::next(feed).await?;
+        if feed.has_lines || wait.is_zero() {
+            return Ok(pieces::answer(first, feed));
         }
-        after = page.read_to;
+        after = feed.read_to;
         tokio::select! {
             changed = ticks.changed() => changed.map_err(|_| Problem::unavailable("the node is stopping"))?,
-            () = app.stopping() => return Ok(lines(page.text)),
-            () = &mut patience => return Ok(lines(page.text)),
+            () = app.stopping() => return Ok(as_lines(first.into())),
+            () = &mut patience => return Ok(as_lines(first.into())),
         }
     }
 }
@@ -86,78 +86,6 @@ fn read_cursor(store: &Store, text: &str) -> Result<u64, Problem> {
         ));
     }
     Ok(cursor.number)
-}
-
-/// A page of the feed, as text.
-struct Page {
-    text: String,
-    has_lines: bool,
-    read_to: u64,
-}
-
-impl Page {
-    fn read(store: &Store, after: u64, limit: usize, filter: &Filter) -> Result<Self, StoreError> {
-        let cursor = |number| Cursor {
-            epoch: store.epoch().to_owned(),
-            number,
-        };
-        let mut text = String::new();
-        let mut read_to = after;
-        // A narrow filter may pass over many rows: they are read in steps, the page ends at the bound.
-        'log: loop {
-            let (rows, end) = store.changes(read_to, limit)?;
-            let is_end = end == read_to;
-            for row in rows {
-                match &row.what {
-                    What::Entry { scid, entry } if filter.wants_author(scid) => {
-                        let witness = store.witness_of(scid)?;
-                        let line = Line::Log {
-                            scid: *scid,
-                            entry: utf8(entry)?,
-                            witness: witness.as_deref().map(utf8).transpose()?,
-                        };
-                        text.push_str(&line.write(Some(&cursor(row.number))));
-                    }
-                    What::Held { id, row: held } => {
-                        match whole(id, held)? {
-                            Some(record)
-                                if filter.is_all()
-                                    || bundle::wants(filter, &id.author, &record) =>
-                            {
-                                let line = Line::Record {
-                                    record: utf8(&record)?,
-                                };
-                                text.push_str(&line.write(Some(&cursor(row.number))));
-                            }
-                            // Who reads this may find it elsewhere.
-                            None if filter.wants_author(&id.author) => {
-                                let hash = held.rank.hash;
-                                let line = Line::Version { hash };
-                                text.push_str(&line.write(Some(&cursor(row.number))));
-                            }
-                            _ => {}
-                        }
-                    }
-                    What::Entry { .. } | What::Judged { .. } => {}
-                }
-                read_to = row.number;
-                if text.len() > PAGE_BYTES_MAX {
-                    break 'log;
-                }
-            }
-            read_to = end;
-            if is_end || !text.is_empty() {
-                break;
-            }
-        }
-        let has_lines = !text.is_empty();
-        text.push_str(&Line::End.write(Some(&cursor(read_to))));
-        Ok(Self {
-            text,
-            has_lines,
-            read_to,
-        })
-    }
 }
 
 /// The bytes of a version; `None` if they are damaged here, which stops nothing else.
@@ -206,119 +134,9 @@ pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Respons
     // Each is given once, however often it is asked for.
     let mut seen = HashSet::new();
     want.retain(|id| seen.insert(id.clone()));
-    let mut given = Given::new(Arc::clone(&app.store), want, FETCH_BYTES_MAX);
-    let (first, mut given) = blocking(move || Ok::<_, StoreError>((given.piece()?, given))).await?;
-    if first.len() < PIECE_BYTES {
-        return Ok(lines(first));
-    }
-    // Read while it is sent, and on a thread that may block only while it reads: a slow reader holds
-    // back nothing but its own answer.
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    tokio::spawn(async move {
-        let mut piece = Ok(first);
-        loop {
-            match piece {
-                Ok(text) if text.is_empty() => return,
-                Ok(text) => {
-                    if sender.send(Ok(text.into())).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "an answer was cut off");
-                    let _ = sender.send(Err(std::io::Error::other("cut off"))).await;
-                    return;
-                }
-            }
-            let reading = tokio::task::spawn_blocking(move || (given.piece(), given));
-            (piece, given) = match reading.await {
-                Ok(read) => read,
-                Err(_) => return,
-            };
-        }
-    });
-    let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
-    Ok(as_lines(body))
-}
-
-/// The lines of an answer to `fetch`, read a piece at a time.
-struct Given {
-    store: Arc<Store>,
-    want: std::vec::IntoIter<String>,
-    /// What is left of the log that is being given.
-    log: Option<GivenLog>,
-    /// Bytes that may still follow.
-    room: usize,
-}
-
-struct GivenLog {
-    scid: Scid,
-    witness: Option<Vec<u8>>,
-    entries: std::vec::IntoIter<Vec<u8>>,
-}
-
-impl Given {
-    fn new(store: Arc<Store>, want: Vec<String>, room: usize) -> Self {
-        Self {
-            store,
-            want: want.into_iter(),
-            log: None,
-            room,
-        }
-    }
-
-    /// The next lines, about [`PIECE_BYTES`] of them; empty at the end.
-    fn piece(&mut self) -> Result<String, StoreError> {
-        let mut text = String::new();
-        while text.len() < PIECE_BYTES && self.room > 0 {
-            let Some(line) = self.line()? else { break };
-            self.room = self.room.saturating_sub(line.len());
-            text.push_str(&line);
-        }
-        Ok(text)
-    }
-
-    fn line(&mut self) -> Result<Option<String>, StoreError> {
-        loop {
-            if let Some(log) = &mut self.log {
-                if let Some(entry) = log.entries.next() {
-                    let line = Line::Log {
-                        scid: log.scid,
-                        entry: utf8(&entry)?,
-                        witness: log.witness.as_deref().map(utf8).transpose()?,
-                    };
-                    return Ok(Some(line.write(None)));
-                }
-                self.log = None;
-            }
-            let Some(id) = self.want.next() else {
-                return Ok(None);
-            };
-            let held = if let Ok(id) = RecordId::parse(&id) {
-                self.store.counting(&id)?.map(|held| (id, held))
-            } else if let Ok(hash) = VersionHash::parse(&id) {
-                let held = self.store.by_hash(&hash)?;
-                if held.is_none() {
-                    // A hash and an SCID are written alike.
-                    let scid = Scid::from_digest(*hash.as_digest());
-                    self.log = Some(GivenLog {
-                        witness: self.store.witness_of(&scid)?,
-                        entries: self.store.log_of(&scid)?.into_iter(),
-                        scid,
-                    });
-                }
-                held
-            } else {
-                None
-            };
-            if let Some((id, held)) = held
-                && let Some(record) = whole(&id, &held)?
-            {
-                let record = utf8(&record)?;
-                return Ok(Some(Line::Record { record }.write(None)));
-            }
-        }
-    }
+    let given = Given::new(Arc::clone(&app.store), want, FETCH_BYTES_MAX);
+    let (first, given) = pieces::next(given).await?;
+    Ok(pieces::answer(first, given))
 }
 
 #[derive(Deserialize)]
@@ -354,10 +172,6 @@ pub(super) async fn bundle(
         body,
     )
         .into_response())
-}
-
-fn lines(text: String) -> Response {
-    as_lines(text.into())
 }
 
 fn as_lines(body: Body) -> Response {

@@ -10,10 +10,13 @@ use protocol::key::SecretKey;
 use protocol::time::Timestamp;
 use serde_json::json;
 
+use super::pieces::Pieces;
 use super::*;
 use crate::clock::ManualClock;
 use crate::ingest::Ingest;
 use crate::store::engine::{Engine as _, Memory};
+use protocol::id::VersionHash;
+use protocol::sync::Line;
 
 /// A store with a log and some records; their ids, by version hash.
 async fn store(records: usize) -> (Arc<Memory>, Arc<Store>, BTreeMap<String, RecordId>) {
@@ -70,7 +73,7 @@ fn rot(engine: &Memory, hash: &VersionHash) {
         .unwrap();
 }
 
-fn all(given: &mut Given) -> String {
+fn all(given: &mut impl Pieces) -> String {
     let mut all = String::new();
     loop {
         let piece = given.piece().unwrap();
@@ -89,9 +92,9 @@ async fn y13_a_record_that_rotted_here_is_named_and_stops_nothing_behind_it() {
         .map(|hash| VersionHash::parse(hash).unwrap())
         .collect();
     rot(&engine, &hashes[1]);
-    let page = Page::read(&store, 0, 100, &Filter::default()).unwrap();
-    let lines: Vec<Line<'_>> = page
-        .text
+    let mut feed = Feed::new(Arc::clone(&store), 0, 100, Filter::default());
+    let text = all(&mut feed);
+    let lines: Vec<Line<'_>> = text
         .lines()
         .map(|line| Line::read(line.as_bytes()).unwrap().0)
         .collect();
@@ -123,4 +126,34 @@ async fn an_answer_to_fetch_ends_with_the_line_that_takes_it_over_its_bound() {
     let two = given(line + 1);
     assert_eq!(two.lines().count(), 2);
     assert!(whole.starts_with(&two));
+}
+
+#[tokio::test]
+async fn pages_read_in_pieces_give_every_row_once_and_say_how_far_they_go() {
+    const RECORDS: usize = 700;
+    let (_, store, ids) = store(RECORDS).await;
+    let mut seen = Vec::new();
+    let (mut after, mut pages) = (0, 0);
+    loop {
+        let mut feed = Feed::new(Arc::clone(&store), after, 300, Filter::default());
+        let text = all(&mut feed);
+        if !feed.has_lines {
+            break;
+        }
+        pages += 1;
+        for line in text.lines() {
+            match Line::read(line.as_bytes()).unwrap() {
+                (Line::Record { record }, _) => {
+                    seen.push(VersionHash::of(record.as_bytes()).to_string());
+                }
+                (Line::End, cursor) => after = cursor.unwrap().number,
+                _ => {}
+            }
+        }
+        assert_eq!(feed.read_to, after);
+    }
+    assert_eq!(pages, 3);
+    assert_eq!(seen.len(), RECORDS);
+    seen.sort_unstable();
+    assert!(seen.iter().eq(ids.keys()));
 }
