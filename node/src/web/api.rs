@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::envelope::{Envelope, Status};
-use protocol::id::{RecordId, Scid};
+use protocol::id::{LocalId, RecordId, Scid};
 use protocol::record::TextMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -21,7 +21,7 @@ use super::sync::blocking;
 use super::{App, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
 use crate::search::Facet;
-use crate::store::Receipt;
+use crate::store::{HeldRow, Receipt, StoreError};
 
 /// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
@@ -36,6 +36,7 @@ pub(super) fn routes() -> Router<App> {
             axum::routing::post(hosting::receive_log),
         )
         .route("/organizations/{scid}/did.jsonl", get(log))
+        .route("/organizations/{scid}/history", get(author_history))
         .route("/organizations/{scid}/did-witness.json", get(witness))
         .route("/node", get(node))
 }
@@ -231,21 +232,67 @@ async fn history(
     if versions.is_empty() {
         return Err(Problem::not_found("no such record is known here"));
     }
-    let versions: Vec<Value> = versions
+    let versions: Vec<Value> = versions.iter().map(told).collect();
+    Ok(Json(json!({"versions": versions, "total": versions.len(), "next": null})).into_response())
+}
+
+/// Versions on a page of an author's history.
+const HISTORY_ROWS: usize = 1_000;
+
+#[derive(Deserialize)]
+struct HistoryQuery {
+    after: Option<String>,
+}
+
+/// All versions that are known of an author's records, held and past, without their bodies: what an
+/// author who lost its own copy needs to know which to fetch back.
+async fn author_history(
+    State(app): State<App>,
+    Path(scid): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Response, Problem> {
+    let scid = Scid::parse(&scid).map_err(|error| Problem::not_found(error.to_string()))?;
+    let after = query
+        .after
+        .map(|local| LocalId::parse(&local))
+        .transpose()
+        .map_err(|error| Problem::malformed(error.to_string()).at("after"))?;
+    let work = Arc::clone(&app);
+    let page = blocking(move || match work.store.author(&scid)? {
+        None => Ok(None),
+        Some(author) => {
+            let page = work.store.history_of(&scid, after.as_ref(), HISTORY_ROWS)?;
+            Ok::<_, StoreError>(Some((author, page)))
+        }
+    });
+    let (author, (versions, is_more)) = page
+        .await?
+        .ok_or_else(|| Problem::not_found("no log of that author is known here"))?;
+    let next = versions.last().filter(|_| is_more);
+    let next = next.map(|version| version.id.local.as_str().to_owned());
+    let items: Vec<Value> = versions
         .iter()
-        .map(|row| {
-            let status = if row.status == Status::Withdrawn {
-                "withdrawn"
-            } else {
-                "active"
-            };
-            json!({
-                "seq": row.rank.seq, "version": row.rank.hash.to_string(), "status": status,
-                "received": row.received.to_string(),
-            })
+        .map(|version| {
+            let mut item = told(&version.row);
+            item["id"] = version.id.to_string().into();
+            item["key"] = version.key.to_string().into();
+            item["counts"] = author.state.keys().counts(&version.key).into();
+            item
         })
         .collect();
-    Ok(Json(json!({"versions": versions, "total": versions.len(), "next": null})).into_response())
+    Ok(Json(json!({"versions": items, "next": next})).into_response())
+}
+
+/// A version without what it says.
+fn told(row: &HeldRow) -> Value {
+    let status = match row.status {
+        Status::Withdrawn => "withdrawn",
+        Status::Active => "active",
+    };
+    json!({
+        "seq": row.rank.seq, "version": row.rank.hash.to_string(), "status": status,
+        "received": row.received.to_string(),
+    })
 }
 
 /// A record that its author signed elsewhere and wants served here.
@@ -278,10 +325,17 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         .at(first));
     }
     let proven = envelope.prove()?;
-    let work = Arc::clone(&app);
-    let held = blocking(move || work.store.author(author.scid())).await?;
-    if !held.is_some_and(|held| app.hosts(held.state.did())) {
-        let detail = "this node serves only records of organisations that it hosts";
+    let (work, of) = (Arc::clone(&app), id.clone());
+    let is_wanted = blocking(move || match work.store.author(author.scid())? {
+        None => Ok(false),
+        Some(held) if work.hosts(held.state.did()) => Ok(true),
+        // Of others a node carries what it chose to carry, and takes news of that from whoever has them:
+        // an author whose hub is gone must be able to reach those who show its records.
+        Some(_) => Ok::<_, StoreError>(!work.store.history(&of)?.is_empty()),
+    });
+    if !is_wanted.await? {
+        let detail = "this node takes new records only of organisations that it hosts, and of others \
+                      newer versions of records that it carries: push to the organisation's own hub";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
     }
     let receipt = app.ingest.proven(proven, Some("api".into())).await?;

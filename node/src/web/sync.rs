@@ -187,10 +187,14 @@ pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Respons
                     );
                 }
             } else if let Ok(hash) = VersionHash::parse(id) {
-                if let Some((_, held)) = store.by_hash(&hash)? {
+                let held = match store.by_hash(&hash)? {
+                    None => store.past_by_hash(&hash)?,
+                    held => held,
+                };
+                if let Some((_, row)) = held {
                     text.push_str(
                         &Line::Record {
-                            record: utf8(&held.canonical()?)?,
+                            record: utf8(&row.canonical()?)?,
                         }
                         .write(None),
                     );
