@@ -4,6 +4,7 @@
 pub(crate) mod author;
 pub(crate) mod client;
 pub(crate) mod hostile;
+pub(crate) mod laptop;
 pub(crate) mod node;
 pub(crate) mod target;
 
