@@ -152,6 +152,18 @@ pub enum Renewal {
     HandOver(Vec<EntryHash>),
 }
 
+impl Renewal {
+    /// Whether a log commits to the keys of a hand-over, and to no others, already.
+    pub fn is_done_in(&self, state: &LogState) -> bool {
+        match self {
+            Self::HandOver(digests) => {
+                *state.next_key_hashes() == digests.iter().copied().collect::<BTreeSet<_>>()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The key that signs a change.
 pub enum Signing {
     /// The update key in its file.

@@ -200,3 +200,170 @@ fn a_stolen_key_a_lost_laptop_and_a_dead_hub_cost_nothing_that_was_published() {
         .refused("look for the newest card");
     assert!(!again.dir().exists());
 }
+
+#[test]
+fn a_managed_member_takes_its_keys_over_from_its_hub() {
+    let ports = [port(), port()];
+    let [mut hub, mut aggregator] = ports.map(|own| Node::make_on(own, &ports));
+    hub.start();
+    aggregator.start();
+    let scid = hub.org("coast-lab");
+    hub.publish(
+        "coast-lab",
+        &json!([course("a", "Tides"), course("b", "Reefs")]),
+    );
+    hub.json(&["withdraw", &format!("{scid}/b")]);
+    aggregator.befriend(&hub);
+    aggregator.until_equal(&hub);
+
+    let laptop = Laptop::new();
+    let at = format!("{}/orgs/coast-lab", hub.url);
+    let take_over = ["identity", "take-over", "--at", &at];
+    let asked = laptop.json(&take_over);
+    assert_eq!(asked["state"], "waiting", "{asked}");
+    let digests: Vec<&str> = asked["digests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|digest| digest.as_str().unwrap())
+        .collect();
+    laptop
+        .run(&take_over)
+        .refused("has not let go of the identity yet");
+    let release = ["org", "release", "coast-lab", "--to", &digests.join(",")];
+    hub.run(&release).ok();
+    hub.run(&release).ok();
+    assert!(!hub.dir().join("keys/coast-lab.update").exists());
+    // Until the member has taken over, the hub still publishes for it.
+    hub.publish("coast-lab", &course("a", "Tides and currents"));
+    let taken = laptop.json(&take_over);
+    assert_eq!(
+        (&taken["state"], &taken["records"]),
+        (&json!("taken"), &json!(3)),
+        "{taken}"
+    );
+    laptop.run(&take_over).refused("here already");
+
+    // The hub can neither publish nor rotate for it any more.
+    let drafts = hub.write("more.json", course("c", "Forged").to_string());
+    hub.run(&["publish", &drafts, "--org", "coast-lab"])
+        .refused("retired");
+    hub.run(&["org", "rotate", "coast-lab"])
+        .refused("update key is not here");
+    // The member can, and everyone sees the same records as before.
+    laptop.publish(&hub.url, &course("d", "Mangroves"));
+    aggregator.until_found(&format!("q=mangroves&org={scid}"), 1);
+    aggregator.until_equal(&hub);
+    let read = |local: &str| aggregator.get(&format!("/api/v1/records/{scid}/{local}"));
+    assert!(read("a").text().contains("Tides and currents"));
+    assert_eq!(read("b").status, 410);
+    assert_eq!(read("c").status, 404);
+    all_verify(&aggregator, 4);
+}
+
+#[test]
+fn rotation_drops_what_the_old_key_signed_and_peers_never_see_a_gap() {
+    let ports = [port(), port()];
+    let [mut hub, mut aggregator] = ports.map(|own| Node::make_on(own, &ports));
+    hub.host_anyone();
+    hub.start();
+    aggregator.start();
+    aggregator.befriend(&hub);
+    let (laptop, made) = Laptop::with_identity(&format!("{}/orgs/itu", hub.url));
+    let scid = made["scid"].as_str().unwrap().to_owned();
+    laptop.json(&["push", &hub.url]);
+    laptop.publish(
+        &hub.url,
+        &json!([course("a", "Tides"), course("b", "Reefs")]),
+    );
+    aggregator.until_found(&format!("org={scid}&type=Offering"), 2);
+
+    let said = laptop.json(&["identity", "rotate"]);
+    assert_eq!(
+        (&said["signed"], &said["taken"]),
+        (&json!(3), &json!(3)),
+        "{said}"
+    );
+    aggregator.until_equal(&hub);
+    assert_eq!(
+        aggregator.found(&format!("org={scid}&type=Offering")).len(),
+        2
+    );
+
+    // The folder was copied; the escrow file with it. The owner is faster than the thief.
+    let escrow = laptop.dir().join("keys/identity.escrow");
+    let (thief, old_escrow) = (laptop.stolen(), fs::read(&escrow).unwrap());
+    hand_in(&hub.url, &thief.withdrawal("a"));
+    aggregator.until_found(&format!("org={scid}&type=Offering"), 1);
+    let said = laptop.run(&["identity", "rotate", "--compromised"]).ok();
+    assert!(
+        said.out.contains("Your printed card stays good"),
+        "{}",
+        said.out
+    );
+    assert_ne!(fs::read(&escrow).unwrap(), old_escrow);
+    aggregator.until_found(&format!("org={scid}&type=Offering"), 2);
+    aggregator.until_equal(&hub);
+    let log = aggregator.get(&format!("/api/v1/organizations/{scid}/did.jsonl"));
+    assert_eq!(log.text().lines().count(), 3);
+    let code = made["recoveryCode"].as_str().unwrap();
+    assert!(!String::from_utf8_lossy(&old_escrow).contains(code));
+    let stolen_card = laptop.write("stolen.card", &old_escrow);
+    Laptop::new()
+        .run(&[
+            "identity",
+            "recover",
+            "--code",
+            &stolen_card,
+            "--from",
+            &hub.url,
+        ])
+        .refused("used already, or replaced");
+    // The update key may be kept elsewhere.
+    let kept = laptop.write(
+        "usb.key",
+        fs::read(laptop.dir().join("keys/identity.update")).unwrap(),
+    );
+    fs::remove_file(laptop.dir().join("keys/identity.update")).unwrap();
+    laptop
+        .run(&["identity", "rotate"])
+        .refused("--update-key FILE");
+    laptop.json(&["identity", "rotate", "--update-key", &kept]);
+    aggregator.until_equal(&hub);
+}
+
+#[test]
+fn a_hub_admits_by_its_policy_and_a_refused_provider_has_changed_nothing() {
+    let mut hub = Node::make(&[]);
+    hub.start();
+    let at = format!("{}/orgs/itu", hub.url);
+    let (laptop, _) = Laptop::with_identity(&at);
+    laptop.run(&["push", &hub.url]).refused("hosting-closed");
+    hub.stop();
+    hub.edit("policy = \"closed\"", "policy = \"invitation\"");
+    hub.edit("invitations = []", "invitations = [\"reef-2027\"]");
+    hub.start();
+    laptop
+        .run(&["push", &hub.url, "--invitation", "wrong"])
+        .refused("invitation-needed");
+    assert_eq!(hub.number("authors"), 1, "its own");
+    laptop
+        .run(&["push", &hub.url, "--invitation", "reef-2027"])
+        .ok();
+    // Once at home, nobody asks again.
+    laptop.publish(&hub.url, &course("a", "Tides"));
+    hub.until_found("q=tides", 1);
+
+    // A move that is refused leaves everything as it was.
+    let other = Node::running(&[]);
+    let to = format!("{}/orgs/itu", other.url);
+    laptop
+        .run(&["identity", "move", "--to", &to])
+        .refused("Nothing was changed");
+    assert_eq!(
+        laptop.json(&["identity", "show"])["unfinished"],
+        Value::Null
+    );
+    laptop.json(&["identity", "rotate"]);
+    hub.until_found("q=tides", 1);
+}
