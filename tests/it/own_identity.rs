@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::author::hand_in;
 use crate::support::laptop::Laptop;
-use crate::support::node::{Node, baraza, port};
+use crate::support::lossy::Lossy;
+use crate::support::node::{Node, Ran, baraza, port};
 use crate::support::{now, until};
 
 fn course(local: &str, name: &str) -> Value {
@@ -366,4 +367,115 @@ fn a_hub_admits_by_its_policy_and_a_refused_provider_has_changed_nothing() {
     );
     laptop.json(&["identity", "rotate"]);
     hub.until_found("q=tides", 1);
+}
+
+/// How many entries a node's line of a log has, and whether it knows of another line.
+fn log_at(node: &Node, scid: &str) -> (usize, bool) {
+    let log = node.get(&format!("/api/v1/organizations/{scid}/did.jsonl"));
+    let organizations = node.get("/api/v1/organizations").json();
+    let items = organizations["items"].as_array().unwrap().clone();
+    let author = items.iter().find(|item| item["id"] == scid).unwrap();
+    (log.text().lines().count(), author["disputed"] == true)
+}
+
+#[test]
+fn whichever_answer_is_lost_the_same_command_goes_on_and_nothing_forks() {
+    let ports = [port(), port()];
+    let mut hubs = ports.map(|own| Lossy::before(own, &ports));
+    for (_, hub) in &mut hubs {
+        hub.host_anyone();
+        hub.start();
+    }
+    let [(first_line, first), (second_line, second)] = &hubs;
+    let (laptop, made) = Laptop::with_identity(&format!("{}/orgs/itu", first.url));
+    let scid = made["scid"].as_str().unwrap().to_owned();
+    let mut card = made["recoveryCode"].as_str().unwrap().to_owned();
+    let mut laptop = laptop;
+    laptop.json(&["push", &first.url]);
+    laptop.publish(
+        &first.url,
+        &json!([course("a", "Tides"), course("b", "Reefs")]),
+    );
+    let mut entries = 1;
+    let mut losses = 0;
+
+    let mut with_loss = |lines: &[&Lossy], after: i64, run: &dyn Fn() -> Ran| {
+        for line in lines {
+            line.lose_answer_after(after);
+        }
+        let ran = run();
+        let is_lost = lines.iter().any(|line| line.has_lost());
+        for line in lines {
+            line.lose_answer_after(i64::MAX);
+        }
+        losses += usize::from(is_lost);
+        match is_lost {
+            true if ran.code != 0 => run().ok(),
+            // An answer that nothing depends on.
+            _ => ran.ok(),
+        }
+    };
+    for after in 0..5 {
+        with_loss(&[first_line], after, &|| {
+            laptop.run(&["identity", "rotate"])
+        });
+        entries += 1;
+        assert_eq!(log_at(first, &scid), (entries, false), "after {after}");
+        assert_eq!(bodies(first, &scid, &["a".into(), "b".into()]).len(), 2);
+    }
+    let at = [first, second].map(|hub| format!("{}/orgs/itu", hub.url));
+    for after in 0..5 {
+        let (to, home, line) = match after % 2 {
+            0 => (&at[1], second, second_line),
+            _ => (&at[0], first, first_line),
+        };
+        with_loss(&[line], after, &|| {
+            laptop.run(&["identity", "move", "--to", to])
+        });
+        entries += 1;
+        assert_eq!(log_at(home, &scid), (entries, false), "after {after}");
+        assert_eq!(bodies(home, &scid, &["a".into(), "b".into()]).len(), 2);
+    }
+    for after in 0..5 {
+        let lost = laptop;
+        laptop = Laptop::new();
+        drop(lost);
+        let said = with_loss(&[first_line, second_line], after, &|| {
+            let recover = [
+                "identity",
+                "recover",
+                "--code",
+                "-",
+                "--from",
+                &second.url,
+                "--to",
+                &at[0],
+                "--json",
+            ];
+            laptop.run_with(&recover, &card)
+        });
+        card = said.json()["recoveryCode"].as_str().unwrap().to_owned();
+        entries += 1;
+        for hub in [first, second] {
+            assert_eq!(log_at(hub, &scid), (entries, false), "after {after}");
+            assert_eq!(bodies(hub, &scid, &["a".into(), "b".into()]).len(), 2);
+        }
+    }
+    assert!(losses > 10, "{losses} answers were lost");
+
+    // A hub that moves a member goes on in the same way.
+    let member = first.org("coast-lab");
+    first.publish("coast-lab", &json!([course("a", "Tides")]));
+    second_line.lose_answer_after(0);
+    let to_second = ["org", "move", "coast-lab", "--to", &second.url];
+    first.run(&to_second).refused("run the same command again");
+    assert!(second_line.has_lost());
+    first.run(&to_second).ok();
+    for hub in [first, second] {
+        assert_eq!(log_at(hub, &member), (2, false));
+    }
+    assert_eq!(
+        second.get(&format!("/api/v1/records/{member}/a")).status,
+        200
+    );
 }

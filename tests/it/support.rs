@@ -5,6 +5,7 @@ pub(crate) mod author;
 pub(crate) mod client;
 pub(crate) mod hostile;
 pub(crate) mod laptop;
+pub(crate) mod lossy;
 pub(crate) mod node;
 pub(crate) mod target;
 
