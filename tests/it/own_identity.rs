@@ -479,3 +479,76 @@ fn whichever_answer_is_lost_the_same_command_goes_on_and_nothing_forks() {
         200
     );
 }
+
+#[test]
+fn a_disputed_identity_is_shown_until_an_operator_pins_a_line_and_stays_marked() {
+    let ports = [port(), port()];
+    let [mut hub, mut other] = ports.map(|own| Node::make_on(own, &ports));
+    for node in [&mut hub, &mut other] {
+        node.host_anyone();
+        node.start();
+    }
+    let (laptop, made) = Laptop::with_identity(&format!("{}/orgs/itu", hub.url));
+    let scid = made["scid"].as_str().unwrap().to_owned();
+    laptop.json(&["push", &hub.url]);
+    laptop.publish(&hub.url, &json!([course("a", "Tides")]));
+    other.json(&["follow", &hub.url]);
+    other.until_found("q=tides", 1);
+    let nothing = other.run(&["pin"]).ok();
+    assert!(
+        nothing.out.contains("No key log is disputed"),
+        "{}",
+        nothing.out
+    );
+
+    // Somebody copied the whole folder, update key included, and is first at the other node.
+    let thief = Laptop::copy_of(&laptop);
+    hub.stop();
+    let to = format!("{}/orgs/stolen", other.url);
+    thief.json(&["identity", "move", "--to", &to]);
+    hub.start();
+    laptop.json(&["identity", "rotate", "--compromised"]);
+    let version = laptop.json(&["identity", "show"])["logVersion"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let listed = until("the other node has both lines", || {
+        let listed = other.json(&["pin"]);
+        (listed["total"] == 1).then_some(listed)
+    });
+    let entries = listed["items"][0]["entries"].as_array().unwrap();
+    let goes_by: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry["goesBy"] == true)
+        .collect();
+    assert_eq!((entries.len(), goes_by.len()), (2, 1), "{listed}");
+    assert_ne!(goes_by[0]["version"], version.as_str());
+    let page = other.get(&format!("/en/org/{scid}"));
+    assert!(page.text().contains("disputed"), "{}", page.text());
+    laptop.run(&["push", &other.url]).refused("another line");
+
+    // The operator asks the organisation, and pins.
+    other
+        .run(&[
+            "pin",
+            &scid,
+            "1-QmQ6LnqBQwy2gG8gJBcmHdKaLtmqPTxJVuoC4hKuCN6BEs",
+        ])
+        .refused("baraza pin");
+    other
+        .run(&[
+            "pin",
+            "QmQ6LnqBQwy2gG8gJBcmHdKaLtmqPTxJVuoC4hKuCN6BEs",
+            &version,
+        ])
+        .refused("carries nothing");
+    let pinned = other.json(&["pin", &scid, &version]);
+    assert_eq!(pinned["goesBy"], version.as_str(), "{pinned}");
+    until("the owner's records are shown again", || {
+        let answer = other.get(&format!("/api/v1/records/{scid}/a"));
+        (answer.status == 200).then_some(())
+    });
+    laptop.run(&["push", &other.url]).ok();
+    assert_eq!(log_at(&other, &scid), (2, true));
+    assert_eq!(other.json(&["pin"])["items"][0]["pinned"], true);
+}

@@ -27,6 +27,20 @@ impl Laptop {
         }
     }
 
+    /// Somebody else's machine with a copy of everything.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        let copy = Self::new();
+        let copied = Command::new("cp")
+            .args([
+                "-a",
+                other.dir().to_str().unwrap(),
+                copy.dir().to_str().unwrap(),
+            ])
+            .status();
+        assert!(copied.unwrap().success());
+        copy
+    }
+
     /// A machine with a new identity; gives what was said of it.
     pub(crate) fn with_identity(at: &str) -> (Self, Value) {
         let laptop = Self::new();
