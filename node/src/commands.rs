@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 
 use crate::bundle;
 use crate::control::Progress;
-use crate::federation::peers::node_address;
+use crate::federation::peers::peer_address;
+use crate::federation::site::is_site;
 use crate::keychain::Signer;
 use crate::node::{Node, NodeError};
 use crate::publish::{Outcome, Published};
@@ -54,6 +55,13 @@ pub enum Command {
         to: String,
         /// What admits it there.
         invitation: Option<String>,
+    },
+    /// Says, as this node, that an organisation is its member, or that it no longer is.
+    OrgMember {
+        /// Its handle here, or its SCID.
+        who: String,
+        /// It no longer is.
+        is_over: bool,
     },
     /// Lets go of an organisation whose keys this node made.
     OrgRelease {
@@ -184,6 +192,7 @@ pub async fn run(
             to,
             invitation,
         } => org::move_to(node, &handle, &to, invitation.as_deref()).await,
+        Command::OrgMember { who, is_over } => org::member(node, &who, is_over).await,
         Command::OrgRelease { handle, to } => org::release(node, &handle, &to).await,
         Command::Publish { handle, drafts } => publish(node, &handle, &drafts, progress).await,
         Command::Withdraw { id } => withdraw(node, &id).await,
@@ -197,6 +206,11 @@ pub async fn run(
                 None
             };
             let address = actor.as_deref().unwrap_or(&url);
+            if is_site(address) && !filter.is_empty() {
+                return Err(refused(
+                    "a page without a node is followed whole: leave --topic and --filter out",
+                ));
+            }
             let peer = node
                 .puller
                 .follow(address, &filter)
@@ -204,7 +218,9 @@ pub async fn run(
                 .map_err(refused)?;
             // Pulling makes it complete, and pushing fast: whether the peer pushes is its own choice.
             // Its node's actor pushes everything, which whoever wants a part does not ask for.
-            let asked = if peer.filter.is_empty() {
+            let asked = if is_site(&peer.url) {
+                Ok(())
+            } else if peer.filter.is_empty() {
                 node.outbox.follow(&peer.url, actor).await
             } else {
                 node.outbox.unfollow(&peer.url).await
@@ -217,8 +233,10 @@ pub async fn run(
         }
         Command::Unfollow { url } => {
             node.puller.unfollow(&url).await.map_err(refused)?;
-            let url = node_address(&url).map_err(refused)?;
-            node.outbox.unfollow(&url).await.map_err(refused)?;
+            let url = peer_address(&url).map_err(refused)?;
+            if !is_site(&url) {
+                node.outbox.unfollow(&url).await.map_err(refused)?;
+            }
             Ok(Done::new(
                 format!("{url} is followed no longer; what came from it stays"),
                 json!({"url": url}),
@@ -436,11 +454,15 @@ fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done,
                 .unwrap_or_default()
         };
         text.push_str(&format!(
-            "\n\n{}  [{}]\n  {} ({})\n  {}",
+            "\n\n{}  [{}]\n  {} ({}{})\n  {}",
             of("/name"),
             of("/kind"),
             of("/author/name"),
             of("/author/host"),
+            match item.pointer("/author/disputed") {
+                Some(Value::Bool(true)) => ", DISPUTED",
+                _ => "",
+            },
             of("/id")
         ));
     }
@@ -449,7 +471,7 @@ fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done,
 
 async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     node.puller.start()?;
-    let wanted = url.map(node_address).transpose().map_err(refused)?;
+    let wanted = url.map(peer_address).transpose().map_err(refused)?;
     let mut text = Vec::new();
     let mut items = Vec::new();
     let mut is_complete = true;

@@ -95,6 +95,16 @@ impl Home {
     }
 }
 
+/// Where a DID's log is served, as an address that can be asked.
+pub fn log_address(did: &Did) -> String {
+    let path: Vec<&str> = did.path().collect();
+    let folder = match path.is_empty() {
+        true => ".well-known".to_owned(),
+        false => path.join("/"),
+    };
+    format!("{}/{folder}/did.jsonl", Home::of(did).node)
+}
+
 /// The host part of DIDs that are served at an address.
 pub fn did_host(url: &Url) -> String {
     match url.host() {

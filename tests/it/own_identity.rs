@@ -9,6 +9,7 @@ use protocol::canonical::to_canonical;
 use serde_json::{Value, json};
 
 use crate::support::author::hand_in;
+use crate::support::hostile::answer;
 use crate::support::laptop::Laptop;
 use crate::support::lossy::Lossy;
 use crate::support::node::{Node, Ran, baraza, port};
@@ -551,4 +552,137 @@ fn a_disputed_identity_is_shown_until_an_operator_pins_a_line_and_stays_marked()
     laptop.run(&["push", &other.url]).ok();
     assert_eq!(log_at(&other, &scid), (2, true));
     assert_eq!(other.json(&["pin"])["items"][0]["pinned"], true);
+}
+
+/// A web server that serves the files of a folder and nothing else.
+fn static_site(folder: std::path::PathBuf, at: u16) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", at)).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let Ok(count) = std::io::Read::read(&mut stream, &mut head) else {
+                continue;
+            };
+            let head = String::from_utf8_lossy(&head[..count]).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let name = path.trim_start_matches("/baraza/");
+            match fs::read(folder.join(name)) {
+                Ok(bytes) if !name.contains('/') => {
+                    answer(&mut stream, "200 OK", "text/plain", &bytes)
+                }
+                _ => answer(&mut stream, "404 Not Found", "text/plain", b"nothing here"),
+            }
+        }
+    });
+}
+
+#[test]
+fn t12_a_provider_with_only_a_static_web_page_is_followed_verified_and_its_site_confirmed() {
+    let site = port();
+    let ports = [port(), port(), site];
+    let [mut node, mut aggregator] = [ports[0], ports[1]].map(|own| Node::make_on(own, &ports));
+    node.start();
+    aggregator.start();
+    let (laptop, made) = Laptop::with_identity(&format!("http://127.0.0.1:{site}/baraza"));
+    let scid = made["scid"].as_str().unwrap().to_owned();
+    let web = laptop.folder("web");
+    let upload = || {
+        for name in ["did.jsonl", "records.ndjson"] {
+            fs::copy(laptop.dir().join(name), web.join(name)).unwrap();
+        }
+    };
+    laptop.sign(&json!([course("a", "Tides")]));
+    upload();
+    static_site(web.clone(), site);
+
+    let page = format!("http://127.0.0.1:{site}/baraza/did.jsonl");
+    node.json(&["follow", &page]);
+    node.until_found(&format!("q=tides&org={scid}"), 1);
+    let author_at = |node: &Node| {
+        let organizations = node.get("/api/v1/organizations").json();
+        let items = organizations["items"].as_array().unwrap().clone();
+        items
+            .into_iter()
+            .find(|item| item["id"] == scid.as_str())
+            .unwrap()
+    };
+    assert_eq!(author_at(&node)["siteConfirmed"], true);
+    assert!(
+        node.get(&format!("/en/org/{scid}"))
+            .text()
+            .contains("website confirmed")
+    );
+
+    // Who has it from a node has not seen the site, and does not say so.
+    aggregator.json(&["follow", &node.url]);
+    aggregator.until_found("q=tides", 1);
+    assert_eq!(author_at(&aggregator)["siteConfirmed"], false);
+
+    // New records, a new key: uploaded, and read anew.
+    laptop.sign(&json!([course("b", "Reefs")]));
+    laptop.json(&["identity", "rotate"]);
+    upload();
+    let pulled = node.json(&["sync", &page]);
+    assert_eq!(pulled["peers"][0]["pulled"]["refused"], 0, "{pulled}");
+    node.until_found(&format!("org={scid}&type=Offering"), 2);
+    aggregator.until_found(&format!("org={scid}&type=Offering"), 2);
+    all_verify(&aggregator, 3);
+
+    // A page speaks for one identity: another's records on it are not taken from there.
+    let (other, _) = Laptop::with_identity("https://other.example");
+    let mut lines = fs::read(web.join("records.ndjson")).unwrap();
+    lines.extend(fs::read(other.dir().join("records.ndjson")).unwrap());
+    fs::write(web.join("records.ndjson"), lines).unwrap();
+    let pulled = node.json(&["sync", &page]);
+    assert_eq!(pulled["peers"][0]["pulled"]["refused"], 1, "{pulled}");
+    assert_eq!(node.number("parked"), 0);
+
+    // Somebody else's log at one's own address confirms nothing.
+    let (liar, _) = Laptop::with_identity("https://other.example");
+    fs::copy(liar.dir().join("did.jsonl"), web.join("did.jsonl")).unwrap();
+    fs::copy(
+        liar.dir().join("records.ndjson"),
+        web.join("records.ndjson"),
+    )
+    .unwrap();
+    node.json(&["sync", &page]);
+    let organizations = node.get("/api/v1/organizations").json();
+    let confirmed = organizations["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|item| item["siteConfirmed"] == true);
+    assert_eq!(confirmed.count(), 0, "{organizations}");
+    node.run(&["unfollow", &page]).ok();
+}
+
+#[test]
+fn a_hub_says_who_its_members_are_and_takes_it_back() {
+    let ports = [port(), port()];
+    let [mut hub, mut aggregator] = ports.map(|own| Node::make_on(own, &ports));
+    hub.host_anyone();
+    hub.start();
+    aggregator.start();
+    aggregator.json(&["follow", &hub.url]);
+    let (laptop, made) = Laptop::with_identity(&format!("{}/orgs/itu", hub.url));
+    let scid = made["scid"].as_str().unwrap().to_owned();
+    laptop.json(&["push", &hub.url]);
+    hub.json(&["org", "member", "itu"]);
+    let members = |node: &Node| {
+        let organizations = node.get("/api/v1/organizations").json();
+        let items = organizations["items"].as_array().unwrap().clone();
+        let author = items.into_iter().find(|item| item["id"] == scid.as_str())?;
+        Some(author["memberOf"].as_array().unwrap().len())
+    };
+    until("the aggregator knows the membership", || {
+        (members(&aggregator) == Some(1)).then_some(())
+    });
+    let page = aggregator.get(&format!("/en/org/{scid}")).text();
+    assert!(page.contains("member of"), "{page}");
+    hub.json(&["org", "member", &scid, "--end"]);
+    until("it is taken back", || {
+        (members(&aggregator) == Some(0)).then_some(())
+    });
+    hub.run(&["org", "member", "nobody"])
+        .refused("neither an organisation at home here nor an SCID");
 }

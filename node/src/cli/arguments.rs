@@ -157,7 +157,7 @@ pub(super) enum Typed {
     },
     /// Take in what another node has, from now on
     Follow {
-        /// Its address
+        /// Its address; of a provider's page without a node that of its did.jsonl
         url: String,
         /// One area only; may be repeated
         #[arg(long)]
@@ -226,6 +226,14 @@ pub(super) enum Org {
         /// The code by which that host's operator invited it
         #[arg(long)]
         invitation: Option<String>,
+    },
+    /// Say in this node's name that one is its member: every node shows it beside the name
+    Member {
+        /// Its handle here, or its SCID
+        who: String,
+        /// Take it back
+        #[arg(long)]
+        end: bool,
     },
     /// Let one go whose keys this node made: commit its log to keys of its own
     Release {

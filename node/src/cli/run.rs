@@ -91,6 +91,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             to,
             invitation,
         },
+        Typed::Org(Org::Member { who, end }) => Command::OrgMember { who, is_over: end },
         Typed::Org(Org::Release { handle, to }) => Command::OrgRelease { handle, to },
         Typed::Identity(identity) => {
             let command = own_command(identity)?;

@@ -6,6 +6,7 @@ use protocol::id::{EntryHash, Scid};
 use protocol::identity::write::Place;
 use protocol::identity::{LogEntry, LogState};
 use protocol::limits::SEQ_JUMP;
+use protocol::record::Endorsement;
 use protocol::time::Timestamp;
 use serde_json::json;
 
@@ -213,6 +214,45 @@ pub(super) async fn move_to(
     Ok(Done::new(
         text,
         json!({"handle": handle, "did": did, "scid": scid.to_string(), "formerly": former, "records": held.len()}),
+    ))
+}
+
+/// Publishes, in the node's own name, that an organisation is its member; or takes it back.
+pub(super) async fn member(node: &Arc<Node>, who: &str, is_over: bool) -> Result<Done, NodeError> {
+    let scid = match node.hosted(who)? {
+        Some(scid) => scid,
+        None => Scid::parse(who).map_err(|_| {
+            refused(format!(
+                "“{who}” is neither an organisation at home here nor an SCID"
+            ))
+        })?,
+    };
+    let Some(author) = node.catalogue.author(&scid)? else {
+        return Err(refused(format!("this node carries nothing of {scid}")));
+    };
+    let local = Endorsement::member_id(&scid);
+    let status = if is_over { "withdrawn" } else { "active" };
+    let mut draft = json!({
+        "type": "Endorsement", "localId": local, "licence": "CC0-1.0", "status": status,
+    });
+    if !is_over {
+        draft["body"] = json!({"subject": scid.to_string(), "claim": Endorsement::MEMBER});
+    }
+    publish_drafts(node, &node.own()?, &[draft], |_| {}).await?;
+    let name = author.name(&[&node.config.settings.language]);
+    let text = match is_over {
+        false => format!(
+            "{} says that {name} ({scid}) is its member; every node that carries both shows it.",
+            node.config.settings.name
+        ),
+        true => format!(
+            "{} no longer says that {name} ({scid}) is its member. Its records stay as they are.",
+            node.config.settings.name
+        ),
+    };
+    Ok(Done::new(
+        text,
+        json!({"scid": scid.to_string(), "member": !is_over, "localId": local}),
     ))
 }
 

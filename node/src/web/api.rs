@@ -77,6 +77,11 @@ struct ItemAuthor {
     id: String,
     name: String,
     host: String,
+    /// Its key log has two lines: somebody else may hold a key.
+    disputed: bool,
+    /// Its log was found on the web site that it names.
+    #[serde(rename = "siteConfirmed")]
+    site_confirmed: bool,
 }
 
 async fn search(
@@ -129,6 +134,8 @@ pub(crate) fn found(work: &App, ask: &Ask, languages: &[String]) -> Result<Value
                 id: author.scid().to_string(),
                 name: author.name(&languages),
                 host: author.host(),
+                disputed: author.author.is_disputed,
+                site_confirmed: author.has_confirmed_site,
             },
             url: work
                 .config
@@ -168,7 +175,7 @@ pub(super) fn kind_and_summary(shown: &Shown) -> (Option<String>, Option<&TextMa
             Some(&organization.summary),
         ),
         Body::Solution(solution) => (Some(solution.kind.to_owned()), Some(&solution.summary)),
-        Body::Checkpoint(_) => (None, None),
+        Body::Checkpoint(_) | Body::Endorsement(_) => (None, None),
     }
 }
 
@@ -350,13 +357,18 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
 async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let languages = pages::accepted_languages(&headers);
     let work = Arc::clone(&app);
-    let authors = blocking(move || work.catalogue.authors()).await?;
-    let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
-    let items: Vec<Value> = authors
-        .iter()
-        .map(|author| {
+    let items = blocking(move || {
+        let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
+        let (hubs, now) = (work.catalogue.hubs()?, work.clock.now());
+        let mut items = Vec::new();
+        for author in work.catalogue.authors()? {
             let state = &author.author.state;
-            json!({
+            let vouching = work.catalogue.members_of(&hubs, author.scid(), now)?;
+            let member_of: Vec<Value> = vouching
+                .iter()
+                .map(|hub| json!({"id": hub.scid().to_string(), "name": hub.name(&languages), "host": hub.host()}))
+                .collect();
+            items.push(json!({
                 "id": author.scid().to_string(),
                 "did": state.did().to_string(),
                 "name": author.name(&languages),
@@ -366,9 +378,13 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                 "disputed": author.author.is_disputed,
                 "closed": state.is_deactivated(),
                 "hasProfile": author.profile.is_some(),
-            })
-        })
-        .collect();
+                "siteConfirmed": author.has_confirmed_site,
+                "memberOf": member_of,
+            }));
+        }
+        Ok::<_, StoreError>(items)
+    })
+    .await?;
     Ok(Json(json!({"total": items.len(), "items": items, "next": null})).into_response())
 }
 

@@ -52,6 +52,13 @@ impl Laptop {
         self.folder.path().join("identity")
     }
 
+    /// A folder beside the identity's.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
         let file = self.folder.path().join(name);
         fs::write(&file, text).unwrap();
