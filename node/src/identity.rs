@@ -19,7 +19,7 @@ use crate::catalogue::PROFILE;
 use crate::clock::SharedClock;
 use crate::commands::{Done, check_drafts};
 use crate::keychain::KeychainError;
-use crate::place::{Home, HomeError};
+use crate::place::{Home, HomeError, log_address};
 use crate::publish::Outcome;
 use folder::{About, Folder, FolderError};
 use remote::{Remote, RemoteError};
@@ -214,7 +214,7 @@ fn found(path: &Path, about: About, at: &str, clock: &SharedClock) -> Result<Don
         None => format!(
             "Publish:   baraza sign DRAFTS.json > records.ndjson, then upload did.jsonl and records.ndjson of {} so that {} serves the log",
             path.display(),
-            founded.did.log_url()
+            log_address(&founded.did)
         ),
     };
     let text = format!(
@@ -244,7 +244,7 @@ fn show(folder: &Folder) -> Result<Done, IdentityError> {
         folder.about().name,
         state.did(),
         state.version_id(),
-        state.did().log_url(),
+        log_address(state.did()),
         folder.records().len(),
     );
     for former in state.also_known_as() {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Done, refused};
 use crate::node::{Node, NodeError};
+use crate::place::log_address;
 use crate::store::StoreError;
 
 /// The authors whose logs are disputed, with the entries that part.
@@ -39,11 +40,11 @@ pub(super) fn list(node: &Node) -> Result<Done, NodeError> {
             text.push_str(&format!(
                 "  {version}  {mark}  of {}, at {}\n",
                 entry.version_time(),
-                entry.did().log_url()
+                log_address(entry.did())
             ));
             entries.push(json!({
                 "version": version.to_string(), "goesBy": is_gone_by,
-                "time": entry.version_time().to_string(), "servedAt": entry.did().log_url(),
+                "time": entry.version_time().to_string(), "servedAt": log_address(entry.did()),
             }));
         }
         items.push(json!({"scid": scid.to_string(), "pinned": author.author.is_pinned, "entries": entries}));

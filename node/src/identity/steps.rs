@@ -23,7 +23,7 @@ use crate::clock::SharedClock;
 use crate::commands::Done;
 use crate::keychain::card::Card;
 use crate::keychain::{Changed, KeychainError, Renewal, Signer, Signing, Step};
-use crate::place::Home;
+use crate::place::{Home, log_address};
 use crate::restore::{self, Told};
 
 /// A move, as it was asked for.
@@ -103,7 +103,7 @@ pub(super) async fn rotate(
         ),
         (None, _) => format!(
             "Upload did.jsonl and records.ndjson now, together: whoever follows {} sees the old key's records until then.",
-            folder.state().did().log_url()
+            log_address(folder.state().did())
         ),
     };
     let mut text = format!(
@@ -188,7 +188,7 @@ pub(super) async fn move_to(
         ),
         None => format!(
             "Upload did.jsonl and records.ndjson of the folder, so that {} serves the log. ",
-            folder.state().did().log_url()
+            log_address(folder.state().did())
         ),
     });
     text.push_str("Whoever carries your records keeps them: peers see the new address once the log reaches them. The old home can neither prevent nor undo it.");
@@ -312,7 +312,7 @@ pub(super) async fn recover(
             )),
             Err(error) => {
                 return Err(refused(format!(
-                    "{error}\n{} has the new log entry and records already. Run the same command again to go on; the card still serves until it is done.",
+                    "{error}\n{} has the new log entry and records already. Run the same command again to go on, with --invitation if that is what is missing; or without --to, and move later.",
                     from.address()
                 )));
             }

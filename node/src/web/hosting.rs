@@ -124,7 +124,7 @@ fn admit(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
             Ok(())
         }
         HostingPolicy::Invitation => {
-            let detail = "this node hosts by invitation: ask its operator for a code and send it as Baraza-Invitation";
+            let detail = "this node hosts by invitation: ask its operator for a code, and give it with --invitation (the header Baraza-Invitation)";
             Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "invitation-needed",
