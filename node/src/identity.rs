@@ -1,13 +1,18 @@
 //! An identity without a node: a provider keeps its keys and signs on its own machine, and hands what it
 //! signed to any node. The hub never sees a private key: it can withhold, and cannot forge.
 //!
-//! [`folder`] is what is kept, [`remote`] asks nodes, [`steps`] changes the identity. The rules of keys
-//! and of prepared changes are those of [`crate::keychain`], which nodes use as well.
+//! [`folder`] is what is kept, [`remote`] asks nodes, `handing` brings both together; `steps`, `recover`
+//! and `take_over` change the identity. The rules of keys and of prepared changes are those of
+//! [`crate::keychain`], which nodes use as well.
 
 pub mod folder;
+mod handing;
+mod recover;
 pub mod remote;
 mod steps;
+mod take_over;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use protocol::id::RecordId;
@@ -19,6 +24,7 @@ use crate::catalogue::PROFILE;
 use crate::clock::SharedClock;
 use crate::commands::{Done, check_drafts};
 use crate::keychain::KeychainError;
+use crate::keychain::card::Card;
 use crate::place::{Home, HomeError, log_address};
 use crate::publish::Outcome;
 use folder::{About, Folder, FolderError};
@@ -178,16 +184,16 @@ pub async fn run(path: &Path, command: Command, clock: SharedClock) -> Result<Do
             to,
             invitation,
         } => {
-            let wanted = steps::Recovery {
-                card: crate::keychain::card::Card::parse(&code).map_err(refused)?,
+            let wanted = recover::Recovery {
+                card: Card::parse(&code).map_err(refused)?,
                 from,
                 as_of,
                 to: to.as_deref().map(Home::parse).transpose()?,
                 invitation,
             };
-            steps::recover(path, wanted, &clock).await
+            recover::recover(path, wanted, &clock).await
         }
-        Command::TakeOver { at } => steps::take_over(path, &Home::parse(&at)?, &clock).await,
+        Command::TakeOver { at } => take_over::take_over(path, &Home::parse(&at)?, &clock).await,
     }
 }
 
@@ -329,7 +335,7 @@ async fn push(
         }
         records
     };
-    let entries = steps::hand_log(folder, &remote, invitation, clock.now()).await?;
+    let entries = handing::hand_log(folder, &remote, invitation, clock.now()).await?;
     let handed = remote.hand_records(records).await?;
     let mut text = format!(
         "{} has {} of {} records now ({} are new there) and {} new log entries.",
@@ -356,4 +362,16 @@ async fn push(
 /// A record's name, for people.
 fn local_of(id: &RecordId) -> &str {
     id.local.as_str()
+}
+
+/// Shows a recovery card. Where it cannot be shown the step is not finished: it is shown by the next run.
+fn show_card(card: &Card, folder: &Folder) -> Result<(), IdentityError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}\n", card.paper(&folder.about().name))
+        .and_then(|()| out.flush())
+        .map_err(|error| {
+            refused(format!(
+                "the new recovery card cannot be shown: {error}; run the same command again"
+            ))
+        })
 }

@@ -9,8 +9,8 @@ use protocol::canonical::to_canonical;
 use serde_json::{Value, json};
 
 use crate::support::author::hand_in;
-use crate::support::hostile::answer;
-use crate::support::laptop::Laptop;
+use crate::support::hostile::{Hostile, answer};
+use crate::support::laptop::{Laptop, Thief};
 use crate::support::lossy::Lossy;
 use crate::support::node::{Node, Ran, baraza, port};
 use crate::support::{now, until};
@@ -685,4 +685,90 @@ fn a_hub_says_who_its_members_are_and_takes_it_back() {
     });
     hub.run(&["org", "member", "nobody"])
         .refused("neither an organisation at home here nor an SCID");
+}
+
+#[test]
+fn a_hub_whose_record_key_was_stolen_goes_back_to_the_last_good_moment() {
+    let ports = [port(), port()];
+    let [mut hub, mut other] = ports.map(|own| Node::make_on(own, &ports));
+    hub.start();
+    other.edit("policy = \"closed\"", "policy = \"invitation\"");
+    other.edit("invitations = []", "invitations = [\"reef-2027\"]");
+    other.start();
+    let scid = hub.org("coast-lab");
+    let locals: Vec<String> = ["a", "b"].map(ToOwned::to_owned).to_vec();
+    hub.publish(
+        "coast-lab",
+        &json!([course("a", "Tides"), course("b", "Reefs")]),
+    );
+    let honest = bodies(&hub, &scid, &locals);
+    let all_was_well = now();
+    until("a second has gone by", || {
+        (now() > all_was_well).then_some(())
+    });
+    let thief = Thief::with_key_file(&hub.dir().join("keys/coast-lab.key"));
+    for forged in [
+        thief.withdrawal("a"),
+        thief.offering("b", "Bank"),
+        thief.offering("c", "Bank"),
+    ] {
+        assert_eq!(hand_in(&hub.url, &forged).status, 201);
+    }
+    hub.json(&[
+        "org",
+        "rotate",
+        "coast-lab",
+        "--compromised",
+        "--as-of",
+        &all_was_well.to_string(),
+    ]);
+    assert_eq!(bodies(&hub, &scid, &locals), honest);
+    assert_eq!(hub.get(&format!("/api/v1/records/{scid}/c")).status, 404);
+
+    let to = ["org", "move", "coast-lab", "--to", &other.url];
+    hub.run(&to).refused("Nothing was changed");
+    let with_code = [&to[..], &["--invitation", "reef-2027"]].concat();
+    hub.run(&with_code).ok();
+    assert_eq!(bodies(&other, &scid, &locals), honest);
+    assert_eq!(log_at(&other, &scid), (3, false));
+}
+
+#[test]
+fn a_lying_node_cannot_slip_its_words_under_the_new_key() {
+    let liar = port();
+    let (laptop, made) = Laptop::with_identity(&format!("http://127.0.0.1:{liar}/orgs/itu"));
+    let scid = made["scid"].as_str().unwrap().to_owned();
+    let card = made["recoveryCode"].as_str().unwrap().to_owned();
+    let log = fs::read(laptop.dir().join("did.jsonl")).unwrap();
+    // A record in the author's name under the liar's own key, and a history that claims it is the author's.
+    let stranger = laptop.stolen();
+    let forged = stranger.under_another_key().offering("free-money", "Bank");
+    let hash = protocol::envelope::Envelope::parse(&forged).unwrap().hash();
+    let row = json!({
+        "id": format!("{scid}/free-money"), "seq": 1, "version": hash.to_string(), "status": "active",
+        "received": now().to_string(), "key": stranger.key(), "counts": true,
+    });
+    let history = json!({"versions": [row], "next": null}).to_string();
+    let answers = move |first: &str, stream: &mut std::net::TcpStream| {
+        let forged = format!("{{\"record\":{}}}\n", String::from_utf8_lossy(&forged));
+        if first.contains("/did.jsonl") {
+            answer(stream, "200 OK", "text/jsonl", &log);
+        } else if first.contains("/history") {
+            answer(stream, "200 OK", "application/json", history.as_bytes());
+        } else if first.contains("/sync/v1/fetch") {
+            answer(stream, "200 OK", "application/x-ndjson", forged.as_bytes());
+        } else {
+            answer(stream, "201 Created", "application/json", b"{}");
+        }
+    };
+    let liar = Hostile::start_on(liar, answers);
+    let machine = Laptop::new();
+    machine
+        .run_with(
+            &["identity", "recover", "--code", "-", "--from", &liar.url],
+            &card,
+        )
+        .refused("sent a record that does not verify");
+    let kept = fs::read_to_string(machine.dir().join("records.ndjson")).unwrap();
+    assert!(!kept.contains("Bank"), "{kept}");
 }

@@ -21,7 +21,7 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::PROFILE;
-use crate::keychain::{Changed, Founded, Keychain, KeychainError, Signer, Step};
+use crate::keychain::{Changed, Founded, Keychain, KeychainError, Signer, Step, random_name};
 use crate::publish::Outcome;
 
 /// The name of its keys within the folder's keychain.
@@ -548,11 +548,13 @@ fn make(path: &Path) -> Result<File, FolderError> {
         .create(path)
         .map_err(fault)?;
     let lock = lock(path)?;
-    // Left by a run that ended before the folder was whole; nothing of it was published.
-    match fs::remove_dir_all(path.join("keys")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(error)),
-        _ => Ok(lock),
+    let keys = path.join("keys");
+    if keys.exists() {
+        // Left by a run that ended before the folder was whole. Keys are never thrown away.
+        let aside = format!("keys.unfinished-{}", random_name()?);
+        fs::rename(keys, path.join(aside)).map_err(fault)?;
     }
+    Ok(lock)
 }
 
 fn lock(path: &Path) -> Result<File, FolderError> {
@@ -593,8 +595,11 @@ fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FolderError> {
     fs::read(path).map_err(fault)
 }
 
-/// Writes a file whole or not at all.
-fn write_lines<'l>(
+/// Writes a file whole or not at all, for its owner's eyes.
+///
+/// # Errors
+/// [`FolderError::File`].
+pub(super) fn write_lines<'l>(
     path: &Path,
     lines: impl IntoIterator<Item = &'l [u8]>,
 ) -> Result<(), FolderError> {

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use protocol::envelope::Envelope;
 use protocol::id::{RecordId, Scid, VersionHash};
 use protocol::identity::{
-    Branches, LogEntry, LogError, LogState, WitnessProofs, read_lines, verify_log,
+    Branches, KeyRing, LogEntry, LogError, LogState, WitnessProofs, read_lines, verify_log,
 };
 use protocol::key::PublicKey;
 use protocol::sync::Line;
 use protocol::time::Timestamp;
+use protocol::verified::Judged;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -319,12 +320,16 @@ impl Remote {
         }
     }
 
-    /// The versions with these digests, as far as the node hands them out, each with a signature that
-    /// fits.
+    /// The versions with these digests, as far as the node hands them out, each signed by a key that
+    /// `ring` lists: what they say may be signed anew, so nobody else's words may be among them.
     ///
     /// # Errors
     /// See [`RemoteError`].
-    pub async fn fetch(&self, hashes: &[VersionHash]) -> Result<Vec<Envelope>, RemoteError> {
+    pub async fn fetch(
+        &self,
+        hashes: &[VersionHash],
+        ring: &KeyRing,
+    ) -> Result<Vec<Envelope>, RemoteError> {
         let mut records = Vec::new();
         for part in hashes.chunks(FETCH_IDS) {
             let want: Vec<String> = part.iter().map(VersionHash::to_string).collect();
@@ -337,7 +342,13 @@ impl Remote {
                 };
                 let record =
                     Envelope::parse(record.as_bytes()).map_err(|error| unreadable(&error))?;
-                record.clone().prove().map_err(|error| unreadable(&error))?;
+                match record.clone().verify(ring) {
+                    Ok(Judged::Verified(_)) => {}
+                    Ok(Judged::NotYet(_)) => {
+                        return Err(unreadable(&"it is not signed by a key of this identity"));
+                    }
+                    Err(error) => return Err(unreadable(&error)),
+                }
                 if part.contains(&record.hash()) {
                     records.push(record);
                 }

@@ -332,17 +332,22 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         .at(first));
     }
     let proven = envelope.prove()?;
-    let (work, of) = (Arc::clone(&app), id.clone());
+    let (work, of, key) = (Arc::clone(&app), id.clone(), proven.record().key);
     let is_wanted = blocking(move || match work.store.author(author.scid())? {
         None => Ok(false),
         Some(held) if work.hosts(held.state.did()) => Ok(true),
         // Of others a node carries what it chose to carry, and takes news of that from whoever has them:
-        // an author whose hub is gone must be able to reach those who show its records.
-        Some(_) => Ok::<_, StoreError>(!work.store.history(&of)?.is_empty()),
+        // an author whose hub is gone must be able to reach those who show its records. Nothing of theirs
+        // is kept aside for a log to come, or strangers could fill the room for it.
+        Some(held) => Ok::<_, StoreError>(
+            (held.state.keys().counts(&key) || held.state.keys().was_dropped(&key))
+                && !work.store.history(&of)?.is_empty(),
+        ),
     });
     if !is_wanted.await? {
         let detail = "this node takes new records only of organisations that it hosts, and of others \
-                      newer versions of records that it carries: push to the organisation's own hub";
+                      newer versions of records that it carries, under keys that their log lists: push \
+                      to the organisation's own hub";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
     }
     let receipt = app.ingest.proven(proven, Some("api".into())).await?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use protocol::canonical::to_canonical;
@@ -13,6 +13,7 @@ use protocol::proof::sign;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::author::new_key;
 use super::node::{Ran, binary};
 use super::now;
 
@@ -107,12 +108,7 @@ impl Laptop {
 
     /// What somebody has who copied the record key.
     pub(crate) fn stolen(&self) -> Thief {
-        let file = fs::read(self.dir().join("keys/identity.key")).unwrap();
-        let file: Value = serde_json::from_slice(&file).unwrap();
-        Thief {
-            did: Did::parse(file["did"].as_str().unwrap()).unwrap(),
-            key: SecretKey::parse(file["recordKey"].as_str().unwrap()).unwrap(),
-        }
+        Thief::with_key_file(&self.dir().join("keys/identity.key"))
     }
 }
 
@@ -123,6 +119,28 @@ pub(crate) struct Thief {
 }
 
 impl Thief {
+    /// What somebody has who read a file of keys.
+    pub(crate) fn with_key_file(file: &Path) -> Self {
+        let file: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        Self {
+            did: Did::parse(file["did"].as_str().unwrap()).unwrap(),
+            key: SecretKey::parse(file["recordKey"].as_str().unwrap()).unwrap(),
+        }
+    }
+
+    /// Somebody who claims to be the same, with a key that no log lists.
+    pub(crate) fn under_another_key(&self) -> Self {
+        Self {
+            did: self.did.clone(),
+            key: new_key(),
+        }
+    }
+
+    /// The public key.
+    pub(crate) fn key(&self) -> String {
+        self.key.public().to_string()
+    }
+
     pub(crate) fn withdrawal(&self, local: &str) -> Vec<u8> {
         self.sign(local, json!({"status": "withdrawn"}))
     }
