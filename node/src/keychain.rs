@@ -650,20 +650,6 @@ impl Keychain {
         handles.iter().map(|handle| self.signer(handle)).collect()
     }
 
-    /// Takes the keys of an identity in from another node's keychain: how an identity moves.
-    ///
-    /// # Errors
-    /// A file that cannot be read or written.
-    pub fn adopt(&self, handle: &str, from: &Self) -> Result<(), KeychainError> {
-        for kind in ["escrow", "update", "key"] {
-            let source = from.file(handle, kind);
-            if source.exists() {
-                self.write(&self.file(handle, kind), &from.read(&source)?)?;
-            }
-        }
-        Ok(())
-    }
-
     fn write_record_key(
         &self,
         handle: &str,
@@ -756,4 +742,164 @@ pub fn random_name() -> Result<String, KeychainError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| KeychainError::Chance(error.to_string()))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use protocol::identity::write::Place;
+    use protocol::identity::{LogState, WitnessProofs, key_hash};
+    use protocol::time::Timestamp;
+
+    use super::{Changed, Keychain, KeychainError, Renewal, Signing, Step};
+
+    const HANDLE: &str = "itu";
+
+    fn now() -> Timestamp {
+        Timestamp::parse("2026-11-22T10:00:00Z").unwrap()
+    }
+
+    fn founded() -> (tempfile::TempDir, Keychain, LogState) {
+        let folder = tempfile::tempdir().unwrap();
+        let chain = Keychain::open(&folder.path().join("keys")).unwrap();
+        let place = Place::new("hub.example", None, &["orgs", HANDLE]).unwrap();
+        let entry = chain.found(HANDLE, place, now()).unwrap().entry;
+        let state = LogState::begin(&entry, now(), &WitnessProofs::empty()).unwrap();
+        (folder, chain, state)
+    }
+
+    fn step(name: &str, renewal: Renewal, state: &LogState) -> Step {
+        Step {
+            name: name.to_owned(),
+            place: Place::of(state.did()),
+            renewal,
+            signing: Signing::Working,
+        }
+    }
+
+    fn after(state: &LogState, changed: &Changed) -> LogState {
+        let later = now().plus_seconds(600);
+        state
+            .next(&changed.entry, later, &WitnessProofs::empty())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_step_that_was_begun_gives_the_same_entry_until_the_log_has_taken_it_and_others_wait() {
+        let (_folder, chain, state) = founded();
+        let change = |name: &str| {
+            let step = step(name, Renewal::RecordKey, &state);
+            chain.change(HANDLE, &state, step, now().plus_seconds(60))
+        };
+        let first = change("rotate").unwrap();
+        let again = change("rotate").unwrap();
+        assert!(!first.is_resumed && again.is_resumed);
+        assert_eq!(again.entry.version_id(), first.entry.version_id());
+        assert_eq!(again.signer.key.public(), first.signer.key.public());
+        assert!(matches!(
+            change("move"),
+            Err(KeychainError::Unfinished { step, .. }) if step == "rotate"
+        ));
+        // The old keys are in force until the log has taken it, the new ones after.
+        assert_ne!(
+            chain.signer(HANDLE).unwrap().key.public(),
+            first.signer.key.public()
+        );
+        chain.settle(HANDLE, &after(&state, &first)).unwrap();
+        assert_eq!(
+            chain.signer(HANDLE).unwrap().key.public(),
+            first.signer.key.public()
+        );
+        assert_eq!(chain.unfinished(HANDLE).unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_begun_is_passed_over_once_the_log_went_on_otherwise() {
+        let (_folder, chain, state) = founded();
+        let stale = chain
+            .change(
+                HANDLE,
+                &state,
+                step("move", Renewal::Nothing, &state),
+                now(),
+            )
+            .unwrap();
+        // The same keys from a backup, used elsewhere meanwhile.
+        chain.abandon(HANDLE).unwrap();
+        let taken = chain
+            .change(
+                HANDLE,
+                &state,
+                step("rotate", Renewal::RecordKey, &state),
+                now(),
+            )
+            .unwrap();
+        let state = after(&state, &taken);
+        chain.settle(HANDLE, &state).unwrap();
+        let next = chain
+            .change(
+                HANDLE,
+                &state,
+                step("move", Renewal::Nothing, &state),
+                now(),
+            )
+            .unwrap();
+        assert_ne!(next.entry.version_id(), stale.entry.version_id());
+        assert!(!next.is_resumed);
+    }
+
+    #[test]
+    fn a_folder_that_was_read_gets_a_new_escrow_key_only_if_the_old_one_lay_in_it() {
+        let (_folder, chain, state) = founded();
+        let old = chain.escrow(HANDLE).unwrap().unwrap().hash();
+        let renew = || step("rotate", Renewal::Folder, &state);
+        let changed = chain.change(HANDLE, &state, renew(), now()).unwrap();
+        let committed = after(&state, &changed).next_key_hashes().clone();
+        assert_eq!((committed.len(), committed.contains(&old)), (3, false));
+        chain.abandon(HANDLE).unwrap();
+        // Given away: it was not read.
+        fs::remove_file(chain.file(HANDLE, "escrow")).unwrap();
+        let changed = chain.change(HANDLE, &state, renew(), now()).unwrap();
+        let committed = after(&state, &changed).next_key_hashes().clone();
+        assert_eq!((committed.len(), committed.contains(&old)), (3, true));
+    }
+
+    #[test]
+    fn an_identity_that_was_let_go_leaves_no_key_that_could_change_it() {
+        let (_folder, chain, state) = founded();
+        let (_other, owner, _) = founded();
+        let digests: Vec<_> = (0..3)
+            .map(|_| key_hash(&super::new_key().unwrap().public()))
+            .collect();
+        let renewal = Renewal::HandOver(digests.clone());
+        let changed = chain
+            .change(
+                HANDLE,
+                &state,
+                step("release", renewal.clone(), &state),
+                now(),
+            )
+            .unwrap();
+        let state = after(&state, &changed);
+        chain.settle(HANDLE, &state).unwrap();
+        assert!(renewal.is_done_in(&state));
+        assert!(matches!(
+            chain.change(
+                HANDLE,
+                &state,
+                step("rotate", Renewal::RecordKey, &state),
+                now()
+            ),
+            Err(KeychainError::NoUpdateKey { .. })
+        ));
+        assert!(chain.escrow(HANDLE).unwrap().is_none());
+        assert!(!owner.holds_next_key(HANDLE, &state).unwrap());
+        // It signs records until its owner lists a key of its own.
+        assert!(
+            state
+                .keys()
+                .counts(&chain.signer(HANDLE).unwrap().key.public())
+        );
+    }
 }

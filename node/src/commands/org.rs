@@ -91,7 +91,10 @@ pub(super) async fn rotate(
         false => Renewal::RecordKey,
     };
     let step = Step {
-        name: format!("baraza org rotate {handle}"),
+        name: match is_compromised {
+            true => format!("baraza org rotate {handle} --compromised"),
+            false => format!("baraza org rotate {handle}"),
+        },
         place: Place::of(state.did()),
         renewal,
         signing: Signing::Working,

@@ -638,3 +638,99 @@ fn sync_folder(path: &Path) -> Result<(), FolderError> {
             source,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::identity::write::Place;
+    use protocol::record::Draft;
+    use protocol::time::Timestamp;
+    use serde_json::json;
+
+    use super::{About, Folder, FolderError, LOG, sign_as, tree_of, write_lines};
+    use crate::keychain::{Renewal, Signing, Step};
+
+    fn now() -> Timestamp {
+        Timestamp::parse("2026-11-22T10:00:00Z").unwrap()
+    }
+
+    fn made(path: &std::path::Path) -> Folder {
+        let about = About {
+            name: "Pacific ICT".to_owned(),
+            language: "en".to_owned(),
+            licence: "CC-BY-4.0".to_owned(),
+        };
+        let place = Place::new("hub.example", None, &["orgs", "itu"]).unwrap();
+        let (mut folder, _) = Folder::create(path, about, place, now()).unwrap();
+        let draft = json!({"type": "Offering", "localId": "a", "body": {"kind": "course", "name": {"en": "Tides"}}});
+        let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+        folder.sign(&[draft], now()).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_run_that_ended_after_the_log_was_written_is_made_whole_by_opening_the_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("identity");
+        let folder = made(&path);
+        let step = Step {
+            name: "rotate".to_owned(),
+            place: Place::of(folder.state().did()),
+            renewal: Renewal::RecordKey,
+            signing: Signing::Working,
+        };
+        let changed = folder.prepare(step, now()).unwrap();
+        let records: Vec<_> = folder
+            .records()
+            .values()
+            .map(|record| {
+                let draft = Draft::unchecked(&tree_of(record), "CC-BY-4.0").unwrap();
+                sign_as(&changed.signer, &draft, 2, now()).unwrap()
+            })
+            .collect();
+        folder.prepare_records(&changed.entry, &records).unwrap();
+        let mut log = folder.log().to_vec();
+        log.push(changed.entry.to_canonical_bytes());
+        drop(folder);
+        write_lines(&path.join(LOG), log.iter().map(Vec::as_slice)).unwrap();
+
+        let folder = Folder::open(&path, now().plus_seconds(60)).unwrap();
+        assert_eq!(folder.unfinished().unwrap(), None);
+        assert_eq!(folder.state().version_id(), changed.entry.version_id());
+        let signer = folder.keychain().signer(super::HANDLE).unwrap();
+        assert_eq!(signer.key.public(), changed.signer.key.public());
+        let kept: Vec<_> = folder
+            .records()
+            .values()
+            .map(|record| record.hash())
+            .collect();
+        let prepared: Vec<_> = records.iter().map(|record| record.hash()).collect();
+        assert_eq!(kept, prepared);
+    }
+
+    #[test]
+    fn two_commands_at_once_are_refused_and_so_is_a_folder_with_something_else() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("identity");
+        let folder = made(&path);
+        assert!(matches!(
+            Folder::open(&path, now()),
+            Err(FolderError::Busy { .. })
+        ));
+        drop(folder);
+        assert!(Folder::open(&path, now()).is_ok());
+        let log: Vec<Vec<u8>> = Vec::new();
+        let about = || About {
+            name: "X".to_owned(),
+            language: "en".to_owned(),
+            licence: "CC-BY-4.0".to_owned(),
+        };
+        for taken in [path.as_path(), home.path()] {
+            let adopted = Folder::adopt(taken, about(), &log, now());
+            assert!(
+                matches!(adopted, Err(FolderError::Taken { .. })),
+                "{}",
+                taken.display()
+            );
+        }
+    }
+}

@@ -28,6 +28,9 @@ pub(super) struct Recovery {
     pub(super) invitation: Option<String>,
 }
 
+/// What is typed, by which a recovery that is not finished is known again.
+const COMMAND: &str = "baraza identity recover";
+
 /// The whole folder anew, from a card and what any node carries.
 pub(super) async fn recover(
     path: &Path,
@@ -36,11 +39,16 @@ pub(super) async fn recover(
 ) -> Result<Done, IdentityError> {
     let scid = wanted.card.scid;
     let from = Remote::at(&wanted.from)?;
-    let name = "baraza identity recover";
+    // Records that were prepared for one moment are not published as those of another.
+    let name = match wanted.as_of {
+        None => COMMAND.to_owned(),
+        Some(moment) => format!("{COMMAND} --as-of {moment}"),
+    };
     let mut is_disputed = false;
     let mut folder = if Folder::is_in(path) {
         let folder = Folder::open(path, clock.now())?;
-        let is_begun = folder.unfinished()?.as_deref() == Some(name)
+        let unfinished = folder.unfinished()?;
+        let is_begun = unfinished.is_some_and(|step| step.starts_with(COMMAND))
             || folder.keychain().signer(HANDLE).is_err();
         if *folder.state().scid() != scid || !is_begun {
             return Err(refused(format!(
@@ -51,7 +59,7 @@ pub(super) async fn recover(
         folder
     } else {
         let seen = carried(&from, &scid, clock.now()).await?;
-        let seen = longer_at_home(seen, &from, clock.now()).await;
+        let seen = longer_at_home(seen, &from, &wanted.card, clock.now()).await;
         is_disputed = seen.is_disputed;
         check_card(&wanted.card, &seen.state)?;
         let log: Vec<Vec<u8>> = seen
@@ -77,7 +85,7 @@ pub(super) async fn recover(
         .clone()
         .unwrap_or_else(|| Home::of(folder.state().did()));
     let step = Step {
-        name: name.to_owned(),
+        name,
         place: home.place.clone(),
         renewal: Renewal::Everything,
         signing: Signing::Card(wanted.card.key),
@@ -204,7 +212,7 @@ pub(super) async fn recover(
 
 /// The log as its own home has it, where that answers and goes further: a node that lags behind would
 /// lead to a fork.
-async fn longer_at_home(seen: Seen, from: &Remote, now: Timestamp) -> Seen {
+async fn longer_at_home(seen: Seen, from: &Remote, card: &Card, now: Timestamp) -> Seen {
     let home = Home::of(seen.state.did());
     if home.handle.is_none() || home.node == from.address() {
         return seen;
@@ -220,9 +228,15 @@ async fn longer_at_home(seen: Seen, from: &Remote, now: Timestamp) -> Seen {
                 .iter()
                 .zip(&seen.entries)
                 .all(|(one, other)| one.version_id() == other.version_id());
-            match is_longer && begins_alike {
-                true => at_home,
-                false => seen,
+            let is_committed = at_home.state.next_key_hashes().contains(&card.hash());
+            match (is_longer, begins_alike && is_committed) {
+                (true, true) => at_home,
+                // Extended without the card, by somebody else: what is signed now will be another line.
+                (true, false) => Seen {
+                    is_disputed: true,
+                    ..seen
+                },
+                (false, _) => seen,
             }
         }
         // It may be gone: that is what recovering is for.
