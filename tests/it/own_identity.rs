@@ -731,6 +731,23 @@ fn a_hub_whose_record_key_was_stolen_goes_back_to_the_last_good_moment() {
     hub.run(&with_code).ok();
     assert_eq!(bodies(&other, &scid, &locals), honest);
     assert_eq!(log_at(&other, &scid), (3, false));
+
+    // It takes its keys over at its new home from the node that still has them.
+    let laptop = Laptop::new();
+    let at = format!("{}/orgs/coast-lab", other.url);
+    let take_over = ["identity", "take-over", "--at", &at];
+    let asked = laptop.json(&take_over);
+    let digests: Vec<&str> = asked["digests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|digest| digest.as_str().unwrap())
+        .collect();
+    hub.run(&["org", "release", "coast-lab", "--to", &digests.join(",")])
+        .ok();
+    assert_eq!(laptop.json(&take_over)["state"], "taken");
+    assert_eq!(bodies(&other, &scid, &locals), honest);
+    assert_eq!(log_at(&other, &scid), (5, false));
 }
 
 #[test]

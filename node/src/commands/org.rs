@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{Done, publish_drafts, refused};
 use crate::catalogue::PROFILE;
+use crate::federation::client::{Answer, FetchError};
 use crate::federation::peers::node_address;
 use crate::keychain::{Changed, Renewal, Signing, Step};
 use crate::node::{Node, NodeError};
@@ -163,16 +164,7 @@ pub(super) async fn move_to(
         .change(handle, &state, step, node.clock.now())?;
     let mut log = node.store.active_log_of(&scid)?;
     log.push(entry.to_canonical_bytes());
-    let mut headers = vec![("content-type", "text/jsonl".to_owned())];
-    headers.extend(invitation.map(|code| ("baraza-invitation", code.to_owned())));
-    let answer = node
-        .client
-        .post(
-            &format!("{address}/api/v1/organizations/{scid}/log"),
-            &headers,
-            log.join(&b'\n'),
-        )
-        .await;
+    let answer = hand_log(node, &address, &scid, log, invitation).await;
     let problem = match &answer {
         Ok(answer) if answer.is_success() => None,
         Ok(answer) => Some((answer.reason(), (400..500).contains(&answer.status))),
@@ -210,7 +202,7 @@ pub(super) async fn move_to(
     }
     let text = format!(
         "{handle} is at home at {address} now, with {} records. Its identity is the same; {former} is kept as a former name.\n\
-         Its keys are still here. To give them to the organisation: it runs baraza identity take-over --at {address}/orgs/{handle}, and you what that command says.",
+         Its keys are still here. To give them to the organisation: it runs baraza identity take-over --at {address}/orgs/{handle}, and you, here, what that command says.",
         held.len()
     );
     let did = entry.did().to_string();
@@ -259,6 +251,20 @@ pub(super) async fn member(node: &Arc<Node>, who: &str, is_over: bool) -> Result
     ))
 }
 
+/// Hands a whole log to another node.
+async fn hand_log(
+    node: &Node,
+    address: &str,
+    scid: &Scid,
+    log: Vec<Vec<u8>>,
+    invitation: Option<&str>,
+) -> Result<Answer, FetchError> {
+    let mut headers = vec![("content-type", "text/jsonl".to_owned())];
+    headers.extend(invitation.map(|code| ("baraza-invitation", code.to_owned())));
+    let url = format!("{address}/api/v1/organizations/{scid}/log");
+    node.client.post(&url, &headers, log.join(&b'\n')).await
+}
+
 /// Commits the log to keys that are the organisation's own. After that this node can sign records until
 /// the organisation lists its own record key, and can change the identity no more.
 pub(super) async fn release(
@@ -292,11 +298,28 @@ pub(super) async fn release(
         take_own(node, &entry).await?;
         settle(node, handle, &scid)?;
     }
-    let version = state_of(node, &scid)?.version_id();
+    let state = state_of(node, &scid)?;
+    let version = state.version_id();
+    if !node.hosts(state.did()) {
+        // Moved before: it is asked for at its new home.
+        let home = Home::of(state.did()).node;
+        let log = node.store.active_log_of(&scid)?;
+        let handed = hand_log(node, &home, &scid, log, None).await;
+        let problem = match &handed {
+            Ok(answer) if answer.is_success() => None,
+            Ok(answer) => Some(answer.reason()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = problem {
+            return Err(refused(format!(
+                "{handle} is released here, and {home}, where it is at home, was not told: {reason}. Run the same command again."
+            )));
+        }
+    }
     let text = format!(
         "{handle} can now take its keys over: its log has version {}, and only the organisation's own keys can sign the next.\n\
          Tell it to run its command again. Its update key and escrow file are deleted here, and the card that was printed when it was added is worthless.\n\
-         It stays at home here; until it has taken over, you can still publish for it.",
+         Its home stays as it is; until it has taken over, you can still publish for it.",
         version.number
     );
     Ok(Done::new(

@@ -76,7 +76,7 @@ pub(super) async fn take_over(
         write_lines(&file, [text.as_bytes()])?;
         let text = format!(
             "New keys for {} are in {}; nothing has changed anywhere yet.\n\
-             Ask the hub's operator to run\n    {}\nThese digests are no secret. Then run this command again.",
+             Ask the operator of the node that holds the keys to run\n    {}\nThese digests are no secret. Then run this command again.",
             folder.state().did(),
             path.display(),
             ask(&digests),
