@@ -6,7 +6,6 @@ use std::sync::Arc;
 use protocol::envelope::{EnvelopeError, Header, Status};
 use protocol::id::{LocalId, RecordId, Scid, VersionHash};
 use protocol::identity::LogEntry;
-use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
 use protocol::time::Timestamp;
 use serde::Serialize;
@@ -182,11 +181,7 @@ impl Publisher {
                 // It would speak of the log before this entry; the next one is made in due time.
                 continue;
             }
-            // A thief may have taken the last number; under the new key any number counts.
-            let next = header.seq.checked_add(jump);
-            let seq = next
-                .filter(|seq| *seq < INTEGER_MAX.unsigned_abs())
-                .unwrap_or(jump);
+            let seq = restore::number_after(header.seq, jump);
             let envelope = draft
                 .sign(&signer.did, seq, now, &signer.key)
                 .map_err(|error| PublishError::Draft {

@@ -1,9 +1,10 @@
-//! Which version of each record to go back to after a theft. A pure choice among what a node tells of
-//! an author's history.
+//! Which version of each record to go back to after a theft, and how it is numbered. A pure choice among
+//! what a node tells of an author's history.
 
 use std::collections::BTreeMap;
 
 use protocol::id::{RecordId, VersionHash};
+use protocol::limits::INTEGER_MAX;
 use protocol::time::Timestamp;
 
 /// A version as a node tells of it.
@@ -45,12 +46,20 @@ pub fn choose(
     chosen
 }
 
+/// The number of a version that is signed anew under a new key. A thief may have taken the last number
+/// that there is; under a new key any number counts, so counting begins anew then.
+pub fn number_after(seq: u64, jump: u64) -> u64 {
+    seq.checked_add(jump)
+        .filter(|next| *next < INTEGER_MAX.unsigned_abs())
+        .unwrap_or(jump)
+}
+
 #[cfg(test)]
 mod tests {
     use protocol::id::{RecordId, Scid, VersionHash};
     use protocol::time::Timestamp;
 
-    use super::{Told, choose};
+    use super::{Told, choose, number_after};
 
     fn told(local: &str, seq: u64, at: i64) -> Told {
         Told {
@@ -92,5 +101,14 @@ mod tests {
             ..told("a", 9, 10)
         };
         assert_eq!(seqs(&[dropped, told("a", 3, 20)], None), [3]);
+    }
+
+    #[test]
+    fn a_record_whose_last_number_a_thief_took_can_still_be_changed() {
+        let last = protocol::limits::INTEGER_MAX.unsigned_abs();
+        assert_eq!(number_after(7, 1_000), 1_007);
+        for seq in [last - 1_000, last, u64::MAX] {
+            assert_eq!(number_after(seq, 1_000), 1_000);
+        }
     }
 }

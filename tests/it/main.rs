@@ -15,6 +15,6 @@ mod command_line;
 mod exchange;
 mod faults;
 mod imports;
-mod own_identity;
 mod own_fetches;
+mod own_identity;
 mod tidy;

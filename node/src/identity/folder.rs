@@ -15,7 +15,7 @@ use protocol::envelope::{Envelope, EnvelopeError};
 use protocol::id::{LocalId, VersionHash};
 use protocol::identity::write::Place;
 use protocol::identity::{LogEntry, LogError, LogState, WitnessProofs, verify_log};
-use protocol::limits::{INTEGER_MAX, LOG_BYTES_MAX};
+use protocol::limits::LOG_BYTES_MAX;
 use protocol::record::Draft;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -473,7 +473,7 @@ fn write_about(path: &Path, about: &About) -> Result<(), FolderError> {
     write_lines(&path, [text.as_slice()])
 }
 
-/// Signs a draft as a version of its record; a number above the last is no number.
+/// Signs a draft as a version of its record.
 ///
 /// # Errors
 /// [`FolderError::Draft`].
@@ -483,7 +483,6 @@ pub fn sign_as(
     seq: u64,
     now: Timestamp,
 ) -> Result<Envelope, FolderError> {
-    let seq = seq.min(INTEGER_MAX.unsigned_abs());
     draft
         .sign(&signer.did, seq, now, &signer.key)
         .map_err(|error| FolderError::Draft {

@@ -214,7 +214,7 @@ pub(super) fn sign_anew(
         signed.push(sign_as(
             signer,
             &draft,
-            header.seq.saturating_add(jump),
+            restore::number_after(header.seq, jump),
             now,
         )?);
     }

@@ -17,6 +17,9 @@ use crate::commands::Done;
 use crate::keychain::{Renewal, Signing, Step};
 use crate::place::{Home, log_address};
 
+/// Said to whoever keeps the update key elsewhere.
+const NEW_UPDATE_KEY: &str = "\nThe update key that you gave is used up. The new one is keys/identity.update in the folder: put it where you kept the old one, and delete it here.";
+
 /// A move, as it was asked for.
 pub(super) struct Move {
     pub(super) to: Home,
@@ -55,7 +58,7 @@ pub(super) async fn rotate(
             true => Renewal::Folder,
             false => Renewal::RecordKey,
         },
-        signing: signing(update_key)?,
+        signing: signing(update_key.as_deref())?,
     };
     let changed = folder.prepare(step, clock.now())?;
     let jump = match is_compromised {
@@ -99,6 +102,9 @@ pub(super) async fn rotate(
     if escrow_is_new {
         text.push_str("\nThe escrow file in the folder was read too, so it is a new one: give it to someone you trust. Your printed card stays good.");
     }
+    if update_key.is_some() {
+        text.push_str(NEW_UPDATE_KEY);
+    }
     tell_refusals(&mut text, &handed);
     Ok(Done {
         text,
@@ -130,7 +136,7 @@ pub(super) async fn move_to(
         name: format!("baraza identity move --to {}", place_text(&wanted.to)),
         place: wanted.to.place.clone(),
         renewal: Renewal::Nothing,
-        signing: signing(wanted.update_key)?,
+        signing: signing(wanted.update_key.as_deref())?,
     };
     let changed = folder.prepare(step, clock.now())?;
     let records: Vec<Envelope> = folder.records().values().cloned().collect();
@@ -177,6 +183,9 @@ pub(super) async fn move_to(
     if !told.is_empty() {
         text.push_str(&format!("\nTold already: {}.", told.join(", ")));
     }
+    if wanted.update_key.is_some() {
+        text.push_str(NEW_UPDATE_KEY);
+    }
     tell_refusals(&mut text, &handed);
     Ok(Done {
         text,
@@ -188,7 +197,7 @@ pub(super) async fn move_to(
     })
 }
 
-fn signing(update_key: Option<String>) -> Result<Signing, IdentityError> {
+fn signing(update_key: Option<&str>) -> Result<Signing, IdentityError> {
     Ok(match update_key {
         None => Signing::Working,
         Some(text) => Signing::Given(
