@@ -1,6 +1,8 @@
 //! Bulk ingest from a peer against the sum of its parts, in one run: `cargo bench --bench ingest`.
 //!
 //! The whole: a node follows another over loopback until every record is verified, durable and found.
+//! The other's pages are read from it before and given from memory: what a peer does to write them is
+//! no part of taking them in.
 //! The parts, each alone on the same bytes, with both cores and at the best of three batch sizes:
 //! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy.
 //! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000).
@@ -10,10 +12,12 @@
     reason = "a benchmark measures time, and a fault ends it"
 )]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::extract::Query;
 use baraza::clock::{Clock as _, SystemClock};
 use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
 use baraza::node::Node;
@@ -340,6 +344,9 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
     while source.index.count() < records.len() as u64 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    let pages = read_pages(source.config.url.as_str()).await;
+    source.stop().await;
+    let peer = tokio::spawn(give_pages(pages));
     target.serve().await.unwrap();
     eprintln!("following");
     let start = Costing::start();
@@ -352,7 +359,42 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let time = start.end();
-    source.stop().await;
     target.stop().await;
+    peer.abort();
     time
+}
+
+/// The pages of a node's feed, by the cursor they are asked with.
+type Pages = BTreeMap<String, String>;
+
+async fn read_pages(url: &str) -> Pages {
+    let mut pages = Pages::new();
+    let mut since = String::new();
+    loop {
+        let address = format!("{url}/sync/v1/changes?limit=5000&since={since}");
+        let page = reqwest::get(address).await.unwrap().text().await.unwrap();
+        let end = page.trim_end().rsplit('\n').next().unwrap();
+        let (_, cursor) = protocol::sync::Line::read(end.as_bytes()).unwrap();
+        let before = std::mem::replace(&mut since, cursor.unwrap().to_string());
+        pages.insert(before.clone(), page);
+        if before == since {
+            return pages;
+        }
+    }
+}
+
+async fn give_pages(pages: Pages) {
+    let pages = Arc::new(pages);
+    let give = async move |Query(asked): Query<BTreeMap<String, String>>| {
+        let since = asked.get("since").map_or("", String::as_str);
+        let page = pages.get(since).cloned().unwrap_or_default();
+        if page.lines().count() == 1 {
+            // There is no news.
+            std::future::pending::<()>().await;
+        }
+        page
+    };
+    let routes = axum::Router::new().route("/sync/v1/changes", axum::routing::get(give));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:9471").await;
+    axum::serve(listener.unwrap(), routes).await.unwrap();
 }

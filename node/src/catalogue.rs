@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use protocol::envelope::{Header, Status};
-use protocol::id::{RecordId, Scid};
-use protocol::record::{Body, TextMap};
+use protocol::id::{LocalId, RecordId, Scid};
+use protocol::record::{Body, Endorsement, TextMap};
 use protocol::time::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::place::log_address;
 use crate::store::{Author, Store, StoreError};
 
 /// The local id of the record in which an author describes itself.
 pub const PROFILE: &str = "organization";
+
+/// Authors whose log was found at the address that it names: where.
+pub const SITES: &str = "sites";
 
 /// A record as it is shown.
 #[derive(Debug, Clone)]
@@ -95,6 +99,8 @@ pub struct ShownAuthor {
     pub author: Author,
     /// How it describes itself.
     pub profile: Option<Shown>,
+    /// This node found the log on the web site that the log names, and not at a hub.
+    pub has_confirmed_site: bool,
 }
 
 impl ShownAuthor {
@@ -205,6 +211,63 @@ impl Catalogue {
             })?,
             Err(_) => None,
         };
-        Ok(ShownAuthor { author, profile })
+        let site = self.store.named(SITES, &author.state.scid().to_string())?;
+        // A move to elsewhere ends it.
+        let address = log_address(author.state.did());
+        let has_confirmed_site = site.is_some_and(|site| site == address.as_bytes());
+        Ok(ShownAuthor {
+            author,
+            profile,
+            has_confirmed_site,
+        })
+    }
+
+    /// The hubs that are known here: nodes' own identities.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn hubs(&self) -> Result<Vec<ShownAuthor>, StoreError> {
+        self.store
+            .authors()?
+            .into_iter()
+            .filter(|author| author.state.did().path().next().is_none())
+            .map(|author| self.described(author))
+            .collect()
+    }
+
+    /// Those of `hubs` that say that an author is their member, as of `now`.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn members_of<'h>(
+        &self,
+        hubs: &'h [ShownAuthor],
+        author: &Scid,
+        now: Timestamp,
+    ) -> Result<Vec<&'h ShownAuthor>, StoreError> {
+        let Ok(local) = LocalId::parse(&Endorsement::member_id(author)) else {
+            return Ok(Vec::new());
+        };
+        let mut vouching = Vec::new();
+        for hub in hubs {
+            let id = RecordId {
+                author: *hub.scid(),
+                local: local.clone(),
+            };
+            let said = self.record(&id)?.is_some_and(|shown| {
+                let is_over = shown.header.valid_until.is_some_and(|end| end < now);
+                let body = match &shown.body {
+                    Saying::Body(body) => Some(&**body),
+                    _ => None,
+                };
+                !is_over
+                    && matches!(body, Some(Body::Endorsement(said))
+                        if said.claim == Endorsement::MEMBER && said.subject.as_ref() == Some(author))
+            });
+            if said {
+                vouching.push(hub);
+            }
+        }
+        Ok(vouching)
     }
 }

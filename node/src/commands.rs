@@ -1,7 +1,9 @@
 //! What operators can ask of a node, however they ask: by the command line beside a running node, or
 //! in place of one.
 
+mod disputes;
 mod import;
+mod org;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -9,17 +11,16 @@ use std::sync::Arc;
 
 pub use import::Import;
 use protocol::id::RecordId;
-use protocol::identity::write::Place;
 use protocol::record::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::bundle;
-use crate::catalogue::PROFILE;
 use crate::control::Progress;
-use crate::federation::peers::node_address;
-use crate::keychain::{Changed, Signer};
+use crate::federation::peers::peer_address;
+use crate::federation::site::is_site;
+use crate::keychain::Signer;
 use crate::node::{Node, NodeError};
 use crate::publish::{Outcome, Published};
 use crate::web::ask::Ask;
@@ -41,6 +42,10 @@ pub enum Command {
     OrgRotate {
         /// Which.
         handle: String,
+        /// Somebody else may have read its keys.
+        is_compromised: bool,
+        /// Go back to what stood then.
+        as_of: Option<String>,
     },
     /// Moves an organisation to another host.
     OrgMove {
@@ -48,6 +53,22 @@ pub enum Command {
         handle: String,
         /// The new host's address.
         to: String,
+        /// What admits it there.
+        invitation: Option<String>,
+    },
+    /// Says, as this node, that an organisation is its member, or that it no longer is.
+    OrgMember {
+        /// Its handle here, or its SCID.
+        who: String,
+        /// It no longer is.
+        is_over: bool,
+    },
+    /// Lets go of an organisation whose keys this node made.
+    OrgRelease {
+        /// Which.
+        handle: String,
+        /// The digests of its owner's keys.
+        to: Vec<String>,
     },
     /// Publishes drafts.
     Publish {
@@ -103,6 +124,15 @@ pub enum Command {
     },
     /// Fills the index anew.
     Reindex,
+    /// Goes by another line of a disputed log.
+    Pin {
+        /// The author.
+        scid: String,
+        /// An entry on that line.
+        version: String,
+    },
+    /// Lists the authors whose logs are disputed.
+    Disputed,
     /// The log of an author, as JSON lines.
     Log {
         /// Its SCID.
@@ -150,10 +180,20 @@ pub async fn run(
     progress: &mpsc::Sender<Progress>,
 ) -> Result<Done, NodeError> {
     match command {
-        Command::OrgAdd { handle, name } => add_organization(node, &handle, &name).await,
-        Command::OrgList => list_organizations(node),
-        Command::OrgRotate { handle } => rotate(node, &handle).await,
-        Command::OrgMove { handle, to } => move_to(node, &handle, &to).await,
+        Command::OrgAdd { handle, name } => org::add(node, &handle, &name).await,
+        Command::OrgList => org::list(node),
+        Command::OrgRotate {
+            handle,
+            is_compromised,
+            as_of,
+        } => org::rotate(node, &handle, is_compromised, as_of.as_deref()).await,
+        Command::OrgMove {
+            handle,
+            to,
+            invitation,
+        } => org::move_to(node, &handle, &to, invitation.as_deref()).await,
+        Command::OrgMember { who, is_over } => org::member(node, &who, is_over).await,
+        Command::OrgRelease { handle, to } => org::release(node, &handle, &to).await,
         Command::Publish { handle, drafts } => publish(node, &handle, &drafts, progress).await,
         Command::Withdraw { id } => withdraw(node, &id).await,
         Command::Import(command) => import::run(node, &command, progress).await,
@@ -166,6 +206,11 @@ pub async fn run(
                 None
             };
             let address = actor.as_deref().unwrap_or(&url);
+            if is_site(address) && !filter.is_empty() {
+                return Err(refused(
+                    "a page without a node is followed whole: leave --topic and --filter out",
+                ));
+            }
             let peer = node
                 .puller
                 .follow(address, &filter)
@@ -173,7 +218,9 @@ pub async fn run(
                 .map_err(refused)?;
             // Pulling makes it complete, and pushing fast: whether the peer pushes is its own choice.
             // Its node's actor pushes everything, which whoever wants a part does not ask for.
-            let asked = if peer.filter.is_empty() {
+            let asked = if is_site(&peer.url) {
+                Ok(())
+            } else if peer.filter.is_empty() {
                 node.outbox.follow(&peer.url, actor).await
             } else {
                 node.outbox.unfollow(&peer.url).await
@@ -186,8 +233,10 @@ pub async fn run(
         }
         Command::Unfollow { url } => {
             node.puller.unfollow(&url).await.map_err(refused)?;
-            let url = node_address(&url).map_err(refused)?;
-            node.outbox.unfollow(&url).await.map_err(refused)?;
+            let url = peer_address(&url).map_err(refused)?;
+            if !is_site(&url) {
+                node.outbox.unfollow(&url).await.map_err(refused)?;
+            }
             Ok(Done::new(
                 format!("{url} is followed no longer; what came from it stays"),
                 json!({"url": url}),
@@ -252,6 +301,8 @@ pub async fn run(
                 json!({"indexed": count}),
             ))
         }
+        Command::Pin { scid, version } => disputes::pin(node, &scid, &version).await,
+        Command::Disputed => disputes::list(node),
         Command::Log { scid } => {
             let scid = protocol::id::Scid::parse(&scid).map_err(refused)?;
             let lines = node.store.log_of(&scid)?;
@@ -266,159 +317,6 @@ pub async fn run(
             ))
         }
     }
-}
-
-async fn add_organization(node: &Arc<Node>, handle: &str, name: &str) -> Result<Done, NodeError> {
-    let founded = node.add_organization(handle).await?;
-    let signer = node.keychain.signer(handle)?;
-    let language = &node.config.settings.language;
-    let profile = json!({
-        "type": "Organization", "localId": PROFILE, "language": language, "body": {"name": {language: name}},
-    });
-    publish_drafts(node, &signer, &[profile], |_| {}).await?;
-    let (did, scid) = (founded.did.to_string(), founded.did.scid().to_string());
-    let text = format!(
-        "{name} is hosted here as {handle}.\n  identifier     {did}\n  recovery code  {}\n\
-         Print the recovery code and keep it off this machine: it takes the identity back if keys are lost or stolen.\n\
-         It is shown only once. A second recovery key is in {}: give it to someone whom the organisation trusts.",
-        founded.recovery_code,
-        founded.escrow_file.display(),
-    );
-    Ok(Done::new(
-        text,
-        json!({"handle": handle, "did": did, "scid": scid, "recoveryCode": founded.recovery_code}),
-    ))
-}
-
-fn list_organizations(node: &Node) -> Result<Done, NodeError> {
-    let mut rows = Vec::new();
-    let mut items = Vec::new();
-    for signer in node.keychain.signers()? {
-        let Some(author) = node.catalogue.author(signer.did.scid())? else {
-            continue;
-        };
-        let did = author.author.state.did().to_string();
-        rows.push(format!(
-            "{:<24} {:<40} {did}",
-            signer.handle,
-            author.name(&[&node.config.settings.language])
-        ));
-        items.push(json!({
-            "handle": signer.handle, "did": did, "scid": signer.did.scid().to_string(),
-            "disputed": author.author.is_disputed,
-        }));
-    }
-    Ok(Done::new(
-        rows.join("\n"),
-        json!({"total": items.len(), "items": items}),
-    ))
-}
-
-/// A new log entry and every record signed anew, as one step: nobody sees one without the other.
-async fn rotate(node: &Arc<Node>, handle: &str) -> Result<Done, NodeError> {
-    let signer = node.keychain.signer(handle)?;
-    let scid = *signer.did.scid();
-    let author = node
-        .store
-        .author(&scid)?
-        .ok_or_else(|| refused("its log is not held here"))?;
-    let place = Place::of(author.state.did());
-    let Changed { entry, signer } =
-        node.keychain
-            .change(handle, &author.state, place, true, node.clock.now())?;
-    let count = node.publisher.change_key(&entry, &signer, 1).await?;
-    settle(node, handle, &scid)?;
-    let text = format!(
-        "{handle} signs with a new key from now on. Its log has version {}, and {count} records were signed anew; \
-         what the old key signed no longer counts anywhere.",
-        entry.version_id().number
-    );
-    Ok(Done::new(
-        text,
-        json!({"handle": handle, "logVersion": entry.version_id().to_string(), "signed": count}),
-    ))
-}
-
-/// The keys that an author's log commits to now are those that sign from now on.
-fn settle(node: &Node, handle: &str, scid: &protocol::id::Scid) -> Result<(), NodeError> {
-    let author = node.store.author(scid)?;
-    let author = author.ok_or_else(|| refused("its log is not held here"))?;
-    Ok(node.keychain.settle(handle, &author.state)?)
-}
-
-/// The log says where it is served from now on; log and records are handed to the new host. The old
-/// host cannot prevent it: any node that carries the author takes the entry.
-async fn move_to(node: &Arc<Node>, handle: &str, to: &str) -> Result<Done, NodeError> {
-    let address = node_address(to).map_err(refused)?;
-    let target = url::Url::parse(&address).map_err(refused)?;
-    let host = match target.host() {
-        Some(url::Host::Domain(name)) if name.contains('.') => name.to_owned(),
-        _ => "node.localhost".to_owned(),
-    };
-    let place = Place::new(&host, target.port(), &["orgs", handle]).map_err(refused)?;
-    let signer = node.keychain.signer(handle)?;
-    let scid = *signer.did.scid();
-    let author = node
-        .store
-        .author(&scid)?
-        .ok_or_else(|| refused("its log is not held here"))?;
-    let former = author.state.did().to_string();
-    let held: Vec<_> = node
-        .store
-        .counting_of(&scid)?
-        .into_iter()
-        .map(|(_, row)| row)
-        .collect();
-    let Changed { entry, .. } =
-        node.keychain
-            .change(handle, &author.state, place, false, node.clock.now())?;
-    let mut log = node.store.active_log_of(&scid)?;
-    log.push(entry.to_canonical_bytes());
-    let kind = [("content-type", "text/jsonl".to_owned())];
-    let answer = node
-        .client
-        .post(
-            &format!("{address}/api/v1/organizations/{scid}/log"),
-            &kind,
-            log.join(&b'\n'),
-        )
-        .await?;
-    if !answer.is_success() {
-        return Err(refused(format!(
-            "{address} does not take {handle} in: {}. Nothing was changed; it can be tried again.",
-            answer.reason()
-        )));
-    }
-    node.ingest
-        .log_entry(&entry.to_canonical_bytes(), &Default::default())
-        .await?;
-    settle(node, handle, &scid)?;
-    let kind = [("content-type", "application/json".to_owned())];
-    for row in &held {
-        let answer = node
-            .client
-            .post(
-                &format!("{address}/api/v1/records"),
-                &kind,
-                row.canonical()?,
-            )
-            .await?;
-        if !answer.is_success() {
-            return Err(refused(format!(
-                "{address} did not take a record: {}",
-                answer.reason()
-            )));
-        }
-    }
-    let text = format!(
-        "{handle} is at home at {address} now, with {} records. Its identity is the same; {former} is kept as a former name.",
-        held.len()
-    );
-    let did = entry.did().to_string();
-    Ok(Done::new(
-        text,
-        json!({"handle": handle, "did": did, "scid": scid.to_string(), "formerly": former, "records": held.len()}),
-    ))
 }
 
 /// Drafts as files have them: one, a list, or an object with `records`.
@@ -436,19 +334,17 @@ fn flatten(drafts: &[Value]) -> Vec<&Value> {
         .collect()
 }
 
-async fn publish_drafts(
-    node: &Node,
-    signer: &Signer,
-    drafts: &[Value],
-    progress: impl FnMut(usize),
-) -> Result<Vec<Published>, NodeError> {
-    let licence = &node.config.settings.publishing.licence;
+/// Reads drafts as files have them and checks each.
+///
+/// # Errors
+/// Every fault, with the number and name of its draft.
+pub(crate) fn check_drafts(drafts: &[Value], licence: &str) -> Result<Vec<Draft>, String> {
     let mut checked = Vec::new();
     let mut faults = Vec::new();
     for (draft, number) in flatten(drafts).into_iter().zip(1..) {
-        let tree = draft
-            .as_object()
-            .ok_or_else(|| refused(format!("draft {number} is no JSON object")))?;
+        let Some(tree) = draft.as_object() else {
+            return Err(format!("draft {number} is no JSON object"));
+        };
         match Draft::new(tree, licence) {
             Ok(draft) => checked.push(draft),
             Err(error) => {
@@ -461,11 +357,19 @@ async fn publish_drafts(
         }
     }
     if !faults.is_empty() {
-        return Err(refused(format!(
-            "nothing was published:\n  {}",
-            faults.join("\n  ")
-        )));
+        return Err(format!("nothing was published:\n  {}", faults.join("\n  ")));
     }
+    Ok(checked)
+}
+
+async fn publish_drafts(
+    node: &Node,
+    signer: &Signer,
+    drafts: &[Value],
+    progress: impl FnMut(usize),
+) -> Result<Vec<Published>, NodeError> {
+    let licence = &node.config.settings.publishing.licence;
+    let checked = check_drafts(drafts, licence).map_err(NodeError::Refused)?;
     Ok(node.publisher.publish(signer, &checked, progress).await?)
 }
 
@@ -550,11 +454,15 @@ fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done,
                 .unwrap_or_default()
         };
         text.push_str(&format!(
-            "\n\n{}  [{}]\n  {} ({})\n  {}",
+            "\n\n{}  [{}]\n  {} ({}{})\n  {}",
             of("/name"),
             of("/kind"),
             of("/author/name"),
             of("/author/host"),
+            match item.pointer("/author/disputed") {
+                Some(Value::Bool(true)) => ", DISPUTED",
+                _ => "",
+            },
             of("/id")
         ));
     }
@@ -563,7 +471,7 @@ fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done,
 
 async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     node.puller.start()?;
-    let wanted = url.map(node_address).transpose().map_err(refused)?;
+    let wanted = url.map(peer_address).transpose().map_err(refused)?;
     let mut text = Vec::new();
     let mut items = Vec::new();
     let mut is_complete = true;

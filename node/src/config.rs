@@ -304,11 +304,7 @@ impl Config {
     /// The host part of DIDs that are served here. did:webvh forbids IP addresses, so a node on
     /// loopback is `node.localhost` there (docs/protocol.md, 3).
     pub fn did_host(&self) -> (String, Option<u16>) {
-        let host = match self.url.host() {
-            Some(url::Host::Domain(name)) if name.contains('.') => name.to_owned(),
-            _ => "node.localhost".to_owned(),
-        };
-        (host, self.url.port())
+        (crate::place::did_host(&self.url), self.url.port())
     }
 
     /// Where the database is.
@@ -332,7 +328,8 @@ impl Config {
     }
 }
 
-fn is_loopback(host: &url::Host<&str>) -> bool {
+/// Whether a host is this machine.
+pub fn is_loopback(host: &url::Host<&str>) -> bool {
     match host {
         url::Host::Domain(name) => is_localhost(name),
         url::Host::Ipv4(address) => address.is_loopback(),

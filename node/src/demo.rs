@@ -174,6 +174,7 @@ async fn tell(
         &stage.provider,
         Command::OrgMove {
             handle: "diplofoundation".to_owned(),
+            invitation: None,
             to: stage.hub.url.to_string(),
         },
     )

@@ -9,3 +9,4 @@ pub mod peers;
 pub mod pull;
 pub mod remote;
 pub mod replays;
+pub mod site;

@@ -73,6 +73,9 @@ pub enum NodeError {
     /// Our own door.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// An identity that is kept without a node.
+    #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
     /// Publishing.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
-use protocol::id::{LocalId, RecordId, VersionHash};
+use protocol::id::{LocalId, RecordId, Scid, VersionHash};
 use protocol::identity::LogEntry;
-use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
+use protocol::time::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::clock::SharedClock;
 use crate::ingest::{Ingest, IngestError};
 use crate::keychain::Signer;
+use crate::restore::{self, Told};
 use crate::store::{HeldRow, Store, StoreError};
 
 /// Records signed between two words of how far it is.
@@ -148,8 +149,9 @@ impl Publisher {
     }
 
     /// Publishes a log entry that changes an author's record key, together with every published record
-    /// signed anew, tombstones included: what the old key signed no longer counts. It happens whole or
-    /// not at all. Gives how many were signed.
+    /// signed anew, tombstones included: what the old key signed no longer counts. With `as_of` they say
+    /// again what they said at that moment, and what came later is left out. It happens whole or not at
+    /// all. Gives how many were signed.
     ///
     /// # Errors
     /// As [`Publisher::publish`]; nothing is changed then.
@@ -158,17 +160,28 @@ impl Publisher {
         entry: &LogEntry,
         signer: &Signer,
         jump: u64,
+        as_of: Option<Timestamp>,
     ) -> Result<usize, PublishError> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
+        let scid = signer.did.scid();
+        let rows = match as_of {
+            None => self
+                .store
+                .counting_of(scid)?
+                .into_iter()
+                .map(|(_, row)| row)
+                .collect(),
+            Some(moment) => self.stood_at(scid, moment)?,
+        };
         let mut lines = Vec::new();
-        for (_, row) in self.store.counting_of(signer.did.scid())? {
+        for row in rows {
             let (header, draft) = self.draft_of(&row)?;
-            // A thief may have taken the last number; under the new key any number counts.
-            let next = header.seq.checked_add(jump);
-            let seq = next
-                .filter(|seq| *seq < INTEGER_MAX.unsigned_abs())
-                .unwrap_or(jump);
+            if header.local.as_str() == Checkpoint::LOCAL_ID {
+                // It would speak of the log before this entry; the next one is made in due time.
+                continue;
+            }
+            let seq = restore::number_after(header.seq, jump);
             let envelope = draft
                 .sign(&signer.did, seq, now, &signer.key)
                 .map_err(|error| PublishError::Draft {
@@ -180,6 +193,25 @@ impl Publisher {
         let count = lines.len();
         self.ingest.log_entry_with(entry.clone(), lines).await?;
         Ok(count)
+    }
+
+    /// The versions of an author's records that stood at a moment.
+    fn stood_at(&self, scid: &Scid, moment: Timestamp) -> Result<Vec<HeldRow>, PublishError> {
+        let author = self.store.author(scid)?;
+        let (versions, _) = self.store.history_of(scid, None, usize::MAX)?;
+        let told = versions.iter().map(|version| Told {
+            id: version.id.clone(),
+            seq: version.row.rank.seq,
+            hash: version.row.rank.hash,
+            received: version.row.received,
+            counts: author
+                .as_ref()
+                .is_some_and(|author| author.state.keys().counts(&version.key)),
+        });
+        let chosen = restore::choose(told, Some(moment));
+        let chosen: BTreeSet<VersionHash> = chosen.values().map(|told| told.hash).collect();
+        let rows = versions.into_iter().map(|version| version.row);
+        Ok(rows.filter(|row| chosen.contains(&row.rank.hash)).collect())
     }
 
     /// Withdraws a record: a tombstone takes its place, for good.
@@ -241,6 +273,10 @@ impl Publisher {
         let Some(author) = self.store.author(scid)? else {
             return Ok(None);
         };
+        // Whoever took its keys over speaks for itself.
+        if !author.state.keys().counts(&signer.key.public()) {
+            return Ok(None);
+        }
         let mut counting = Vec::new();
         for row in self.store.counting_of(scid)? {
             let (of, row) = row;

@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod engine;
 mod keys;
 mod logs;
+mod past;
 mod records;
 mod rows;
 #[cfg(test)]
@@ -19,8 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::acceptance::Rules;
-use protocol::id::{RecordId, Scid, VersionHash};
+use protocol::envelope::Status;
+use protocol::id::{LocalId, RecordId, Scid, VersionHash};
 use protocol::identity::{LogEntry, LogState, VersionId, WitnessProofs};
+use protocol::key::PublicKey;
 use protocol::time::Timestamp;
 use protocol::verified::Proven;
 use tokio::sync::watch;
@@ -146,6 +149,17 @@ pub struct Named {
     pub name: String,
     /// The value.
     pub value: Vec<u8>,
+}
+
+/// One version of a record in a listing of all that a node knows of.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Of which record.
+    pub id: RecordId,
+    /// The key that signed it.
+    pub key: PublicKey,
+    /// Number, digest, status and when it came.
+    pub row: HeldRow,
 }
 
 /// What is known of an author.
@@ -527,6 +541,62 @@ impl Store {
         Ok(versions)
     }
 
+    /// The versions of an author's records that this node knows of, held and past, in order of local
+    /// id, from the record after `after`; once there are `enough`, the record under way is the last. Whether there are more records is told beside.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn history_of(
+        &self,
+        author: &Scid,
+        after: Option<&LocalId>,
+        enough: usize,
+    ) -> Result<(Vec<Version>, bool), StoreError> {
+        let rows_from = |prefix: Vec<u8>| {
+            let from = match after {
+                Some(local) => keys::after_record(&prefix, local),
+                None => prefix.clone(),
+            };
+            self.engine.range(&from, &transaction::after(&prefix))
+        };
+        let damaged = || corrupt("a version without a record or a key");
+        let mut held = rows_from(keys::held_by(author)).peekable();
+        let mut past = rows_from(keys::past_by(author)).peekable();
+        let mut versions: Vec<Version> = Vec::new();
+        loop {
+            let id_of = |row: Option<&Result<Row, StoreError>>,
+                         id: fn(&[u8]) -> Option<RecordId>| {
+                row.and_then(|row| row.as_ref().ok())
+                    .map(|(key, _)| id(key).ok_or_else(damaged))
+                    .transpose()
+            };
+            let next_held = id_of(held.peek(), keys::id_of_held)?;
+            let next_past = id_of(past.peek(), keys::id_of_past)?;
+            let is_past = match (&next_held, &next_past) {
+                (Some(held), Some(past)) => past.local < held.local,
+                (held, _) => held.is_none(),
+            };
+            let row = if is_past { past.next() } else { held.next() };
+            let Some(row) = row else {
+                return Ok((versions, false));
+            };
+            let (key, row) = row?;
+            let (id, slot) = if is_past {
+                (next_past, keys::slot_of_past(&key))
+            } else {
+                (next_held, keys::slot_of_held(&key))
+            };
+            let (id, slot) = id.zip(slot).ok_or_else(damaged)?;
+            if versions.len() >= enough && versions.last().is_some_and(|last| last.id != id) {
+                return Ok((versions, true));
+            }
+            // The decided rules hold each key's versions in a slot of its own.
+            let key = PublicKey::from_bytes(&slot).map_err(|_| damaged())?;
+            let row = HeldRow::read(&row)?;
+            versions.push(Version { id, key, row });
+        }
+    }
+
     /// The highest number that any version of a record has here under a key that counts, held or past:
     /// the next own version must be above it. What a dropped key signed is left aside, or a thief who
     /// took the last number would have ended the record.
@@ -576,6 +646,38 @@ impl Store {
     /// A disk fault.
     pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
         Ok(self.engine.get(&keys::version(hash))?.is_some())
+    }
+
+    /// The past version with this hash, if its key was dropped since and no tombstone counts: so an author
+    /// gets back what a thief overwrote. Nobody can hold it as a record again.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn past_by_hash(
+        &self,
+        hash: &VersionHash,
+    ) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
+        let Some(key) = self.engine.get(&keys::version(hash))? else {
+            return Ok(None);
+        };
+        if !keys::is_past(&key) {
+            return Ok(None);
+        }
+        let damaged = || corrupt("a past version without a record or a key");
+        let id = keys::id_of_past(&key).ok_or_else(damaged)?;
+        let slot = keys::slot_of_past(&key).ok_or_else(damaged)?;
+        let signer = PublicKey::from_bytes(&slot).map_err(|_| damaged())?;
+        let state = AuthorRow::read(&*self.engine, &id.author)?.state()?;
+        let is_dropped =
+            state.is_some_and(|state| !state.is_deactivated() && state.keys().was_dropped(&signer));
+        let is_withdrawn = self
+            .counting(&id)?
+            .is_some_and(|row| row.status == Status::Withdrawn);
+        if !is_dropped || is_withdrawn {
+            return Ok(None);
+        }
+        let row = self.engine.get(&key)?;
+        row.map(|row| Ok((id, HeldRow::read(&row)?))).transpose()
     }
 
     /// A held row by its key, unless a tombstone beats it.

@@ -19,9 +19,9 @@ mod topics;
 
 pub use language::{language_tag, primary_language};
 pub use lists::{
-    AUDIENCES, BUILDING_BLOCKS, CAPACITY, CERTIFICATE_KINDS, COST_KINDS, LEVELS, MATURITY, MODES,
-    OFFERING_KINDS, ORGANIZATION_KINDS, SDG_TARGETS, SECTORS_DAC, SOLUTION_KINDS,
-    building_block_from_dial, iati_organization_type, organization_kind_from_iati,
+    AUDIENCES, BUILDING_BLOCKS, CAPACITY, CERTIFICATE_KINDS, COST_KINDS, ENDORSEMENT_CLAIMS,
+    LEVELS, MATURITY, MODES, OFFERING_KINDS, ORGANIZATION_KINDS, SDG_TARGETS, SECTORS_DAC,
+    SOLUTION_KINDS, building_block_from_dial, iati_organization_type, organization_kind_from_iati,
 };
 pub use topics::{AREAS, TOPICS, area_of, topics_in};
 

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod draft;
+mod endorsement;
 mod fields;
 mod offering;
 mod organization;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub use checkpoint::Checkpoint;
 pub use draft::{Draft, DraftError};
+pub use endorsement::Endorsement;
 pub use fields::{Code, FieldError, FieldErrors, TextMap};
 pub use offering::{Certificate, Cost, Funding, Instance, Offering, Place};
 pub use organization::{ContactPoint, Organization};
@@ -34,6 +36,8 @@ pub enum Body {
     Solution(Box<Solution>),
     /// How many records an author has.
     Checkpoint(Checkpoint),
+    /// What one organisation says of another.
+    Endorsement(Endorsement),
 }
 
 impl Body {
@@ -60,6 +64,7 @@ impl Body {
             "Organization" => Self::Organization(Box::new(Organization::read(&mut fields))),
             "Solution" => Self::Solution(Box::new(Solution::read(&mut fields))),
             "Checkpoint" => Self::Checkpoint(Checkpoint::read(&mut fields)),
+            "Endorsement" => Self::Endorsement(Endorsement::read(&mut fields)),
             _ => return Ok(None),
         };
         fields.finish().map(|()| Some(read))
@@ -71,7 +76,7 @@ impl Body {
             Self::Offering(offering) => Some(&offering.name),
             Self::Organization(organization) => Some(&organization.name),
             Self::Solution(solution) => Some(&solution.name),
-            Self::Checkpoint(_) => None,
+            Self::Checkpoint(_) | Self::Endorsement(_) => None,
         }
     }
 }

@@ -4,6 +4,8 @@
 pub(crate) mod author;
 pub(crate) mod client;
 pub(crate) mod hostile;
+pub(crate) mod laptop;
+pub(crate) mod lossy;
 pub(crate) mod node;
 pub(crate) mod target;
 

@@ -61,6 +61,33 @@ pub(super) enum Typed {
     /// The organisations that this node hosts
     #[command(subcommand)]
     Org(Org),
+    /// An identity of your own on your own machine, without a node
+    #[command(subcommand)]
+    Identity(Identity),
+    /// Sign drafts with your own identity: signed records on standard output, one a line
+    Sign {
+        /// Files of drafts: one, a list, or an object with `records`
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Hand your log and signed records to a node
+    Push {
+        /// Its address
+        node: String,
+        /// Files of signed records, one a line; all that you have signed if there are none
+        files: Vec<PathBuf>,
+        /// The code by which the node's operator invited you
+        #[arg(long)]
+        invitation: Option<String>,
+    },
+    /// Choose the line that this node goes by in a disputed key log
+    Pin {
+        /// The author; without it, the disputed ones are listed
+        #[arg(requires = "version")]
+        scid: Option<String>,
+        /// An entry on the line to go by, as the list shows it: 3-Qm…
+        version: Option<String>,
+    },
     /// Sign drafts, keep them and announce them
     Publish {
         /// Files of drafts: one, a list, or an object with `records`
@@ -130,7 +157,7 @@ pub(super) enum Typed {
     },
     /// Take in what another node has, from now on
     Follow {
-        /// Its address
+        /// Its address; of a provider's page without a node that of its did.jsonl
         url: String,
         /// One area only; may be repeated
         #[arg(long)]
@@ -182,6 +209,12 @@ pub(super) enum Org {
     Rotate {
         /// Which
         handle: String,
+        /// Somebody may have read its keys: the escrow file is renewed as well
+        #[arg(long)]
+        compromised: bool,
+        /// Go back to what its records said at this moment, such as 2027-03-01T08:00:00Z
+        #[arg(long)]
+        as_of: Option<String>,
     },
     /// Move one to another host; it keeps its identity and records
     Move {
@@ -190,6 +223,94 @@ pub(super) enum Org {
         /// The new host's address
         #[arg(long)]
         to: String,
+        /// The code by which that host's operator invited it
+        #[arg(long)]
+        invitation: Option<String>,
+    },
+    /// Say in this node's name that one is its member: every node shows it beside the name
+    Member {
+        /// Its handle here, or its SCID
+        who: String,
+        /// Take it back
+        #[arg(long)]
+        end: bool,
+    },
+    /// Let one go whose keys this node made: commit its log to keys of its own
+    Release {
+        /// Which
+        handle: String,
+        /// The digests that it was given by `baraza identity take-over`, with commas between
+        #[arg(long, value_delimiter = ',', required = true)]
+        to: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Identity {
+    /// Make one; prints its recovery card once
+    New {
+        /// Its name for people
+        #[arg(long)]
+        name: String,
+        /// Where its log will be served: https://HUB/orgs/NAME, or a folder of your own web site
+        #[arg(long)]
+        at: String,
+        /// The language of its profile, such as fr
+        #[arg(long, default_value = "en")]
+        language: String,
+        /// The licence of records that name none
+        #[arg(long, default_value = "CC-BY-4.0")]
+        licence: String,
+    },
+    /// Say what is in the folder
+    Show,
+    /// Give it a new record key and sign every record anew
+    Rotate {
+        /// Somebody may have read the folder: the escrow file is renewed as well
+        #[arg(long)]
+        compromised: bool,
+        /// The update key, if it is kept elsewhere: a file, or - for standard input
+        #[arg(long)]
+        update_key: Option<String>,
+    },
+    /// Make the folder anew from a recovery card and what any node carries
+    Recover {
+        /// The code on the card, a file that holds it, or - for standard input
+        #[arg(long)]
+        code: String,
+        /// A node that shows the identity's records
+        #[arg(long)]
+        from: String,
+        /// Go back to what the records said at this moment, such as 2027-03-01T08:00:00Z
+        #[arg(long)]
+        as_of: Option<String>,
+        /// A new home, if the old one is gone
+        #[arg(long)]
+        to: Option<String>,
+        /// The code by which the new home's operator invited you
+        #[arg(long)]
+        invitation: Option<String>,
+    },
+    /// Give it another home; it keeps its name, its keys and its records
+    Move {
+        /// Where its log will be served: https://HUB/orgs/NAME, or a folder of your own web site
+        #[arg(long)]
+        to: String,
+        /// A node to learn from what this folder lacks
+        #[arg(long)]
+        from: Option<String>,
+        /// The code by which the new home's operator invited you
+        #[arg(long)]
+        invitation: Option<String>,
+        /// The update key, if it is kept elsewhere: a file, or - for standard input
+        #[arg(long)]
+        update_key: Option<String>,
+    },
+    /// Take your identity over from the hub that keeps its keys; run it twice
+    TakeOver {
+        /// Where its log is served: https://HUB/orgs/NAME
+        #[arg(long)]
+        at: String,
     },
 }
 

@@ -1,20 +1,23 @@
 //! From what was typed to what is done: by the node that runs in the folder, or in place of it.
 
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use protocol::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use url::form_urlencoded::Serializer;
 
-use super::arguments::{Arguments, Bundle, Org, Typed};
+use super::arguments::{Arguments, Bundle, Identity, Org, Typed};
 use super::verify;
 use crate::clock::{SharedClock, SystemClock};
 use crate::commands::{self, Command, Done, Import};
 use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
 use crate::control::{self, Progress};
 use crate::demo;
+use crate::identity;
 use crate::node::{Node, NodeError};
 
 fn refused(error: impl std::fmt::Display) -> NodeError {
@@ -70,8 +73,53 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
         },
         Typed::Org(Org::Add { handle, name }) => Command::OrgAdd { handle, name },
         Typed::Org(Org::List) => Command::OrgList,
-        Typed::Org(Org::Rotate { handle }) => Command::OrgRotate { handle },
-        Typed::Org(Org::Move { handle, to }) => Command::OrgMove { handle, to },
+        Typed::Org(Org::Rotate {
+            handle,
+            compromised,
+            as_of,
+        }) => Command::OrgRotate {
+            handle,
+            is_compromised: compromised,
+            as_of,
+        },
+        Typed::Org(Org::Move {
+            handle,
+            to,
+            invitation,
+        }) => Command::OrgMove {
+            handle,
+            to,
+            invitation,
+        },
+        Typed::Org(Org::Member { who, end }) => Command::OrgMember { who, is_over: end },
+        Typed::Org(Org::Release { handle, to }) => Command::OrgRelease { handle, to },
+        Typed::Identity(identity) => {
+            let command = own_command(identity)?;
+            return Ok(identity::run(&folder, command, clock).await?);
+        }
+        Typed::Sign { files } => {
+            let drafts = files
+                .iter()
+                .map(|file| read_json(file))
+                .collect::<Result<_, _>>()?;
+            return Ok(identity::run(&folder, identity::Command::Sign { drafts }, clock).await?);
+        }
+        Typed::Push {
+            node,
+            files,
+            invitation,
+        } => {
+            let command = identity::Command::Push {
+                node,
+                files,
+                invitation,
+            };
+            return Ok(identity::run(&folder, command, clock).await?);
+        }
+        Typed::Pin { scid, version } => match scid.zip(version) {
+            Some((scid, version)) => Command::Pin { scid, version },
+            None => Command::Disputed,
+        },
         Typed::Publish { files, org } => {
             let drafts = files
                 .iter()
@@ -159,6 +207,90 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
     carry_out(&folder, command, clock).await
 }
 
+fn own_command(typed: Identity) -> Result<identity::Command, NodeError> {
+    use identity::Command;
+    Ok(match typed {
+        Identity::New {
+            name,
+            at,
+            language,
+            licence,
+        } => Command::New {
+            name,
+            at,
+            language,
+            licence,
+        },
+        Identity::Show => Command::Show,
+        Identity::Rotate {
+            compromised,
+            update_key,
+        } => Command::Rotate {
+            is_compromised: compromised,
+            update_key: update_key.as_deref().map(secret).transpose()?,
+        },
+        Identity::Recover {
+            code,
+            from,
+            as_of,
+            to,
+            invitation,
+        } => Command::Recover {
+            code: secret(&code)?,
+            from,
+            as_of: as_of
+                .as_deref()
+                .map(Timestamp::parse)
+                .transpose()
+                .map_err(refused)?,
+            to,
+            invitation,
+        },
+        Identity::Move {
+            to,
+            from,
+            invitation,
+            update_key,
+        } => Command::Move {
+            to,
+            from,
+            invitation,
+            update_key: update_key.as_deref().map(secret).transpose()?,
+        },
+        Identity::TakeOver { at } => Command::TakeOver { at },
+    })
+}
+
+/// A secret from standard input or a file; else the text itself, which the shell may remember.
+fn secret(text: &str) -> Result<String, NodeError> {
+    const BYTES_MAX: u64 = 64 * 1024;
+    let fault = |error: std::io::Error| refused(format!("{text}: {error}"));
+    let mut read = String::new();
+    if text == "-" {
+        if std::io::stdin().is_terminal() {
+            eprintln!("Type the code; end with an empty line.");
+        }
+        for line in std::io::stdin().lock().take(BYTES_MAX).lines() {
+            let line = line.map_err(fault)?;
+            if line.trim().is_empty() && !read.is_empty() {
+                break;
+            }
+            read.push_str(&line);
+            read.push('\n');
+        }
+        return Ok(read);
+    }
+    match std::fs::File::open(text) {
+        Ok(file) => {
+            file.take(BYTES_MAX)
+                .read_to_string(&mut read)
+                .map_err(fault)?;
+            Ok(read)
+        }
+        Err(_) => Ok(text.to_owned()),
+    }
+}
+
 /// Asks the running node, or opens the folder if none runs. The user never has to know which.
 async fn carry_out(folder: &Path, command: Command, clock: SharedClock) -> Result<Done, NodeError> {
     let config = Config::load(folder)?;
@@ -215,17 +347,16 @@ async fn init(config: Config, clock: SharedClock) -> Result<Done, NodeError> {
     let founded = Node::init(&config, clock).await?;
     let folder = config.folder.display();
     let text = format!(
-        "A node is ready in {folder}.\n  identifier     {did}\n  recovery code  {code}\n\
-         Print the recovery code and keep it off this machine: it takes the identity back if keys are lost or stolen.\n\
-         It is shown only once. A second recovery key is in {escrow}: give it to someone you trust.\n\
-         Start it with: baraza serve --dir {folder}",
+        "A node is ready in {folder}.\n  identifier  {did}\n\
+         Start it with: baraza serve --dir {folder}\n\
+         A second recovery key is in {escrow}: give it to someone you trust, and delete it here.\n\n{card}",
         did = founded.did,
-        code = founded.recovery_code,
+        card = founded.card.paper(&config.settings.name),
         escrow = founded.escrow_file.display(),
     );
     let json = json!({
         "dir": config.folder, "did": founded.did.to_string(), "scid": founded.did.scid().to_string(),
-        "url": config.url.as_str(), "recoveryCode": founded.recovery_code,
+        "url": config.url.as_str(), "recoveryCode": founded.card.to_string(),
     });
     Ok(Done {
         text,

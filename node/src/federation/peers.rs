@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use protocol::id::Scid;
 use protocol::sync::Filter;
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::site::site_address;
+use crate::catalogue::SITES;
 use crate::store::{Named, Store, StoreError};
 
 const TABLE: &str = "peers";
@@ -21,7 +24,7 @@ const PEERS_MAX: usize = 10_000;
 /// Another node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Peer {
-    /// Its address, without a path.
+    /// Its address: without a path, or that of the log on a provider's page.
     pub url: String,
     /// Whether this node takes in what that one has.
     pub is_followed: bool,
@@ -132,7 +135,9 @@ struct Place {
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The address is none.
-    #[error("“{text}” is not a node's address: write it like https://hub.example")]
+    #[error(
+        "“{text}” is not a node's address: write it like https://hub.example, or https://site.example/did.jsonl for a page without a node"
+    )]
     Address {
         /// What was given.
         text: String,
@@ -221,6 +226,33 @@ impl Peers {
         })
     }
 
+    /// Notes whose log stands at an address that it names itself; `None` if what stands there does not.
+    /// Whoever was noted for that address before is so no longer: a lapsed domain may have a new owner.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_site(&self, url: &str, at_home: Option<&Scid>) -> Result<(), StoreError> {
+        let at_home = at_home.map(Scid::to_string);
+        let mut is_noted = false;
+        for (name, site) in self.store.all_named(SITES)? {
+            if site != url.as_bytes() {
+                continue;
+            }
+            if at_home.as_ref() == Some(&name) {
+                is_noted = true;
+            } else {
+                self.store.put_named(SITES, &name, None).await?;
+            }
+        }
+        match at_home {
+            Some(name) if !is_noted => {
+                let site = Some(url.as_bytes().to_vec());
+                self.store.put_named(SITES, &name, site).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a peer's log from its beginning next time.
     ///
     /// # Errors
@@ -261,6 +293,14 @@ fn damaged(error: serde_json::Error) -> StoreError {
     StoreError::Corrupt {
         detail: format!("a peer: {error}"),
     }
+}
+
+/// The address of a node or of a provider's page, from what a person writes.
+///
+/// # Errors
+/// [`PeerError::Address`].
+pub fn peer_address(text: &str) -> Result<String, PeerError> {
+    site_address(text).unwrap_or_else(|| node_address(text))
 }
 
 /// The address of a node, from what a person writes: an address with or without `https://` and path.

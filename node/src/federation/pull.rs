@@ -20,7 +20,8 @@ use tokio::sync::{Mutex as Turn, Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::client::{Client, FetchError, StreamRequest};
-use super::peers::{Peer, PeerError, Peers, node_address};
+use super::peers::{Peer, PeerError, Peers, peer_address};
+use super::site;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::ingest::{Ingest, IngestError, Receipts};
 use crate::store::{Receipt, Sequence, StoreError};
@@ -37,6 +38,9 @@ const PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between attempts after a failure: doubled each time, up to the longest.
 const RETRY_SECONDS_MIN: u64 = 1;
 const RETRY_SECONDS_MAX: u64 = 600;
+
+/// Between readings of a provider's page.
+const SITE_PAUSE: Duration = Duration::from_secs(900);
 
 /// Between readings of a peer that answers at once and brings nothing further.
 const IDLE: Duration = Duration::from_secs(1);
@@ -61,6 +65,9 @@ pub enum PullError {
     /// About the peer itself.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// A provider's page does not read.
+    #[error("{0}")]
+    Site(String),
     /// Our disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -145,7 +152,7 @@ impl Puller {
     /// # Errors
     /// The address is none, or a disk fault. Whether the node answers shows later, in its `last_error`.
     pub async fn follow(&self, address: &str, filter: &str) -> Result<Peer, PeerError> {
-        let url = node_address(address)?;
+        let url = peer_address(address)?;
         let peer = self
             .0
             .peers
@@ -166,7 +173,7 @@ impl Puller {
     /// # Errors
     /// It was not followed, or a disk fault.
     pub async fn unfollow(&self, address: &str) -> Result<(), PeerError> {
-        let url = node_address(address)?;
+        let url = peer_address(address)?;
         let is_followed = self.0.peers.get(&url)?.is_some_and(|peer| peer.is_followed);
         if !is_followed {
             return Err(PeerError::Unknown { url });
@@ -258,6 +265,14 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
         match attempt {
             Some(Ok(_)) => {
                 retry_seconds = RETRY_SECONDS_MIN;
+                // A provider's page has no way to say that it has news.
+                if site::is_site(&url) {
+                    tokio::select! {
+                        () = tokio::time::sleep(SITE_PAUSE) => {}
+                        () = hint.notified() => {}
+                    }
+                    continue;
+                }
                 // A peer that does not wait for news when it is asked to is not asked without pause.
                 if stopwatch.elapsed() < IDLE && inner.cursor(&url) == before {
                     tokio::select! {
@@ -338,25 +353,15 @@ impl Inner {
             }
             .into());
         };
+        if site::is_site(url) {
+            return self.read_site(url).await;
+        }
         let cursor = self.peers.cursor(url, &peer.filter)?;
         let address = changes_address(&peer, cursor.as_deref(), wait_seconds);
         let request =
             StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
         let mut lines = self.client.lines(request).await?;
-        let mut page = PageReader {
-            inner: self,
-            url,
-            sender: url.into(),
-            filter: peer.filter,
-            batch: Vec::new(),
-            cursor: None,
-            read_to: cursor,
-            under_way: VecDeque::new(),
-            sequence: Sequence::default(),
-            last_placed: None,
-            wanted: BTreeSet::new(),
-            pulled: Pulled::default(),
-        };
+        let mut page = PageReader::new(self, url, peer.filter, cursor);
         let mut is_whole = false;
         let ended = loop {
             match lines.next().await {
@@ -404,6 +409,46 @@ impl Inner {
             .await?;
         Ok(())
     }
+
+    /// Reads a provider's page: its log, then its records.
+    async fn read_site(&self, url: &str) -> Result<Pulled, PullError> {
+        let log = site::take_log(&self.client, &self.ingest, url).await?;
+        let at_home = log.is_at_home.then_some(&log.scid);
+        self.peers.note_site(url, at_home).await?;
+        let request = site::records_of(url, PAGE_BYTES_MAX);
+        let mut lines = self.client.lines(request).await?;
+        let mut page = PageReader::new(self, url, String::new(), None);
+        let ended = loop {
+            match lines.next().await {
+                Ok(Some(line)) if line.trim_ascii().is_empty() => {}
+                Ok(Some(line)) if site::is_by(&line, &log.scid) => {
+                    page.batch.push(line.to_vec());
+                    if page.batch.len() >= BATCH {
+                        page.flush().await?;
+                    }
+                }
+                Ok(Some(_)) => {
+                    let reason = "a line is no record of the identity whose log stands beside it";
+                    page.refuse(&reason).await?;
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        page.flush().await?;
+        page.settle().await?;
+        let mut pulled = page.pulled;
+        pulled.log_entries = log.grown;
+        // The whole page is read each time: only what was new is news.
+        pulled.lines = pulled.stored + log.grown;
+        if pulled.stored > 0 {
+            self.peers
+                .change(url, |peer| peer.received += pulled.stored)
+                .await?;
+        }
+        ended?;
+        Ok(pulled)
+    }
 }
 
 fn changes_address(peer: &Peer, cursor: Option<&str>, wait_seconds: u64) -> String {
@@ -443,7 +488,24 @@ struct PageReader<'p> {
 /// A batch that was handed over.
 type UnderWay = JoinHandle<Result<Receipts, StoreError>>;
 
-impl PageReader<'_> {
+impl<'p> PageReader<'p> {
+    fn new(inner: &'p Inner, url: &'p str, filter: String, read_to: Option<String>) -> Self {
+        Self {
+            inner,
+            url,
+            sender: url.into(),
+            filter,
+            batch: Vec::new(),
+            cursor: None,
+            read_to,
+            under_way: VecDeque::new(),
+            sequence: Sequence::default(),
+            last_placed: None,
+            wanted: BTreeSet::new(),
+            pulled: Pulled::default(),
+        }
+    }
+
     /// Takes one line; `true` if it is the end of the page.
     async fn take(&mut self, line: &[u8]) -> Result<bool, PullError> {
         let (line, cursor) = match Line::read(line) {

@@ -89,7 +89,9 @@ impl Document {
             Body::Offering(offering) => document.read_offering(&offering),
             Body::Organization(organization) => document.read_organization(&organization),
             Body::Solution(solution) => document.read_solution(&solution),
-            Body::Checkpoint(_) => return Err(NotIndexed::NothingToFind { kind: kind() }),
+            Body::Checkpoint(_) | Body::Endorsement(_) => {
+                return Err(NotIndexed::NothingToFind { kind: kind() });
+            }
         }
         document.add_code(Facet::Type, header.kind.as_ref());
         document.add_code(Facet::Org, header.author.scid().to_string());

@@ -21,7 +21,7 @@ const HELD: u8 = b'R';
 const VERSION: u8 = b'V';
 /// SCID, local id, version hash → a version that lost a tie: evidence.
 const TWIN: u8 = b'E';
-/// SCID, local id, slot, day → the version that was held at the end of that day.
+/// SCID, local id, slot, place → a version that was displaced, or whose key was dropped.
 const PAST: u8 = b'H';
 /// SCID, hash → a record that cannot be judged yet.
 const PARKED: u8 = b'P';
@@ -142,11 +142,45 @@ pub(super) fn past_of(id: &RecordId) -> Vec<u8> {
     )
 }
 
-pub(super) fn past(id: &RecordId, slot: &[u8; 32], day: i64) -> Vec<u8> {
+/// All past versions of one author's records.
+pub(super) fn past_by(scid: &Scid) -> Vec<u8> {
+    key(PAST, &[scid.as_digest()])
+}
+
+/// The past versions of one record under one key.
+pub(super) fn past_in(id: &RecordId, slot: &[u8; 32]) -> Vec<u8> {
     let mut key = past_of(id);
     key.extend_from_slice(slot);
-    key.extend_from_slice(&sortable(day));
     key
+}
+
+/// `place` counts days and places within a day: see `store::past`.
+pub(super) fn past(id: &RecordId, slot: &[u8; 32], place: i64) -> Vec<u8> {
+    let mut key = past_in(id, slot);
+    key.extend_from_slice(&sortable(place));
+    key
+}
+
+/// The place in a row of [`past`].
+pub(super) fn place_of_past(key: &[u8]) -> Option<i64> {
+    let bytes = key.get(key.len().checked_sub(8)?..)?.try_into().ok()?;
+    Some((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
+}
+
+/// Whether a row is one of [`past`].
+pub(super) fn is_past(key: &[u8]) -> bool {
+    key.first() == Some(&PAST)
+}
+
+/// The record that a row of [`past`] belongs to.
+pub(super) fn id_of_past(key: &[u8]) -> Option<RecordId> {
+    id_of_held(key.get(..key.len().checked_sub(8)?)?)
+}
+
+/// The first row of whatever record stands after this one in [`held_by`] or [`past_by`].
+pub(super) fn after_record(prefix: &[u8], local: &LocalId) -> Vec<u8> {
+    // The rows of a record have a zero after its local id.
+    [prefix, local.as_str().as_bytes(), &[1]].concat()
 }
 
 pub(super) fn parked_by(scid: &Scid) -> Vec<u8> {

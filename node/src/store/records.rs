@@ -12,7 +12,7 @@ use protocol::verified::{Judged, Proven, Record, Verified, VerifyError};
 
 use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
-use super::{StoreError, keys};
+use super::{StoreError, keys, past};
 
 /// Records of one author that wait for their key. The log of an author who moves or rotates may come
 /// after a whole page of records.
@@ -27,10 +27,6 @@ const TWINS_PER_RECORD_MAX: usize = 8;
 
 /// Records and entries that one transaction takes in because they are due.
 const DUE_MAX: usize = 256;
-
-/// Days for which the version that was held at the end of the day is kept, so that an author can get
-/// back what a thief overwrote.
-const PAST_DAYS: i64 = 30;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +153,7 @@ fn hold(
                 if decision == Decision::HoldOverTwin {
                     keep_twin(tx, &id, displaced)?;
                 } else {
-                    keep_past(tx, &id, &slot, displaced, now)?;
+                    past::keep_displaced(tx, &id, &slot, displaced, now)?;
                 }
             }
             let change = tx.append(&ChangeRow::Held(key.clone()))?;
@@ -229,38 +225,6 @@ fn keep_twin(tx: &mut Transaction<'_>, id: &RecordId, twin: &HeldRow) -> Result<
     tx.change_author(&id.author, |author| author.has_twins = true)
 }
 
-/// Keeps a displaced version if it was the one held at the end of an earlier day.
-fn keep_past(
-    tx: &mut Transaction<'_>,
-    id: &RecordId,
-    slot: &[u8; 32],
-    displaced: &HeldRow,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if displaced.received.unix_day() == now.unix_day() {
-        tx.remove(keys::version(&displaced.rank.hash));
-        return Ok(());
-    }
-    let last_day = now.unix_day() - 1;
-    let key = keys::past(id, slot, last_day);
-    tx.put(keys::version(&displaced.rank.hash), key.clone());
-    tx.put(key, displaced.write());
-    let oldest = keys::past(id, slot, now.unix_day() - PAST_DAYS);
-    let mut of_slot = keys::past_of(id);
-    of_slot.extend_from_slice(slot);
-    for (key, row) in tx.rows(&of_slot)? {
-        if key < oldest {
-            let version = keys::version(&HeldRow::read(&row)?.rank.hash);
-            // It may be held again, by another line of a forked log.
-            if tx.get(&version)?.as_ref() == Some(&key) {
-                tx.remove(version);
-            }
-            tx.remove(key);
-        }
-    }
-    Ok(())
-}
-
 /// Judges an author's records anew after its log grew from what `before` says: drops what no longer
 /// counts, takes in what waited for it.
 pub(super) fn judge_anew(
@@ -321,9 +285,7 @@ fn drop_held(
     };
     tx.remove(keys::change(held.change));
     tx.remove(key);
-    let past = keys::past(&id, &slot, now.unix_day());
-    tx.put(keys::version(&held.rank.hash), past.clone());
-    tx.put(past, held.write());
+    past::keep_dropped(tx, &id, &slot, held, now);
     tx.append(&ChangeRow::Judged(keys::held_of(&id)))?;
     show_again(tx, rules, &id, &versions)
 }

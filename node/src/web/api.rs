@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::envelope::{Envelope, Status};
-use protocol::id::{RecordId, Scid};
+use protocol::id::{LocalId, RecordId, Scid};
 use protocol::limits::LOG_BODY_BYTES_MAX;
 use protocol::record::TextMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -22,7 +22,7 @@ use super::sync::blocking;
 use super::{App, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
 use crate::search::Facet;
-use crate::store::Receipt;
+use crate::store::{HeldRow, Receipt, StoreError};
 
 /// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
@@ -38,6 +38,7 @@ pub(super) fn routes() -> Router<App> {
                 .layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX)),
         )
         .route("/organizations/{scid}/did.jsonl", get(log))
+        .route("/organizations/{scid}/history", get(author_history))
         .route("/organizations/{scid}/did-witness.json", get(witness))
         .route("/node", get(node))
 }
@@ -78,6 +79,11 @@ struct ItemAuthor {
     id: String,
     name: String,
     host: String,
+    /// Its key log has two lines: somebody else may hold a key.
+    disputed: bool,
+    /// Its log was found on the web site that it names.
+    #[serde(rename = "siteConfirmed")]
+    site_confirmed: bool,
 }
 
 async fn search(
@@ -130,6 +136,8 @@ pub(crate) fn found(work: &App, ask: &Ask, languages: &[String]) -> Result<Value
                 id: author.scid().to_string(),
                 name: author.name(&languages),
                 host: author.host(),
+                disputed: author.author.is_disputed,
+                site_confirmed: author.has_confirmed_site,
             },
             url: work
                 .config
@@ -169,7 +177,7 @@ pub(super) fn kind_and_summary(shown: &Shown) -> (Option<String>, Option<&TextMa
             Some(&organization.summary),
         ),
         Body::Solution(solution) => (Some(solution.kind.to_owned()), Some(&solution.summary)),
-        Body::Checkpoint(_) => (None, None),
+        Body::Checkpoint(_) | Body::Endorsement(_) => (None, None),
     }
 }
 
@@ -233,21 +241,67 @@ async fn history(
     if versions.is_empty() {
         return Err(Problem::not_found("no such record is known here"));
     }
-    let versions: Vec<Value> = versions
+    let versions: Vec<Value> = versions.iter().map(told).collect();
+    Ok(Json(json!({"versions": versions, "total": versions.len(), "next": null})).into_response())
+}
+
+/// Versions on a page of an author's history.
+const HISTORY_ROWS: usize = 1_000;
+
+#[derive(Deserialize)]
+struct HistoryQuery {
+    after: Option<String>,
+}
+
+/// All versions that are known of an author's records, held and past, without their bodies: what an
+/// author who lost its own copy needs to know which to fetch back.
+async fn author_history(
+    State(app): State<App>,
+    Path(scid): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Response, Problem> {
+    let scid = Scid::parse(&scid).map_err(|error| Problem::not_found(error.to_string()))?;
+    let after = query
+        .after
+        .map(|local| LocalId::parse(&local))
+        .transpose()
+        .map_err(|error| Problem::malformed(error.to_string()).at("after"))?;
+    let work = Arc::clone(&app);
+    let page = blocking(move || match work.store.author(&scid)? {
+        None => Ok(None),
+        Some(author) => {
+            let page = work.store.history_of(&scid, after.as_ref(), HISTORY_ROWS)?;
+            Ok::<_, StoreError>(Some((author, page)))
+        }
+    });
+    let (author, (versions, is_more)) = page
+        .await?
+        .ok_or_else(|| Problem::not_found("no log of that author is known here"))?;
+    let next = versions.last().filter(|_| is_more);
+    let next = next.map(|version| version.id.local.as_str().to_owned());
+    let items: Vec<Value> = versions
         .iter()
-        .map(|row| {
-            let status = if row.status == Status::Withdrawn {
-                "withdrawn"
-            } else {
-                "active"
-            };
-            json!({
-                "seq": row.rank.seq, "version": row.rank.hash.to_string(), "status": status,
-                "received": row.received.to_string(),
-            })
+        .map(|version| {
+            let mut item = told(&version.row);
+            item["id"] = version.id.to_string().into();
+            item["key"] = version.key.to_string().into();
+            item["counts"] = author.state.keys().counts(&version.key).into();
+            item
         })
         .collect();
-    Ok(Json(json!({"versions": versions, "total": versions.len(), "next": null})).into_response())
+    Ok(Json(json!({"versions": items, "next": next})).into_response())
+}
+
+/// A version without what it says.
+fn told(row: &HeldRow) -> Value {
+    let status = match row.status {
+        Status::Withdrawn => "withdrawn",
+        Status::Active => "active",
+    };
+    json!({
+        "seq": row.rank.seq, "version": row.rank.hash.to_string(), "status": status,
+        "received": row.received.to_string(),
+    })
 }
 
 /// A record that its author signed elsewhere and wants served here.
@@ -280,10 +334,22 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         .at(first));
     }
     let proven = envelope.prove()?;
-    let work = Arc::clone(&app);
-    let held = blocking(move || work.store.author(author.scid())).await?;
-    if !held.is_some_and(|held| app.hosts(held.state.did())) {
-        let detail = "this node serves only records of organisations that it hosts";
+    let (work, of, key) = (Arc::clone(&app), id.clone(), proven.record().key);
+    let is_wanted = blocking(move || match work.store.author(author.scid())? {
+        None => Ok(false),
+        Some(held) if work.hosts(held.state.did()) => Ok(true),
+        // Of others a node carries what it chose to carry, and takes news of that from whoever has them:
+        // an author whose hub is gone must be able to reach those who show its records. Nothing of theirs
+        // is kept aside for a log to come, or strangers could fill the room for it.
+        Some(held) => Ok::<_, StoreError>(
+            (held.state.keys().counts(&key) || held.state.keys().was_dropped(&key))
+                && !work.store.history(&of)?.is_empty(),
+        ),
+    });
+    if !is_wanted.await? {
+        let detail = "this node takes new records only of organisations that it hosts, and of others \
+                      newer versions of records that it carries, under keys that their log lists: push \
+                      to the organisation's own hub";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
     }
     let receipt = app.ingest.proven(proven, Some("api".into())).await?;
@@ -298,13 +364,18 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
 async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let languages = pages::accepted_languages(&headers);
     let work = Arc::clone(&app);
-    let authors = blocking(move || work.catalogue.authors()).await?;
-    let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
-    let items: Vec<Value> = authors
-        .iter()
-        .map(|author| {
+    let items = blocking(move || {
+        let languages: Vec<&str> = languages.iter().map(String::as_str).collect();
+        let (hubs, now) = (work.catalogue.hubs()?, work.clock.now());
+        let mut items = Vec::new();
+        for author in work.catalogue.authors()? {
             let state = &author.author.state;
-            json!({
+            let vouching = work.catalogue.members_of(&hubs, author.scid(), now)?;
+            let member_of: Vec<Value> = vouching
+                .iter()
+                .map(|hub| json!({"id": hub.scid().to_string(), "name": hub.name(&languages), "host": hub.host()}))
+                .collect();
+            items.push(json!({
                 "id": author.scid().to_string(),
                 "did": state.did().to_string(),
                 "name": author.name(&languages),
@@ -314,9 +385,13 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                 "disputed": author.author.is_disputed,
                 "closed": state.is_deactivated(),
                 "hasProfile": author.profile.is_some(),
-            })
-        })
-        .collect();
+                "siteConfirmed": author.has_confirmed_site,
+                "memberOf": member_of,
+            }));
+        }
+        Ok::<_, StoreError>(items)
+    })
+    .await?;
     Ok(Json(json!({"total": items.len(), "items": items, "next": null})).into_response())
 }
 

@@ -50,8 +50,9 @@ pub(super) fn takes_log(path: &str) -> bool {
     scid.is_some_and(|scid| !scid.contains('/'))
 }
 
-/// `POST /api/v1/organizations/{scid}/log`: JSON lines of a whole log, or of its new entries. An author
-/// that is unknown here is admitted by the hosting policy; one that is hosted may always add to its log.
+/// `POST /api/v1/organizations/{scid}/log`: JSON lines of a whole log, or of its new entries. Whoever
+/// comes to live here is admitted by the hosting policy. An author that is carried here, at home or not,
+/// may always add to its log: its old host can neither prevent nor undo a move.
 pub(super) async fn receive_log(
     State(app): State<App>,
     Path(scid): Path<String>,
@@ -93,8 +94,8 @@ pub(super) async fn receive_log(
             admit(&app, &headers)?;
         }
         check_handle(&app, &scid, &did).await?;
-    } else if !is_here {
-        let detail = "this log is served elsewhere: its newest entry must name this node's host";
+    } else if held.is_empty() {
+        let detail = "this log is served elsewhere, and this node carries nothing of its author: its newest entry must name this node's host";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
     }
     let mut is_new = false;
@@ -131,7 +132,7 @@ fn admit(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
             Ok(())
         }
         HostingPolicy::Invitation => {
-            let detail = "this node hosts by invitation: ask its operator for a code and send it as Baraza-Invitation";
+            let detail = "this node hosts by invitation: ask its operator for a code, and give it with --invitation (the header Baraza-Invitation)";
             Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "invitation-needed",

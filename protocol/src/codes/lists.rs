@@ -121,6 +121,18 @@ pub static MATURITY: Scheme = Scheme {
     codes: &["idea", "pilot", "in-use", "scaled"],
 };
 
+/// What one organisation says of another. For programs: it has no labels of its own.
+pub static ENDORSEMENT_CLAIMS: Scheme = Scheme {
+    name: "endorsement-claim",
+    codes: &[
+        "listed",
+        "reviewed",
+        "co-owned",
+        "member",
+        "recommended-for",
+    ],
+};
+
 /// The purposes of aid of the OECD Development Assistance Committee (DAC) that concern digital
 /// capacity, by number.
 pub static SECTORS_DAC: Scheme = Scheme {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::codes::language::{is_no_language, meant_by};
 use crate::codes::{Scheme, geography, language_tag};
-use crate::id::RecordId;
+use crate::id::{RecordId, Scid};
 use crate::time::Timestamp;
 
 /// Most elements of one list in a body.
@@ -310,6 +310,17 @@ impl<'b> Fields<'b> {
 
     pub(super) fn record_ids(&self, name: &str) -> Vec<RecordId> {
         self.list(name, read_record_id)
+    }
+
+    pub(super) fn required_scid(&self, name: &str) -> Option<Scid> {
+        const EXPECTED: &str = "must be the author's SCID: 46 characters that begin with Qm";
+        if self.get(name).is_none() {
+            self.fault(self.path_of(name), EXPECTED);
+        }
+        self.value(name, |value| {
+            let scid = value.as_str().and_then(|text| Scid::parse(text).ok());
+            scid.ok_or_else(|| EXPECTED.to_owned())
+        })
     }
 
     /// A code that must be of the shipped list: what the program itself decides by.

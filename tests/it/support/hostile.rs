@@ -24,7 +24,14 @@ pub(crate) struct Hostile {
 impl Hostile {
     /// Serves until the test process ends.
     pub(crate) fn start(script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
-        let port = port();
+        Self::start_on(port(), script)
+    }
+
+    /// As [`Hostile::start`], at a port that was chosen before.
+    pub(crate) fn start_on(
+        port: u16,
+        script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let script: Arc<Script> = Arc::new(script);
         let connections = Arc::new(AtomicUsize::new(0));

@@ -665,6 +665,112 @@ fn a_version_held_again_after_a_pin_is_found_by_its_hash_when_its_past_is_let_go
     assert!(is_listed(&node, &record));
 }
 
+#[test]
+fn what_a_thief_overwrote_or_withdrew_is_handed_out_once_his_key_is_dropped_and_not_before() {
+    on_every_engine(|node| {
+        let mut author = known(node);
+        let honest = [
+            author.record(&Version::of("a", 1).saying("first")),
+            author.record(&Version::of("a", 2).saying("second")),
+            author.record(&Version::of("b", 1)),
+        ];
+        let stolen = [
+            author.record(&Version::of("a", SEQ_MAX).saying("thief")),
+            author.record(&Version::of("b", SEQ_MAX).withdrawn()),
+        ];
+        // All of it within one day.
+        for record in honest.iter().chain(&stolen) {
+            assert_eq!(node.take(record).unwrap(), Receipt::Stored);
+        }
+        let past = |record: &Envelope| {
+            let past = node.store.past_by_hash(&record.hash()).unwrap();
+            past.map(|(_, row)| row.canonical().unwrap()) == Some(record.canonical().to_vec())
+        };
+        assert!(!honest.iter().any(past));
+        let (listed, is_more) = node.store.history_of(&author.scid(), None, 100).unwrap();
+        assert!(!is_more);
+        let told: BTreeSet<_> = listed.iter().map(|version| version.row.rank.hash).collect();
+        let all: BTreeSet<_> = honest.iter().chain(&stolen).map(Envelope::hash).collect();
+        assert_eq!(told, all);
+
+        let entry = author.rotate(&[2], at(-900));
+        node.learn([&entry]);
+        assert!(honest.iter().chain(&stolen).all(past));
+        // They count no more than before: nobody can hold them as records again.
+        assert!(is_retired(&node.take(&honest[0])));
+        assert_eq!(node.held(), BTreeSet::new());
+        // The author withdraws one of them itself: what it said is not handed out any longer.
+        node.take(&author.record(&Version::of("b", 2).by(2).withdrawn()))
+            .unwrap();
+        assert!(past(&honest[1]) && !past(&honest[2]));
+        assert_log_is_whole(node);
+    });
+}
+
+#[test]
+fn past_versions_are_kept_for_thirty_days_within_a_bound_and_the_first_of_a_day_longest() {
+    let node = Node::in_memory();
+    let author = known(&node);
+    let admit = |seq: u64, day: i64| {
+        let record = author.record(&Version::of("a", seq));
+        let now = at(day * DAY);
+        wait(node.store.admit(proven(&record), now, None)).unwrap();
+    };
+    let kept = || {
+        let (versions, _) = node.store.history_of(&author.scid(), None, 1_000).unwrap();
+        let mut seqs: Vec<u64> = versions
+            .iter()
+            .map(|version| version.row.rank.seq)
+            .collect();
+        seqs.sort_unstable();
+        seqs
+    };
+    // A thief who publishes a hundred times in a day is not rid of what stood before.
+    (1..=100).for_each(|seq| admit(seq, 0));
+    assert_eq!(kept(), [1, 2, 3, 4, 100]);
+    admit(101, 1);
+    assert_eq!(kept(), [1, 2, 3, 4, 100, 101]);
+    // Of days before yesterday one is left, of those more than thirty days ago none.
+    admit(102, 2);
+    assert_eq!(kept(), [1, 100, 101, 102]);
+    admit(103, 32);
+    assert_eq!(kept(), [101, 102, 103]);
+}
+
+#[test]
+fn an_authors_history_is_told_in_pages_that_miss_nothing() {
+    let node = Node::in_memory();
+    let author = known(&node);
+    for local in ["a", "a-1", "a.b", "b"] {
+        for seq in 1..=3 {
+            node.take(&author.record(&Version::of(local, seq))).unwrap();
+        }
+    }
+    let mut told = Vec::new();
+    let mut pages = 0;
+    loop {
+        let after = told
+            .last()
+            .map(|version: &baraza::store::Version| version.id.local.clone());
+        let (page, is_more) = node
+            .store
+            .history_of(&author.scid(), after.as_ref(), 4)
+            .unwrap();
+        assert!(page.len() <= 6, "a page ends with the record under way");
+        told.extend(page);
+        pages += 1;
+        if !is_more {
+            break;
+        }
+    }
+    let told: Vec<_> = told
+        .iter()
+        .map(|version| (version.id.local.as_str(), version.row.rank.seq))
+        .collect();
+    let locals: BTreeSet<_> = told.iter().map(|(local, _)| *local).collect();
+    assert_eq!((told.len(), locals.len(), pages), (12, 4, 2), "{told:?}");
+}
+
 /// A `did-witness.json` with the approval of one witness over some entries.
 fn approved(witness: u8, entries: &[&LogEntry]) -> WitnessProofs {
     let key = record_key(200, witness);

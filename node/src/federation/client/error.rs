@@ -243,6 +243,23 @@ impl FetchError {
         }
     }
 
+    /// Whether it is certain that the other side has received nothing.
+    pub fn is_before_sending(&self) -> bool {
+        matches!(
+            self,
+            Self::Setup { .. }
+                | Self::NotAnAddress { .. }
+                | Self::BadHeader { .. }
+                | Self::NotHttps { .. }
+                | Self::PortNotAllowed { .. }
+                | Self::PrivateAddress { .. }
+                | Self::NoSuchHost { .. }
+                | Self::ConnectFailed { .. }
+                | Self::TlsFailed { .. }
+                | Self::Busy { .. }
+        )
+    }
+
     /// Whether the same request may succeed later although nobody on our side changes anything.
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -33,6 +33,14 @@ pub(super) struct Target {
     pub(super) listed: bool,
 }
 
+impl Target {
+    /// Whether it is an address by which a machine speaks to itself.
+    pub(super) fn is_this_machine(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.is_loopback();
+        is_localhost(&self.host) || self.host.parse().is_ok_and(is_loopback)
+    }
+}
+
 impl Rules {
     pub(super) fn new(insecure_peers: BTreeSet<(String, u16)>) -> Self {
         Self {

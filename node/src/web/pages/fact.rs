@@ -237,6 +237,7 @@ pub(super) struct Who {
     pub(super) href: String,
     pub(super) is_disputed: bool,
     pub(super) is_closed: bool,
+    pub(super) has_confirmed_site: bool,
 }
 
 impl Who {
@@ -255,6 +256,7 @@ impl Who {
             href: organization_href(words, author.scid()),
             is_disputed: author.author.is_disputed,
             is_closed: author.author.state.is_deactivated(),
+            has_confirmed_site: author.has_confirmed_site,
         }
     }
 }

@@ -6,7 +6,7 @@ use protocol::id::Scid;
 use protocol::identity::{LogEntry, LogState, WitnessProofs};
 use protocol::record::{Body, Organization};
 
-use super::fact::{Fact, Facts, Value, Who, search_href};
+use super::fact::{Fact, Facts, Value, Who, organization_href, search_href};
 use super::record::{AlsoIn, about_record, also_in, organization_kind, text_languages};
 use super::results::Item;
 use super::text::{Said, mail_href, telephone_href};
@@ -49,6 +49,8 @@ struct OrganizationPage {
     keys_left_out: bool,
     is_incomplete: bool,
     is_pinned: bool,
+    /// What hubs say of it, and who they are.
+    member_of: Vec<(String, String)>,
     log_href: String,
     trust: Option<Trust>,
 }
@@ -95,10 +97,17 @@ pub(super) fn write(
         keys_left_out: false,
         is_incomplete: author.author.is_incomplete,
         is_pinned: author.author.is_pinned,
+        member_of: Vec::new(),
         log_href: format!("/api/v1/organizations/{scid}/did.jsonl"),
         trust: None,
         who,
     };
+    let hubs = node.catalogue.hubs()?;
+    for hub in node.catalogue.members_of(&hubs, &scid, node.clock.now())? {
+        let name = words.about("member-of", &hub.name(&languages));
+        page.member_of
+            .push((name, organization_href(words, hub.scid())));
+    }
     page.describe(node, words, &author, &languages)?;
     page.find_offers(node, words, &scid, query)?;
     page.read_log(node, words, &author)?;

@@ -118,8 +118,8 @@ pub(super) fn write(
             Body::Solution(solution) => {
                 write_solution(node, page, &shown, &author, solution, languages)
             }
-            // A profile has its own page; a checkpoint is for programs.
-            Body::Organization(_) | Body::Checkpoint(_) => write_unshown(
+            // A profile has its own page; the others are for programs.
+            Body::Organization(_) | Body::Checkpoint(_) | Body::Endorsement(_) => write_unshown(
                 node,
                 page,
                 &shown,

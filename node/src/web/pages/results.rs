@@ -412,7 +412,9 @@ impl Item {
                 [&it.regions[..], &it.countries].concat(),
                 &it.languages[..],
             ),
-            Some(Body::Checkpoint(_)) | None => (&[][..], Vec::new(), &[][..]),
+            Some(Body::Checkpoint(_) | Body::Endorsement(_)) | None => {
+                (&[][..], Vec::new(), &[][..])
+            }
         };
         let cost = match body {
             Some(Body::Offering(offering)) => offering.cost.as_ref().map(|cost| cost.kind),

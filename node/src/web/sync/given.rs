@@ -54,7 +54,10 @@ impl Given {
             let held = if let Ok(id) = RecordId::parse(&id) {
                 self.store.counting(&id)?.map(|held| (id, held))
             } else if let Ok(hash) = VersionHash::parse(&id) {
-                let held = self.store.by_hash(&hash)?;
+                let held = match self.store.by_hash(&hash)? {
+                    None => self.store.past_by_hash(&hash)?,
+                    held => held,
+                };
                 if held.is_none() {
                     // A hash and an SCID are written alike.
                     let scid = Scid::from_digest(*hash.as_digest());
