@@ -32,6 +32,7 @@ mod table;
 mod values;
 
 use std::io::{BufRead as _, Read};
+use std::str::FromStr;
 
 use protocol::limits::{JSON_STRING_BYTES_MAX, RECORD_BYTES_MAX};
 use protocol::record::Draft;
@@ -57,12 +58,29 @@ pub enum Format {
 /// How characters are written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
-    /// UTF-8, or what a byte order mark says. Anything else is refused by name.
+    /// UTF-8, or what a byte order mark says. Anything else is refused with a guess that a person may
+    /// confirm. Never guessed in silence: the bytes of Windows-1252 (Western) are those of Windows-1256
+    /// (Arabic) too, and a wrong guess garbles without a sound.
     #[default]
     Auto,
-    /// Windows-1252, as older spreadsheets in Western languages write it. Never guessed: its bytes
-    /// are those of Windows-1256 (Arabic) too, and a wrong guess garbles without a sound.
-    Windows1252,
+    /// One that the user names.
+    Named(&'static encoding_rs::Encoding),
+}
+
+impl FromStr for Encoding {
+    type Err = ImportError;
+
+    /// Reads a name as web pages use it: `utf-8`, `windows-1252`, `utf-16le`, `windows-1256`.
+    fn from_str(text: &str) -> Result<Self, ImportError> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            name => encoding_rs::Encoding::for_label_no_replacement(name.as_bytes())
+                .map(Self::Named)
+                .ok_or_else(|| ImportError::UnknownEncoding {
+                    name: report::shown(name),
+                }),
+        }
+    }
 }
 
 /// How much is taken in before reading stops.

@@ -19,6 +19,7 @@ use crate::control::Progress;
 use crate::import::{self, Format, Mapping, Options, Report, Setting, Source};
 use crate::labels::Labels;
 use crate::node::{Node, NodeError};
+use crate::places;
 use crate::publish::Outcome;
 
 /// What to import, and how.
@@ -50,6 +51,14 @@ impl import::Labels for Names<'_> {
     fn code(&self, scheme: &str, text: &str) -> Option<&'static str> {
         let code = self.0.find(scheme, text)?;
         codes::scheme(scheme)?.get(code)
+    }
+
+    fn country(&self, text: &str) -> Option<&'static str> {
+        places::country_named(text)
+    }
+
+    fn language(&self, text: &str) -> Option<String> {
+        places::language_named(text).map(str::to_owned)
     }
 }
 

@@ -36,8 +36,15 @@ pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), 
         });
     }
     if let Err(error) = std::str::from_utf8(&bytes) {
-        let (line, column) = place(&bytes, error.valid_up_to());
-        return Err(ImportError::NotUtf8 { line, column });
+        let at = error.valid_up_to();
+        let (line, column) = place(&bytes, at);
+        let near = bytes.get(at.saturating_sub(20)..).unwrap_or_default();
+        let as_western = shown(&source::as_western(near.get(..40).unwrap_or(near)));
+        return Err(ImportError::NotUtf8 {
+            line,
+            column,
+            as_western,
+        });
     }
     let elements = elements(&bytes, out)?;
     let settings = Settings::new(out.options)?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::headers::{self, Meaning};
 use super::report::{ImportError, shown};
 use super::{Labels, members};
+use crate::fold::fold;
 
 /// Largest mapping file, in bytes.
 const MAPPING_BYTES_MAX: usize = 256 * 1024;
@@ -76,7 +77,7 @@ impl Mapping {
             let known = headers.iter().find(|header| *header == column).or_else(|| {
                 headers
                     .iter()
-                    .find(|header| headers::fold(header) == headers::fold(column))
+                    .find(|header| fold(header) == fold(column))
             });
             let Some(header) = known else {
                 let nearest = nearest(column, headers.iter().map(String::as_str));
@@ -145,7 +146,7 @@ fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<
 
 fn pairs(text: &str) -> Vec<(char, char)> {
     // Two edges, so that a word of one letter has pairs too. Longer texts are no headers.
-    let letters: Vec<char> = format!("^{}$", headers::fold(text))
+    let letters: Vec<char> = format!("^{}$", fold(text))
         .chars()
         .take(100)
         .collect();

@@ -6,7 +6,7 @@
 
 use std::io::BufRead;
 
-use super::report::ImportError;
+use super::report::{ImportError, shown};
 use super::{CELL_BYTES_MAX, CELL_BYTES_STOP, Limits, source};
 
 /// What a cell says.
@@ -224,15 +224,16 @@ impl<R: BufRead> Table<R> {
                 .unwrap_or_default();
             let count =
                 |wanted: fn(&u8) -> bool| good.iter().filter(|byte| wanted(byte)).count() as u64;
-            match count(|byte| *byte == b'\n') {
-                0 => ImportError::NotUtf8 {
-                    line: raw.line,
-                    column: raw.column + count(|byte| *byte & 0xC0 != 0x80),
-                },
-                lines => ImportError::NotUtf8 {
-                    line: raw.line + lines,
-                    column: raw.column,
-                },
+            let lines = count(|byte| *byte == b'\n');
+            let letters = if lines == 0 {
+                count(|byte| *byte & 0xC0 != 0x80)
+            } else {
+                0
+            };
+            ImportError::NotUtf8 {
+                line: raw.line + lines,
+                column: raw.column + letters,
+                as_western: shown(&source::as_western(error.as_bytes())),
             }
         })?;
         let cut = text.len() > CELL_BYTES_MAX;

@@ -12,7 +12,7 @@ use protocol::codes::primary_language;
 use protocol::record::TextMap;
 use url::Url;
 
-use super::places;
+use crate::places;
 use super::words::Words;
 use crate::catalogue::choose;
 
