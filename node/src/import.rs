@@ -30,6 +30,7 @@ mod report;
 mod source;
 mod table;
 mod values;
+mod workbook;
 
 use std::io::{BufRead as _, Read};
 use std::str::FromStr;
@@ -39,15 +40,20 @@ use protocol::record::Draft;
 
 pub use mapping::{Mapping, Setting};
 pub use report::{ColumnUse, Duplicate, Finding, ImportError, Notice, Report};
+pub use workbook::Problem as WorkbookProblem;
 
 use drafts::Drafts;
+use source::Opened;
 
 /// Which kind of file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Found out from the first character: `{` and `[` begin JSON, all else is CSV.
+    /// Found out from the first characters: `PK` begins a workbook, `{` and `[` begin JSON, all else
+    /// is CSV.
     #[default]
     Auto,
+    /// A workbook (`.xlsx`), of which one sheet is read.
+    Workbook,
     /// A table whose first row names its columns, parted by `,` `;` `|` or tab.
     Csv,
     /// A list of drafts or flat objects, a collection `{"handle", "records"}`, one of these alone, or
@@ -167,6 +173,8 @@ pub struct Options<'a> {
     pub format: Format,
     /// How its characters are written.
     pub encoding: Encoding,
+    /// Which sheet of a workbook is read; the first visible one with something in it if absent.
+    pub sheet: Option<String>,
     /// What its columns mean, where their headers do not say so.
     pub mapping: Option<Mapping>,
     /// What the file lacks: fills empty cells and missing columns.
@@ -189,6 +197,7 @@ impl Default for Options<'_> {
         Self {
             format: Format::Auto,
             encoding: Encoding::Auto,
+            sheet: None,
             mapping: None,
             set: Vec::new(),
             language: None,
@@ -205,6 +214,7 @@ impl std::fmt::Debug for Options<'_> {
         out.debug_struct("Options")
             .field("format", &self.format)
             .field("encoding", &self.encoding)
+            .field("sheet", &self.sheet)
             .field("mapping", &self.mapping)
             .field("set", &self.set)
             .field("language", &self.language)
@@ -255,18 +265,34 @@ pub fn read_each(
     options: &Options<'_>,
     sink: impl FnMut(Row),
 ) -> Result<Report, ImportError> {
-    let mut text = source::open(input, options)?;
-    let json = match options.format {
+    let mut drafts = Drafts::new(options, sink);
+    let opened = source::open(input, options)?;
+    let (mut text, sheet) = match (opened, options.format) {
+        (Opened::Archive(archive), Format::Auto | Format::Workbook) => {
+            workbook::read(archive, options.sheet.as_deref(), &mut drafts)?;
+            return Ok(drafts.finish());
+        }
+        (Opened::Archive(_), _) => {
+            return Err(ImportError::OtherKind {
+                found: "a workbook or another zip archive",
+            });
+        }
+        (Opened::Text(_), Format::Workbook) => return Err(ImportError::NoWorkbook),
+        (Opened::Text(text), _) => (text, options.sheet.as_deref()),
+    };
+    if sheet.is_some() {
+        return Err(ImportError::NoWorkbook);
+    }
+    let is_json = match options.format {
         Format::Csv => false,
         Format::Json => true,
-        Format::Auto => {
+        Format::Auto | Format::Workbook => {
             let start = text.fill_buf().map_err(source::error)?;
             let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
             matches!(first, Some(b'{' | b'['))
         }
     };
-    let mut drafts = Drafts::new(options, sink);
-    if json {
+    if is_json {
         json::read(&mut text, &mut drafts)?;
     } else {
         plan::read_table(text, &mut drafts)?;

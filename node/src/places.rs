@@ -180,7 +180,8 @@ static CODES: LazyLock<HashMap<(&str, String), &str>> = LazyLock::new(|| {
         whole.chain(short)
     });
     let also = |scheme, list: &'static [(&str, &'static str)]| {
-        list.iter().map(move |(name, code)| (scheme, fold(name), *code))
+        list.iter()
+            .map(move |(name, code)| (scheme, fold(name), *code))
     };
     let mut codes = HashMap::new();
     for (scheme, name, code) in also("country", COUNTRIES_ALSO)

@@ -12,7 +12,7 @@ use super::mapping::{Setting, member_named};
 use super::members::{self, Kind, Shape};
 use super::report::{ColumnUse, Finding, ImportError, shown};
 use super::source;
-use super::table::{Cell, Cells, Table};
+use super::table::{Cell, Cells, Rows, Table};
 use super::values::Reader;
 
 /// Reads a CSV file.
@@ -35,9 +35,42 @@ pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result
             Table::new(text, delimiter, options.limits)
         }
     };
-    let first = table.next_row()?.ok_or(ImportError::Empty)?;
+    read_rows(&mut table, out)
+}
+
+/// Rows among which the headers are looked for: tables from offices have a title and a date above them.
+const ROWS_ABOVE_MAX: usize = 10;
+
+/// Reads the rows of a table.
+pub(super) fn read_rows(table: &mut impl Rows, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let mut first = table.next_row()?.ok_or(ImportError::Empty)?;
     if first.cells.iter().any(|cell| cell.text.contains('\0')) {
         return Err(ImportError::NulInHeader);
+    }
+    // One known word may stand in a title by chance; headers know each other.
+    let is_header = |row: &Cells| known_headers(row, out.options) >= 2;
+    let mut above = Vec::new();
+    if known_headers(&first, out.options) == 0 {
+        while above.len() < ROWS_ABOVE_MAX {
+            let Some(row) = table.next_row()? else { break };
+            let found = is_header(&row);
+            above.push(row);
+            if found {
+                break;
+            }
+        }
+        // Where no row has headers, the first is the one to complain of.
+        if let Some(row) = above.pop_if(|row| is_header(row)) {
+            out.note(
+                1,
+                &format!(
+                    "the headers were found in row {}; what stands above them was left out",
+                    row.row
+                ),
+            );
+            first = row;
+            above.clear();
+        }
     }
     let headers: Vec<String> = first
         .cells
@@ -45,11 +78,28 @@ pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result
         .map(|cell| cell.text.trim().to_owned())
         .collect();
     let plan = Plan::new(&headers, first.row, out)?;
-    while let Some(row) = table.next_row()? {
+    let mut below = above.into_iter();
+    while let Some(row) = below
+        .next()
+        .map_or_else(|| table.next_row(), |row| Ok(Some(row)))?
+    {
         out.begin(row.row)?;
         plan.read_row(&row, out);
     }
     Ok(())
+}
+
+/// How many cells of a row are headers that are known, or named by the mapping.
+fn known_headers(row: &Cells, options: &Options<'_>) -> usize {
+    let is_known = |cell: &&Cell| {
+        let header = cell.text.trim();
+        headers::meaning(header, options.labels).is_some()
+            || options
+                .mapping
+                .as_ref()
+                .is_some_and(|mapping| mapping.names(header))
+    };
+    row.cells.iter().filter(is_known).count()
 }
 
 /// What parts the cells: that by which most headers are known, else most cells are found.

@@ -25,6 +25,12 @@ pub enum ImportError {
         /// What it is.
         found: &'static str,
     },
+    /// A workbook that is not read.
+    #[error("the workbook is not read: {0}")]
+    Workbook(#[from] super::workbook::Problem),
+    /// A sheet of what has none.
+    #[error("the file is no workbook (.xlsx), and has no sheets")]
+    NoWorkbook,
     /// Bytes that are no UTF-8.
     #[error(
         "line {line}, character {column}: not UTF-8. If “{as_western}” is how this cell should read, \
@@ -45,7 +51,9 @@ pub enum ImportError {
         encoding: &'static str,
     },
     /// An encoding that nobody knows.
-    #[error("“{name}” is no encoding that is known: use utf-8, utf-16le, windows-1252 (Western), windows-1256 (Arabic) …")]
+    #[error(
+        "“{name}” is no encoding that is known: use utf-8, utf-16le, windows-1252 (Western), windows-1256 (Arabic) …"
+    )]
     UnknownEncoding {
         /// As it was named.
         name: String,

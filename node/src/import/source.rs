@@ -15,10 +15,18 @@ pub(super) type Text<'r> = BufReader<Box<dyn Read + 'r>>;
 /// Room for the first row, by which delimiter and format are found out.
 const START_BYTES: usize = 64 * 1024;
 
+/// What a file turns out to be.
+pub(super) enum Opened<'r> {
+    /// Text, whatever stands in it.
+    Text(Text<'r>),
+    /// A zip archive, as it is.
+    Archive(Box<dyn Read + 'r>),
+}
+
 pub(super) fn open<'r>(
     input: impl Read + 'r,
     options: &Options<'_>,
-) -> Result<Text<'r>, ImportError> {
+) -> Result<Opened<'r>, ImportError> {
     let mut input = Bounded {
         input,
         left: options.limits.bytes_max,
@@ -29,6 +37,11 @@ pub(super) fn open<'r>(
         .take(8)
         .read_to_end(&mut start)
         .map_err(error)?;
+    if let [b'P', b'K', 3 | 5, ..] = start.as_slice() {
+        return Ok(Opened::Archive(Box::new(
+            io::Cursor::new(start).chain(input),
+        )));
+    }
     if let Some(found) = other_kind(&start) {
         return Err(ImportError::OtherKind { found });
     }
@@ -53,13 +66,12 @@ pub(super) fn open<'r>(
         .read_to_end(&mut start)
         .map_err(error)?;
     let whole: Box<dyn Read + 'r> = Box::new(io::Cursor::new(start).chain(text));
-    Ok(BufReader::with_capacity(START_BYTES, whole))
+    Ok(Opened::Text(BufReader::with_capacity(START_BYTES, whole)))
 }
 
 /// What a file is that begins like this, if it is nothing that is read here.
 fn other_kind(start: &[u8]) -> Option<&'static str> {
     Some(match start {
-        [b'P', b'K', 3 | 5, ..] => "a zip archive",
         [0xD0, 0xCF, 0x11, 0xE0, ..] => "an old Excel workbook (.xls) or one with a password",
         [0x1F, 0x8B, ..] => "compressed with gzip",
         [0x28, 0xB5, 0x2F, 0xFD, ..] => "compressed with zstd",

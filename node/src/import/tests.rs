@@ -1,3 +1,5 @@
+mod workbook;
+
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -942,8 +944,7 @@ fn i03_every_encoding_is_recognised_or_refused_by_name() {
     );
     let arabic = b"title;lang\n\xDA\xD1\xC8\xED;ar\n";
     assert_eq!(
-        tree(&read(&arabic[..], &named("windows-1256")).unwrap().drafts[0].draft)["body"]["name"]
-            ["ar"],
+        tree(&read(&arabic[..], &named("windows-1256")).unwrap().drafts[0].draft)["body"]["name"]["ar"],
         "عربي"
     );
     assert_eq!(
@@ -1313,6 +1314,7 @@ proptest! {
     #[test]
     fn quoted_cells_come_back_as_they_were_written(texts in proptest::collection::vec("[^\u{0}]{0,12}", 1..20)) {
         let row: String = texts.iter().map(|text| format!("\"{}\"", text.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
+        use table::Rows as _;
         let mut table = table::Table::new(row.as_bytes(), b',', Limits::default());
         let read: Vec<String> = match table.next_row().unwrap() {
             Some(cells) => cells.cells.into_iter().map(|cell| cell.text).collect(),

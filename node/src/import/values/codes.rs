@@ -83,7 +83,12 @@ impl Reader<'_> {
         value
     }
 
-    pub(super) fn codes(&mut self, path: &str, scheme: &'static Scheme, pieces: Vec<String>) -> Value {
+    pub(super) fn codes(
+        &mut self,
+        path: &str,
+        scheme: &'static Scheme,
+        pieces: Vec<String>,
+    ) -> Value {
         let mut values = Vec::new();
         for piece in pieces {
             let piece = match scheme.name() {

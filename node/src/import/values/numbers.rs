@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::Fault;
 
-
 pub(super) fn flag(text: &str) -> Result<Value, Fault> {
     const YES: [&str; 12] = [
         "true", "yes", "y", "1", "x", "✓", "oui", "sí", "si", "sim", "نعم", "ndiyo",
