@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use import::Import;
+pub use import::{From as ImportFrom, Import};
 use protocol::id::RecordId;
 use protocol::identity::write::Place;
 use protocol::record::Draft;
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::bundle;
 use crate::catalogue::PROFILE;
-use crate::control::Progress;
+use crate::control::{Progress, Step};
 use crate::federation::peers::node_address;
 use crate::keychain::{Changed, Signer};
 use crate::node::{Node, NodeError};
@@ -238,6 +238,7 @@ pub async fn run(
             let fill = move || {
                 work.follower.refill(&mut |done| {
                     let step = Progress {
+                        step: Step::Indexing,
                         done,
                         total: Some(total),
                     };
@@ -480,6 +481,7 @@ async fn publish(
     let tell = |done: usize| {
         // A step that nobody has room for is not waited for.
         let _ = progress.try_send(Progress {
+            step: Step::Publishing,
             done: done as u64,
             total: Some(total),
         });

@@ -61,6 +61,25 @@ pub enum Format {
     Json,
 }
 
+impl FromStr for Format {
+    type Err = ImportError;
+
+    /// Reads `auto`, `csv`, `xlsx`, `json`.
+    fn from_str(text: &str) -> Result<Self, ImportError> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "csv" => Self::Csv,
+            "xlsx" => Self::Workbook,
+            "json" => Self::Json,
+            other => {
+                return Err(ImportError::UnknownFormat {
+                    name: report::shown(other),
+                });
+            }
+        })
+    }
+}
+
 /// How characters are written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {

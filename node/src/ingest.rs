@@ -103,7 +103,7 @@ impl Ingest {
         &self,
         lines: Vec<Vec<u8>>,
         sender: Sender,
-        beside: Option<Named>,
+        beside: impl IntoIterator<Item = Named>,
     ) -> Result<Vec<Result<Receipt, IngestError>>, StoreError> {
         let checked = tokio::task::spawn_blocking(move || prove_all(&lines))
             .await

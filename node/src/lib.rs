@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod keychain;
 pub mod labels;
 pub mod node;
+pub mod origins;
 mod places;
 pub mod publish;
 pub mod search;

@@ -263,7 +263,7 @@ impl Store {
     }
 
     /// Takes many proven records in, as one transaction: all their receipts come when all are durable.
-    /// `beside` is put with them, a row of another module's table such as how far a peer was read.
+    /// `beside` is put with them: rows of other modules' tables, such as how far a peer was read.
     ///
     /// # Errors
     /// A disk fault; refusals of single records stand in the list, in the order given.
@@ -272,11 +272,12 @@ impl Store {
         offered: Vec<Offered>,
         now: Timestamp,
         sender: Sender,
-        beside: Option<Named>,
+        beside: impl IntoIterator<Item = Named>,
     ) -> Result<Vec<Result<Receipt, Refusal>>, StoreError> {
         let rules = self.rules;
+        let beside: Vec<Named> = beside.into_iter().collect();
         let answer = self.writer.submit(move |tx| {
-            if let Some(Named { table, name, value }) = beside {
+            for Named { table, name, value } in beside {
                 tx.put(keys::named(table, name.as_bytes()), value);
             }
             offered

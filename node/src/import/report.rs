@@ -50,6 +50,12 @@ pub enum ImportError {
         /// The encoding.
         encoding: &'static str,
     },
+    /// A format that nobody knows.
+    #[error("the format “{name}” is not known: use auto, csv, xlsx, json, dpg, schema-org or hsds")]
+    UnknownFormat {
+        /// As it was named.
+        name: String,
+    },
     /// An encoding that nobody knows.
     #[error(
         "“{name}” is no encoding that is known: use utf-8, utf-16le, windows-1252 (Western), windows-1256 (Arabic) …"

@@ -10,9 +10,9 @@ use super::text::{Said, Web};
 use super::trust::Trust;
 use super::words::Words;
 use super::{Page, Problem, Written, label};
-use crate::places;
 use crate::catalogue::{Saying, Shown, ShownAuthor};
 use crate::node::Node;
+use crate::places;
 use crate::search::Facet;
 use crate::web::api;
 
