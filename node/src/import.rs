@@ -21,12 +21,16 @@
 //! Read next: `import/headers.rs` for the words, `import/values.rs` for what is mended.
 
 mod drafts;
+mod filling;
+mod foreign;
 mod headers;
 mod json;
 mod mapping;
 mod members;
+mod page;
 mod plan;
 mod report;
+mod settings;
 mod source;
 mod table;
 mod values;
@@ -57,20 +61,29 @@ pub enum Format {
     /// A table whose first row names its columns, parted by `,` `;` `|` or tab.
     Csv,
     /// A list of drafts or flat objects, a collection `{"handle", "records"}`, one of these alone, or
-    /// one a line.
+    /// one a line. Objects that bear the marks of a format of others are read as such.
     Json,
+    /// JSON of the registry of digital public goods.
+    Dpg,
+    /// JSON-LD with the vocabulary of schema.org, by itself or in a page.
+    SchemaOrg,
+    /// JSON of the Human Services Data Specification, version 3.
+    Hsds,
 }
 
 impl FromStr for Format {
     type Err = ImportError;
 
-    /// Reads `auto`, `csv`, `xlsx`, `json`.
+    /// Reads `auto`, `csv`, `xlsx`, `json`, `dpg`, `schema-org`, `hsds`.
     fn from_str(text: &str) -> Result<Self, ImportError> {
         Ok(match text {
             "auto" => Self::Auto,
             "csv" => Self::Csv,
             "xlsx" => Self::Workbook,
             "json" => Self::Json,
+            "dpg" => Self::Dpg,
+            "schema-org" | "schema.org" | "jsonld" => Self::SchemaOrg,
+            "hsds" => Self::Hsds,
             other => {
                 return Err(ImportError::UnknownFormat {
                     name: report::shown(other),
@@ -302,19 +315,14 @@ pub fn read_each(
     if sheet.is_some() {
         return Err(ImportError::NoWorkbook);
     }
-    let is_json = match options.format {
-        Format::Csv => false,
-        Format::Json => true,
-        Format::Auto | Format::Workbook => {
-            let start = text.fill_buf().map_err(source::error)?;
-            let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
-            matches!(first, Some(b'{' | b'['))
-        }
-    };
-    if is_json {
-        json::read(&mut text, &mut drafts)?;
-    } else {
-        plan::read_table(text, &mut drafts)?;
+    let start = text.fill_buf().map_err(source::error)?;
+    let looks_like_json = matches!(start.trim_ascii_start().first(), Some(b'{' | b'['));
+    let is_page = page::is_page(start);
+    match options.format {
+        Format::Csv => plan::read_table(text, &mut drafts)?,
+        Format::Auto | Format::SchemaOrg if is_page => json::read_page(&mut text, &mut drafts)?,
+        Format::Auto if !looks_like_json => plan::read_table(text, &mut drafts)?,
+        _ => json::read(&mut text, &mut drafts)?,
     }
     Ok(drafts.finish())
 }

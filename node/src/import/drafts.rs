@@ -98,6 +98,25 @@ impl<'o> Drafts<'o> {
         }
     }
 
+    /// Counts a row that says again what an earlier one says.
+    pub(super) fn repeat(
+        &mut self,
+        row: u64,
+        first_row: u64,
+        by: &'static str,
+        is_identical: bool,
+    ) {
+        self.report.rows_duplicate += 1;
+        if self.report.duplicates.len() < self.options.limits.findings_max {
+            self.report.duplicates.push(Duplicate {
+                row,
+                first_row,
+                by,
+                is_identical,
+            });
+        }
+    }
+
     pub(super) fn refuse(&mut self, findings: Vec<Finding>) {
         self.report.rows_bad += 1;
         for finding in findings {
@@ -141,16 +160,7 @@ impl<'o> Drafts<'o> {
                     suggestion: Some("give each row an id of its own".to_owned()),
                 }]);
             }
-            self.report.rows_duplicate += 1;
-            if self.report.duplicates.len() < self.options.limits.findings_max {
-                let by = key.name();
-                self.report.duplicates.push(Duplicate {
-                    row,
-                    first_row,
-                    by,
-                    is_identical,
-                });
-            }
+            self.repeat(row, first_row, key.name(), is_identical);
             return;
         }
         self.met.insert(name, Met { row, said });

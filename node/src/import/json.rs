@@ -13,9 +13,13 @@ use protocol::proof::Proof;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::drafts::{Drafts, Key, local_id_of, local_id_of_text};
-use super::plan::{Plan, Settings};
+use super::Format;
+use super::drafts::{Drafts, Key, local_id_of};
+use super::foreign::{self, Element, Foreign, text_key};
+use super::page;
+use super::plan::Plan;
 use super::report::{Finding, ImportError, shown};
+use super::settings::Settings;
 use super::source;
 use super::table::{Cell, Cells};
 
@@ -26,6 +30,49 @@ const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const SIGNED: [&str; 5] = ["spec", "author", "seq", "issued", "proof"];
 
 pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let bytes = whole(text)?;
+    let elements = elements(&bytes, out)?;
+    let settings = Settings::new(out.options)?;
+    let mut sorted = Sorted::default();
+    for (row, slice) in elements {
+        sorted.take(row, slice, None, &settings, out)?;
+    }
+    sorted.finish(&settings, out)
+}
+
+/// Reads the JSON-LD of a page.
+pub(super) fn read_page(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let bytes = whole(text)?;
+    let html = String::from_utf8_lossy(&bytes);
+    let page = page::read(&html)?;
+    let settings = Settings::new(out.options)?;
+    let mut sorted = Sorted {
+        forced: Some(Foreign::SchemaOrg),
+        ..Sorted::default()
+    };
+    for (block, number) in page.blocks.iter().zip(1..) {
+        match elements(block.as_bytes(), out) {
+            Ok(elements) => {
+                for (_, slice) in elements {
+                    let row = sorted.counted + 1;
+                    sorted.take(row, slice, page.language.as_deref(), &settings, out)?;
+                }
+            }
+            // One broken script says nothing about the others.
+            Err(error @ (ImportError::Json { .. } | ImportError::Empty)) => {
+                let row = sorted.counted + 1;
+                out.begin(row)?;
+                sorted.counted += 1;
+                let problem = format!("script {number} of the page is no JSON: {error}");
+                refuse(row, "", &problem, "ask whoever keeps the page", out);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    sorted.finish(&settings, out)
+}
+
+fn whole(text: &mut impl BufRead) -> Result<Vec<u8>, ImportError> {
     let mut bytes = Vec::new();
     text.take(JSON_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
@@ -46,37 +93,168 @@ pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), 
             as_western,
         });
     }
-    let elements = elements(&bytes, out)?;
-    let settings = Settings::new(out.options)?;
-    let mut flat = Vec::new();
-    for (row, slice) in elements {
-        out.begin(row)?;
-        // White space may make the file's form larger than the record.
-        let object = match parse(slice, 6 * RECORD_BYTES_MAX, Numbers::SafeIntegers) {
+    Ok(bytes)
+}
+
+/// Objects by what they are; drafts are handed over at once.
+#[derive(Default)]
+struct Sorted {
+    /// What all of them are, if that is known.
+    forced: Option<Foreign>,
+    counted: u64,
+    flat: Vec<(u64, Map<String, Value>)>,
+    foreign: Vec<(Foreign, Element)>,
+}
+
+/// Largest object of others, in bytes.
+const FOREIGN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Deepest that collections within JSON-LD are opened.
+const GRAPH_DEPTH_MAX: usize = 4;
+
+impl Sorted {
+    fn take(
+        &mut self,
+        row: u64,
+        slice: &[u8],
+        language: Option<&str>,
+        settings: &Settings<'_>,
+        out: &mut Drafts<'_>,
+    ) -> Result<(), ImportError> {
+        let forced = self.forced.or(match out.options.format {
+            Format::Dpg => Some(Foreign::Dpg),
+            Format::SchemaOrg => Some(Foreign::SchemaOrg),
+            Format::Hsds => Some(Foreign::Hsds),
+            _ => None,
+        });
+        // What others wrote has numbers that no record of ours may have.
+        let object = match parse(slice, FOREIGN_BYTES_MAX, Numbers::Any) {
             Ok(Value::Object(object)) => object,
+            Ok(Value::Array(list)) if forced == Some(Foreign::SchemaOrg) => {
+                return self.take_things(list, language, None, GRAPH_DEPTH_MAX, out);
+            }
             Ok(_) => {
-                refuse(
-                    row,
-                    "",
-                    "is no object",
-                    "a draft is an object with type, localId and body",
-                    out,
-                );
-                continue;
+                self.begin(row, out)?;
+                let right = "a draft is an object with type, localId and body";
+                refuse(row, "", "is no object", right, out);
+                return Ok(());
             }
             Err(error) => {
+                self.begin(row, out)?;
                 refuse(row, "", &error.to_string(), "", out);
-                continue;
+                return Ok(());
             }
         };
-        let is_tombstone = object.get("status").and_then(Value::as_str) == Some("withdrawn");
-        if object.contains_key("body") || is_tombstone || object.contains_key("localId") {
-            read_draft(row, object, &settings, out);
+        let is_draft = object.contains_key("body")
+            || object.contains_key("localId")
+            || object.get("status").and_then(Value::as_str) == Some("withdrawn");
+        let foreign = forced.or_else(|| Foreign::of(&object).filter(|_| !is_draft));
+        match foreign {
+            Some(Foreign::SchemaOrg) => {
+                return self.take_thing(row, object, language, None, GRAPH_DEPTH_MAX, out);
+            }
+            Some(format) => {
+                self.begin(row, out)?;
+                let language = language.map(str::to_owned);
+                self.foreign.push((
+                    format,
+                    Element {
+                        row,
+                        object,
+                        language,
+                    },
+                ));
+                return Ok(());
+            }
+            None => self.begin(row, out)?,
+        }
+        // White space may make the file's form larger than the record.
+        if let Err(error) = parse(slice, 6 * RECORD_BYTES_MAX, Numbers::SafeIntegers) {
+            refuse(row, "", &error.to_string(), "", out);
+        } else if is_draft {
+            read_draft(row, object, settings, out);
         } else {
-            flat.push((row, object));
+            self.flat.push((row, object));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, row: u64, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+        self.counted += 1;
+        out.begin(row)
+    }
+
+    /// Takes a thing of JSON-LD, or what a collection holds: `@graph`, or the items of a list.
+    fn take_thing(
+        &mut self,
+        row: u64,
+        mut object: Map<String, Value>,
+        language: Option<&str>,
+        context: Option<&Value>,
+        depth: usize,
+        out: &mut Drafts<'_>,
+    ) -> Result<(), ImportError> {
+        let own = object.get("@context").cloned();
+        let context = own.as_ref().or(context);
+        let within = ["@graph", "itemListElement"]
+            .iter()
+            .find_map(|name| object.remove(*name))
+            .or_else(|| object.get("item").filter(|item| item.is_object()).cloned());
+        match within {
+            Some(within) if depth > 0 => {
+                let list = match within {
+                    Value::Array(list) => list,
+                    one => vec![one],
+                };
+                self.take_things(list, language, context, depth - 1, out)
+            }
+            _ => {
+                if let Some(context) = context {
+                    object.insert("@context".to_owned(), context.clone());
+                }
+                self.begin(row, out)?;
+                let language = language.map(str::to_owned);
+                self.foreign.push((
+                    Foreign::SchemaOrg,
+                    Element {
+                        row,
+                        object,
+                        language,
+                    },
+                ));
+                Ok(())
+            }
         }
     }
-    read_flat(flat, out)
+
+    fn take_things(
+        &mut self,
+        list: Vec<Value>,
+        language: Option<&str>,
+        context: Option<&Value>,
+        depth: usize,
+        out: &mut Drafts<'_>,
+    ) -> Result<(), ImportError> {
+        for value in list {
+            if let Value::Object(object) = value {
+                let row = self.counted + 1;
+                self.take_thing(row, object, language, context, depth, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, settings: &Settings<'_>, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+        let mut rest = self.foreign;
+        for format in [Foreign::Dpg, Foreign::SchemaOrg, Foreign::Hsds] {
+            let (these, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(of, _)| *of == format);
+            rest = others;
+            let elements = these.into_iter().map(|(_, element)| element).collect();
+            foreign::read(format, elements, settings, out);
+        }
+        read_flat(self.flat, out)
+    }
 }
 
 fn refuse(row: u64, column: &str, problem: &str, suggestion: &str, out: &mut Drafts<'_>) {
@@ -122,7 +300,12 @@ fn read_draft(
     tree.entry("sources").or_insert_with(|| out.sources());
     let key = match tree.get("localId").or_else(|| tree.get("id")) {
         None | Some(Value::Null) => {
-            let id = text_key(&tree);
+            let empty = Map::new();
+            let body = tree
+                .get("body")
+                .and_then(Value::as_object)
+                .unwrap_or(&empty);
+            let id = text_key(&tree, body);
             tree.insert("localId".to_owned(), id.into());
             Key::Text
         }
@@ -139,26 +322,6 @@ fn read_draft(
         Some(_) => Key::Id,
     };
     out.accept(row, &tree, key, &|_| None);
-}
-
-fn text_key(tree: &Map<String, Value>) -> String {
-    let body = tree.get("body").and_then(Value::as_object);
-    let member = |name: &str| body.and_then(|body| body.get(name));
-    let language = tree
-        .get("language")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let url = member("url")
-        .or_else(|| member("website"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let names = member("name").and_then(Value::as_object);
-    let name = names.and_then(|names| names.get(language).or_else(|| names.values().next()));
-    local_id_of_text(
-        language,
-        url,
-        name.and_then(Value::as_str).unwrap_or_default(),
-    )
 }
 
 /// Reads objects without a body as rows whose headers are their members.
@@ -289,7 +452,7 @@ fn elements<'b>(
     }
 }
 
-/// The parts of `{"handle": …, "records": […]}`.
+/// The parts of `{"handle": …, "records": […]}`, or of a page of HSDS, which calls them `contents`.
 struct Collection<'b> {
     handle: Option<&'b [u8]>,
     records: Scan<'b>,
@@ -323,7 +486,7 @@ fn members(object: &[u8]) -> Result<Option<Collection<'_>>, ImportError> {
         let at = scan.at;
         let value = scan.value()?;
         let twice = match name.as_str() {
-            "records" => records.replace(Scan { bytes: object, at }).is_some(),
+            "records" | "contents" => records.replace(Scan { bytes: object, at }).is_some(),
             "handle" => handle.replace(value).is_some(),
             _ => false,
         };

@@ -28,6 +28,12 @@ pub enum ImportError {
     /// A workbook that is not read.
     #[error("the workbook is not read: {0}")]
     Workbook(#[from] super::workbook::Problem),
+    /// A page that describes nothing.
+    #[error("the page says nothing that a program can read: {why}")]
+    NoStructuredData {
+        /// What it lacks.
+        why: &'static str,
+    },
     /// A sheet of what has none.
     #[error("the file is no workbook (.xlsx), and has no sheets")]
     NoWorkbook,

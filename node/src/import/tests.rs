@@ -1,3 +1,4 @@
+mod foreign;
 mod workbook;
 
 use std::io::{self, Read};
