@@ -80,6 +80,7 @@ const COUNTRIES_ALSO: &[(&str, &str)] = &[
     ("Brunei", "BN"),
     ("Burma", "MM"),
     ("Cape Verde", "CV"),
+    ("Caribbean Netherlands", "BQ"),
     ("Congo, Democratic Republic of the", "CD"),
     ("Czech Republic", "CZ"),
     ("Democratic Republic of Congo", "CD"),
@@ -87,6 +88,7 @@ const COUNTRIES_ALSO: &[(&str, &str)] = &[
     ("DRC", "CD"),
     ("East Timor", "TL"),
     ("England", "GB"),
+    ("Falkland Islands", "FK"),
     ("Great Britain", "GB"),
     ("Hong Kong", "HK"),
     ("Iran", "IR"),
@@ -94,6 +96,7 @@ const COUNTRIES_ALSO: &[(&str, &str)] = &[
     ("Kosovo", "XK"),
     ("Lao", "LA"),
     ("Laos", "LA"),
+    ("Macao", "MO"),
     ("Macau", "MO"),
     ("Macedonia", "MK"),
     ("Micronesia", "FM"),
@@ -104,8 +107,10 @@ const COUNTRIES_ALSO: &[(&str, &str)] = &[
     ("Republic of Korea", "KR"),
     ("Republic of the Congo", "CG"),
     ("Russia", "RU"),
+    ("Saint Helena, Ascension and Tristan da Cunha", "SH"),
     ("South Korea", "KR"),
     ("St. Lucia", "LC"),
+    ("Svalbard and Jan Mayen", "SJ"),
     ("Swaziland", "SZ"),
     ("Syria", "SY"),
     ("Taiwan", "TW"),
@@ -118,6 +123,9 @@ const COUNTRIES_ALSO: &[(&str, &str)] = &[
     ("USA", "US"),
     ("Venezuela", "VE"),
     ("Vietnam", "VN"),
+    ("Virgin Islands, British", "VG"),
+    ("Virgin Islands, U.S.", "VI"),
+    ("Wallis and Futuna", "WF"),
 ];
 
 /// What languages call themselves, and the codes of ISO 639-2 that tables have for them.
@@ -195,7 +203,9 @@ static CODES: LazyLock<HashMap<(&str, String), &str>> = LazyLock::new(|| {
 
 /// The country that goes by this name, in whatever case and with or without accents.
 pub(crate) fn country_named(name: &str) -> Option<&'static str> {
-    CODES.get(&("country", fold(name))).copied()
+    let found = |name: &str| CODES.get(&("country", fold(name))).copied();
+    // “Eswatini (formerly Swaziland)” is Eswatini.
+    found(name).or_else(|| found(name.split_once(" (")?.0))
 }
 
 /// The tag of the language that goes by this name.
@@ -266,6 +276,7 @@ mod tests {
         }
         assert_eq!(country_named("cote d'ivoire"), Some("CI"));
         assert_eq!(country_named("Kénya"), Some("KE"));
+        assert_eq!(country_named("Eswatini (fmr. 'Swaziland')"), Some("SZ"));
         assert_eq!(country_named("Atlantis"), None);
         assert_eq!(language_named("portugais"), Some("pt"));
     }

@@ -16,4 +16,5 @@ mod exchange;
 mod faults;
 mod imports;
 mod own_fetches;
+mod spreadsheets;
 mod tidy;

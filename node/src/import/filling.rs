@@ -206,6 +206,12 @@ impl<'o> Filling<'o> {
                 if is_zero { "free" } else { "paid" }.into(),
             );
         }
+        // A column of currencies is filled even where nothing has a price.
+        if cost.keys().all(|name| name == "currency") {
+            self.body.remove("cost");
+            self.notes
+                .push("a currency without a price says nothing and was left out".to_owned());
+        }
     }
 }
 

@@ -409,6 +409,80 @@ mod tests {
     }
 
     #[test]
+    fn the_columns_that_most_tables_have_are_known_in_five_languages() {
+        for (member, words) in [
+            ("name", "title,titre,título,título,العنوان"),
+            ("description", "details,détails,descripción,descrição,الوصف"),
+            ("summary", "abstract,résumé,resumen,resumo,ملخص"),
+            ("url", "link,lien,enlace,ligação,الرابط"),
+            ("language", "lang,langue,idioma,língua,اللغة"),
+            (
+                "languages",
+                "teaching languages,langues,idiomas,línguas,اللغات",
+            ),
+            (
+                "kind",
+                "offer type,type d'offre,tipo de oferta,tipo de oferta,نوع العرض",
+            ),
+            ("areas", "subject,domaine,tema,assunto,المجال"),
+            ("topics", "topic,sous-thème,subtema,subtema,الموضوع الفرعي"),
+            (
+                "audiences",
+                "target group,public cible,público objetivo,público-alvo,الفئة المستهدفة",
+            ),
+            ("levels", "level,niveau,nivel,nível,المستوى"),
+            (
+                "modes",
+                "delivery mode,modalité,modalidad,modalidade,طريقة التقديم",
+            ),
+            ("cost.kind", "cost,coût,costo,custo,التكلفة"),
+            ("cost.price", "price,prix,precio,preço,السعر"),
+            ("cost.currency", "currency,devise,moneda,moeda,العملة"),
+            (
+                "certificate.kind",
+                "certificate,certificat,certificado,certificação,الشهادة",
+            ),
+            ("countries", "country,pays,país,países,الدولة"),
+            ("regions", "region,région,región,região,المنطقة"),
+            (
+                "provider",
+                "offered by,fournisseur,proveedor,fornecedor,المزود",
+            ),
+            ("duration", "length,durée,duración,duração,المدة"),
+            (
+                "prerequisites",
+                "requirements,prérequis,requisitos,pré-requisitos,المتطلبات",
+            ),
+            (
+                "instances.start",
+                "start date,date de début,fecha de inicio,data de início,تاريخ البدء",
+            ),
+            (
+                "instances.end",
+                "end date,date de fin,fecha de fin,data de fim,تاريخ الانتهاء",
+            ),
+            (
+                "instances.enrolUntil",
+                "deadline,date limite,fecha límite,prazo,آخر موعد للتسجيل",
+            ),
+            ("instances.seats", "seats,places,plazas,vagas,المقاعد"),
+            ("place.name", "venue,lieu,lugar,local,المكان"),
+            ("place.locality", "city,ville,ciudad,cidade,المدينة"),
+            ("licence", "license,licence,licencia,licença,الترخيص"),
+            (
+                "validUntil",
+                "expires,expire le,válido hasta,válido até,صالح حتى",
+            ),
+            ("localId", "id,identifiant,identificador,código,المعرف"),
+        ] {
+            for word in words.split(',') {
+                let found = meaning(word, &NoLabels).map(|meaning| meaning.member());
+                assert_eq!(found.as_deref(), Some(member), "{word}");
+            }
+        }
+    }
+
+    #[test]
     fn a_header_may_name_the_language_of_its_texts() {
         for header in [
             "name:fr",

@@ -585,6 +585,18 @@ fn a_cost_may_be_an_amount() {
 }
 
 #[test]
+fn a_currency_alone_is_no_cost() {
+    let report = read("title,currency\nA,USD\n".as_bytes(), &english()).unwrap();
+    assert!(report.report.is_clean());
+    assert!(tree(&report.drafts[0].draft)["body"].get("cost").is_none());
+    assert!(
+        report.report.notices[0]
+            .text
+            .contains("currency without a price")
+    );
+}
+
+#[test]
 fn i04_cells_that_look_like_formulas_stay_text() {
     let file = "title,provider\n=1+1,@SUM(A1)\n+49,-5\n";
     let bodies: Vec<Value> = good(file, &english())

@@ -5,6 +5,11 @@ use serde_json::Value;
 use super::super::report::shown;
 use super::{Fault, Reader};
 
+/// How names of files end that people put where an address should stand.
+const FILES: [&str; 10] = [
+    ".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf", ".doc", ".docx", ".xlsx", ".pptx",
+];
+
 impl Reader<'_> {
     pub(super) fn url(&mut self, text: &str) -> Result<Value, Fault> {
         const RIGHT: &str = "write an address that begins with https:// or http://";
@@ -26,7 +31,9 @@ impl Reader<'_> {
                 && host
                     .chars()
                     .all(|letter| letter.is_alphanumeric() || "-.".contains(letter));
-            let suggestion = if is_host {
+            // A file on somebody's desk looks like a host, too.
+            let is_file = FILES.iter().any(|end| lower.ends_with(end)) && !text.contains('/');
+            let suggestion = if is_host && !is_file {
                 format!("perhaps https://{}", shown(text))
             } else {
                 RIGHT.to_owned()

@@ -26,7 +26,7 @@ impl Reader<'_> {
                 self.faults.push(Fault::new(
                     &piece,
                     "is no language that is known",
-                    "write a tag of BCP 47 such as fr or pt-BR, several parted by “;”",
+                    "write its name in English or French, or its tag such as fr or pt-BR; several parted by “;”",
                 ));
             }
         }
@@ -105,7 +105,7 @@ pub(super) fn unknown_country(text: &str) -> Fault {
     let suggestion = match text.to_ascii_uppercase().as_str() {
         "UK" => "the code of the United Kingdom is GB",
         "EL" => "the code of Greece is GR",
-        _ => "write a code of ISO 3166 such as KE, several parted by “;”",
+        _ => "write its name in English or French, or its code such as KE; several parted by “;”",
     };
     Fault::new(text, "is no country that is known", suggestion)
 }
