@@ -99,21 +99,10 @@ impl<'o> Drafts<'o> {
     }
 
     /// Counts a row that says again what an earlier one says.
-    pub(super) fn repeat(
-        &mut self,
-        row: u64,
-        first_row: u64,
-        by: &'static str,
-        is_identical: bool,
-    ) {
+    pub(super) fn repeat(&mut self, duplicate: Duplicate) {
         self.report.rows_duplicate += 1;
         if self.report.duplicates.len() < self.options.limits.findings_max {
-            self.report.duplicates.push(Duplicate {
-                row,
-                first_row,
-                by,
-                is_identical,
-            });
+            self.report.duplicates.push(duplicate);
         }
     }
 
@@ -160,7 +149,13 @@ impl<'o> Drafts<'o> {
                     suggestion: Some("give each row an id of its own".to_owned()),
                 }]);
             }
-            self.repeat(row, first_row, key.name(), is_identical);
+            self.repeat(Duplicate {
+                row,
+                first_row,
+                by: key.name(),
+                is_identical,
+                joined: None,
+            });
             return;
         }
         self.met.insert(name, Met { row, said });

@@ -252,18 +252,25 @@ pub struct Duplicate {
     pub by: &'static str,
     /// Whether all else is the same too.
     pub is_identical: bool,
+    /// What the two are called, where they became one record; otherwise the earlier one is taken.
+    pub joined: Option<String>,
 }
 
 impl fmt::Display for Duplicate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { row, first_row, .. } = self;
+        if let Some(name) = &self.joined {
+            return write!(
+                out,
+                "row {row}: describes “{name}” again, as row {first_row} does; they became one record"
+            );
+        }
         let rest = if self.is_identical {
             "all else too"
         } else {
             "other cells differ"
         };
-        let Self {
-            row, first_row, by, ..
-        } = self;
+        let by = self.by;
         write!(
             out,
             "row {row}: repeats row {first_row} (same {by}; {rest}); row {first_row} is taken"

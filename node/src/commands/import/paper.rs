@@ -48,7 +48,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -62,11 +62,14 @@ impl Told {
         let report = &self.report;
         let left_out = match report.rows_left_out {
             0 => String::new(),
-            count => format!(", {count} left out"),
+            count => format!(", {} left out", grouped(count)),
         };
         format!(
-            "{} rows read: {} good, {} bad, {} repeated{left_out}",
-            report.rows_read, report.rows_good, report.rows_bad, report.rows_duplicate
+            "{} read: {} good, {} bad, {} repeated{left_out}",
+            rows(report.rows_read),
+            grouped(report.rows_good),
+            grouped(report.rows_bad),
+            grouped(report.rows_duplicate)
         )
     }
 
@@ -74,8 +77,11 @@ impl Told {
     fn result(&self) -> String {
         let (counted, bad) = (&self.counted, self.report.rows_bad);
         let counts = format!(
-            "{} new, {} changed, {} unchanged, {bad} refused",
-            counted.new, counted.changed, counted.unchanged
+            "{} new, {} changed, {} unchanged, {} refused",
+            grouped(counted.new),
+            grouped(counted.changed),
+            grouped(counted.unchanged),
+            grouped(bad)
         );
         match self.ending {
             Ending::Blocked => {
@@ -94,18 +100,30 @@ impl Told {
         if self.ending == Ending::Blocked {
             return remarks;
         }
-        if counted.still_withdrawn > 0 {
-            remarks.push(format!(
-                "{} of records that you withdrew; they stay withdrawn. Bring them back with --restore.",
-                rows_are(counted.still_withdrawn)
-            ));
+        match counted.still_withdrawn {
+            0 => {}
+            1 => remarks.push(
+                "1 row is of a record that you withdrew; it stays withdrawn. Bring it back with --restore.".to_owned(),
+            ),
+            count => remarks.push(format!(
+                "{} rows are of records that you withdrew; they stay withdrawn. Bring them back with --restore.",
+                grouped(count)
+            )),
         }
-        for (source, count) in &counted.taken_over {
+        for (source, before) in &counted.before {
             remarks.push(format!(
-                "{} that came from {source} {} now what this one says.",
-                some(*count, "record", "records"),
-                if *count == 1 { "says" } else { "say" }
+                "{} came from {source} before, and {} this source's now.",
+                some(before.taken_over, "row", "rows"),
+                if before.taken_over == 1 { "is" } else { "are" }
             ));
+            if before.left > 0 {
+                remarks.push(format!(
+                    "{} of {source} {} not in it. If {} takes its place, import it with --source \"{source}\".",
+                    some(before.left, "other record", "other records"),
+                    if before.left == 1 { "is" } else { "are" },
+                    self.source
+                ));
+            }
         }
         if counted.overwritten > 0 {
             remarks.push(format!(
@@ -125,21 +143,18 @@ impl Told {
                 "withdrawn"
             };
             remarks.push(format!(
-                "{} {done}: they are no longer in {}",
-                missing.withdrawn, self.source
+                "{} {done}: no longer in {}",
+                some(missing.withdrawn, "record", "records"),
+                self.source
             ));
         } else if missing.count > 0 {
             remarks.push(format!(
-                "{} of earlier imports of {} are not in it any more; they stay. Withdraw them with --withdraw-missing.",
+                "{} of earlier imports of {} no longer in it. Nothing is withdrawn unless you say --withdraw-missing.",
                 some(missing.count, "record", "records"),
-                self.source
-            ));
-        }
-        for (source, count) in &counted.elsewhere {
-            remarks.push(format!(
-                "{} came from {source} and are not looked at. If {} takes its place, import it with --source \"{source}\".",
-                some(*count, "record", "records"),
-                self.source
+                match missing.count {
+                    1 => format!("{} is", self.source),
+                    _ => format!("{} are", self.source),
+                }
             ));
         }
         remarks
@@ -160,14 +175,6 @@ impl Told {
 
     fn findings_count(&self) -> u64 {
         self.report.findings.len() as u64 + self.report.findings_left_out
-    }
-}
-
-fn rows_are(count: u64) -> String {
-    if count == 1 {
-        "1 row is".to_owned()
-    } else {
-        format!("{} rows are", grouped(count))
     }
 }
 
@@ -384,7 +391,7 @@ fn table(told: &Told) -> String {
         ]);
     }
     for duplicate in &told.report.duplicates {
-        let problem = format!("repeats row {} and is not published", duplicate.first_row);
+        let problem = duplicate.to_string();
         put([&duplicate.row.to_string(), "", "", &problem, ""]);
     }
     table

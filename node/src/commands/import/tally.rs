@@ -36,12 +36,19 @@ pub(super) struct Counted {
     /// Rows whose records their owner withdrew, and how many of them there are.
     pub(super) withdrawn_rows: Vec<(u64, String)>,
     pub(super) still_withdrawn: u64,
-    /// Records that came from elsewhere so far, by source, and that this one changes.
-    pub(super) taken_over: BTreeMap<String, u64>,
+    /// Other sources that rows of this one came from so far.
+    pub(super) before: BTreeMap<String, Before>,
     /// Records that no import made, and that this one changes.
     pub(super) overwritten: u64,
-    /// Records of other sources of the organisation that are not in this one, by source.
-    pub(super) elsewhere: BTreeMap<String, u64>,
+}
+
+/// What another source has to do with this one.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Its records that are this one's from now on.
+    pub(super) taken_over: u64,
+    /// Its records that are not in this one.
+    pub(super) left: u64,
 }
 
 /// Takes rows as they are read.
@@ -112,14 +119,15 @@ impl Tally {
             Outcome::Unchanged => self.counted.unchanged += 1,
             Outcome::Changed => {
                 self.counted.changed += 1;
-                match origin {
-                    Some(origin) if origin.source != self.rules.source => {
-                        *self.counted.taken_over.entry(origin.source).or_default() += 1;
-                    }
-                    Some(_) => {}
-                    None => self.counted.overwritten += 1,
-                }
+                self.counted.overwritten += u64::from(origin.is_none());
             }
+        }
+        if let Some(origin) = origin.filter(|origin| origin.source != self.rules.source) {
+            self.counted
+                .before
+                .entry(origin.source)
+                .or_default()
+                .taken_over += 1;
         }
         Ok(())
     }
@@ -142,11 +150,10 @@ impl Tally {
                     }
                     missing.ids.push(id);
                 }
-                Some(origin) => *self.counted.elsewhere.entry(origin.source).or_default() += 1,
-                // Older versions of this program remembered no origins; ids of this form are theirs.
-                None if id.local.as_str().starts_with("row-") => {
-                    let earlier = "imports before origins were remembered".to_owned();
-                    *self.counted.elsewhere.entry(earlier).or_default() += 1;
+                Some(origin) => {
+                    if let Some(before) = self.counted.before.get_mut(&origin.source) {
+                        before.left += 1;
+                    }
                 }
                 None => {}
             }

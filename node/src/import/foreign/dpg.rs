@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::drafts::Drafts;
 use super::super::members::Kind;
+use super::super::report::{Duplicate, shown};
 use super::super::settings::Settings;
 use super::text::{first, things, words};
 use super::{Element, Item};
@@ -39,7 +40,14 @@ fn joined(elements: Vec<Element>, out: &mut Drafts<'_>) -> Vec<(u64, Map<String,
         let position = known.unwrap_or(goods.len());
         match goods.get_mut(position) {
             Some((first_row, good)) => {
-                out.repeat(row, *first_row, "name", *good == object);
+                let name = first(good.get("name")).unwrap_or_default();
+                out.repeat(Duplicate {
+                    row,
+                    first_row: *first_row,
+                    by: "id or name",
+                    is_identical: *good == object,
+                    joined: Some(shown(&name)),
+                });
                 for (member, value) in object {
                     good.entry(member).or_insert(value);
                 }

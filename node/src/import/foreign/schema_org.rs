@@ -42,15 +42,15 @@ pub(super) fn read(elements: Vec<Element>, settings: &Settings<'_>, out: &mut Dr
         let language = context_language(&object).or(language);
         let Some((kind, code)) = meant(&object) else {
             let named = types(&object).join(", ");
-            let named = if named.is_empty() {
-                "things without a type".to_owned()
+            let what = if named.is_empty() {
+                "things without a type are left out".to_owned()
             } else {
-                named
+                format!(
+                    "what is of the type {} is left out: the directory has no place for it",
+                    shown(&named)
+                )
             };
-            out.leave_out(
-                row,
-                &format!("{} are no matter of this directory", shown(&named)),
-            );
+            out.leave_out(row, &what);
             continue;
         };
         let mut item = Item::new(row, kind, settings, language);

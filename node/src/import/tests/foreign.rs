@@ -75,7 +75,7 @@ fn a_nominee_and_its_review_become_one_solution() {
     );
     assert_eq!(
         reading.report.duplicates[0].to_string(),
-        "row 2: repeats row 1 (same name; other cells differ); row 1 is taken"
+        "row 2: describes “Aam Digital” again, as row 1 does; they became one record"
     );
     let said = notices(&reading.report);
     assert!(
