@@ -1,8 +1,9 @@
 //! Files of others in, drafts and a report out: `baraza import`.
 //!
-//! Owns the reading of CSV and JSON, the words that headers are known by, what is mended and what is
-//! named as wrong, and the name that a row's record gets. Signs, stores and fetches nothing: whether
-//! good rows enter when others are bad is decided by whoever holds the [`Reading`].
+//! Owns the reading of CSV, workbooks, JSON and formats of others, the words that headers are known
+//! by, what is mended and what is named as wrong, and the name that a row's record gets. Signs, stores
+//! and fetches nothing: whether good rows enter when others are bad is decided by whoever holds the
+//! [`Reading`].
 //!
 //! The same file read twice gives the same drafts, in whatever order its rows stand, so a second
 //! import changes nothing.
@@ -18,7 +19,8 @@
 //! # Ok::<(), baraza::import::ImportError>(())
 //! ```
 //!
-//! Read next: `import/headers.rs` for the words, `import/values.rs` for what is mended.
+//! Read next: `import/plan.rs` for tables, `import/headers.rs` for the words, `import/values.rs` for
+//! what is mended, `import/foreign.rs` for formats of others.
 
 mod drafts;
 mod filling;
