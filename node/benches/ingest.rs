@@ -374,7 +374,8 @@ async fn read_pages(url: &str) -> Pages {
         let address = format!("{url}/sync/v1/changes?limit=5000&since={since}");
         let page = reqwest::get(address).await.unwrap().text().await.unwrap();
         let end = page.trim_end().rsplit('\n').next().unwrap();
-        let (_, cursor) = protocol::sync::Line::read(end.as_bytes()).unwrap();
+        let (_, cursor) = protocol::sync::Line::read(end.as_bytes())
+            .unwrap_or_else(|error| panic!("{error}: {end}"));
         let before = std::mem::replace(&mut since, cursor.unwrap().to_string());
         pages.insert(before.clone(), page);
         if before == since {

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use import::Import;
+pub use import::{From as ImportFrom, Import};
 use protocol::id::RecordId;
 use protocol::record::Draft;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::bundle;
-use crate::control::Progress;
+use crate::control::{Progress, Step};
 use crate::federation::peers::peer_address;
 use crate::federation::site::is_site;
 use crate::keychain::Signer;
@@ -287,6 +287,7 @@ pub async fn run(
             let fill = move || {
                 work.follower.refill(&mut |done| {
                     let step = Progress {
+                        step: Step::Indexing,
                         done,
                         total: Some(total),
                     };
@@ -384,6 +385,7 @@ async fn publish(
     let tell = |done: usize| {
         // A step that nobody has room for is not waited for.
         let _ = progress.try_send(Progress {
+            step: Step::Publishing,
             done: done as u64,
             total: Some(total),
         });

@@ -317,6 +317,11 @@ impl Config {
         self.folder.join("data").join("index")
     }
 
+    /// What is published by the hundred thousand, while it is.
+    pub fn journal(&self) -> PathBuf {
+        self.folder.join("data").join("publishing.ndjson")
+    }
+
     /// Where secret keys are.
     pub fn keys_folder(&self) -> PathBuf {
         self.folder.join("keys")

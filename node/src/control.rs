@@ -18,9 +18,23 @@ use crate::node::Node;
 /// Largest command: drafts are handed over whole.
 const COMMAND_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// What a long job does at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Reads a file; counted in bytes.
+    Reading,
+    /// Publishes records.
+    Publishing,
+    /// Fills the index.
+    Indexing,
+}
+
 /// How far a long job is.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Progress {
+    /// What is counted.
+    pub step: Step,
     /// Done so far.
     pub done: u64,
     /// Of how many, if that is known.

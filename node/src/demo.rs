@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::bundle;
 use crate::clock::{SharedClock, Stopwatch};
-use crate::commands::{self, Command, Done, Import};
+use crate::commands::{self, Command, Done, Import, ImportFrom};
 use crate::config::{Config, Federation, Hosting, HostingPolicy, Publishing, Settings};
 use crate::federation::client::{Client, StreamRequest};
 use crate::keychain::new_key;
@@ -372,18 +372,20 @@ async fn import(hub: &Arc<Node>, data: &std::path::Path) -> Result<(), NodeError
     )
     .await?;
     let import = Import {
-        path: std::path::absolute(data).map_err(refused)?,
+        from: ImportFrom::File(std::path::absolute(data).map_err(refused)?),
         handle: "imported".to_owned(),
-        format: "auto".to_owned(),
-        map: None,
         set: vec!["kind=course".to_owned()],
         good_rows: true,
-        withdraw_missing: false,
-        dry_run: false,
-        report: None,
+        ..Import::default()
     };
     let done = command(hub, Command::Import(import)).await?;
-    let last = done.text.lines().last().unwrap_or_default().to_owned();
+    let count = |name: &str| {
+        done.json
+            .get(name)
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
+    };
+    let last = format!("{} new, {} refused", count("new"), count("refused"));
     say(&format!("   from {}: {last}", data.display()));
     Ok(())
 }

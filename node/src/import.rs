@@ -1,8 +1,9 @@
 //! Files of others in, drafts and a report out: `baraza import`.
 //!
-//! Owns the reading of CSV and JSON, the words that headers are known by, what is mended and what is
-//! named as wrong, and the name that a row's record gets. Signs, stores and fetches nothing: whether
-//! good rows enter when others are bad is decided by whoever holds the [`Reading`].
+//! Owns the reading of CSV, workbooks, JSON and formats of others, the words that headers are known
+//! by, what is mended and what is named as wrong, and the name that a row's record gets. Signs, stores
+//! and fetches nothing: whether good rows enter when others are bad is decided by whoever holds the
+//! [`Reading`].
 //!
 //! The same file read twice gives the same drafts, in whatever order its rows stand, so a second
 //! import changes nothing.
@@ -18,51 +19,108 @@
 //! # Ok::<(), baraza::import::ImportError>(())
 //! ```
 //!
-//! Read next: `import/headers.rs` for the words, `import/values.rs` for what is mended.
+//! Read next: `import/plan.rs` for tables, `import/headers.rs` for the words, `import/values.rs` for
+//! what is mended, `import/foreign.rs` for formats of others.
 
 mod drafts;
+mod filling;
+mod foreign;
 mod headers;
 mod json;
 mod mapping;
 mod members;
+mod page;
 mod plan;
 mod report;
+mod settings;
 mod source;
 mod table;
 mod values;
+mod workbook;
 
 use std::io::{BufRead as _, Read};
+use std::str::FromStr;
 
 use protocol::limits::{JSON_STRING_BYTES_MAX, RECORD_BYTES_MAX};
 use protocol::record::Draft;
 
 pub use mapping::{Mapping, Setting};
 pub use report::{ColumnUse, Duplicate, Finding, ImportError, Notice, Report};
+pub use workbook::Problem as WorkbookProblem;
 
 use drafts::Drafts;
+use source::Opened;
 
 /// Which kind of file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Found out from the first character: `{` and `[` begin JSON, all else is CSV.
+    /// Found out from the first characters: `PK` begins a workbook, `{` and `[` begin JSON, all else
+    /// is CSV.
     #[default]
     Auto,
+    /// A workbook (`.xlsx`), of which one sheet is read.
+    Workbook,
     /// A table whose first row names its columns, parted by `,` `;` `|` or tab.
     Csv,
     /// A list of drafts or flat objects, a collection `{"handle", "records"}`, one of these alone, or
-    /// one a line.
+    /// one a line. Objects that bear the marks of a format of others are read as such.
     Json,
+    /// JSON of the registry of digital public goods.
+    Dpg,
+    /// JSON-LD with the vocabulary of schema.org, by itself or in a page.
+    SchemaOrg,
+    /// JSON of the Human Services Data Specification, version 3.
+    Hsds,
+}
+
+impl FromStr for Format {
+    type Err = ImportError;
+
+    /// Reads `auto`, `csv`, `xlsx`, `json`, `dpg`, `schema-org`, `hsds`.
+    fn from_str(text: &str) -> Result<Self, ImportError> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "csv" => Self::Csv,
+            "xlsx" => Self::Workbook,
+            "json" => Self::Json,
+            "dpg" => Self::Dpg,
+            "schema-org" | "schema.org" | "jsonld" => Self::SchemaOrg,
+            "hsds" => Self::Hsds,
+            other => {
+                return Err(ImportError::UnknownFormat {
+                    name: report::shown(other),
+                });
+            }
+        })
+    }
 }
 
 /// How characters are written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
-    /// UTF-8, or what a byte order mark says. Anything else is refused by name.
+    /// UTF-8, or what a byte order mark says. Anything else is refused with a guess that a person may
+    /// confirm. Never guessed in silence: the bytes of Windows-1252 (Western) are those of Windows-1256
+    /// (Arabic) too, and a wrong guess garbles without a sound.
     #[default]
     Auto,
-    /// Windows-1252, as older spreadsheets in Western languages write it. Never guessed: its bytes
-    /// are those of Windows-1256 (Arabic) too, and a wrong guess garbles without a sound.
-    Windows1252,
+    /// One that the user names.
+    Named(&'static encoding_rs::Encoding),
+}
+
+impl FromStr for Encoding {
+    type Err = ImportError;
+
+    /// Reads a name as web pages use it: `utf-8`, `windows-1252`, `utf-16le`, `windows-1256`.
+    fn from_str(text: &str) -> Result<Self, ImportError> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            name => encoding_rs::Encoding::for_label_no_replacement(name.as_bytes())
+                .map(Self::Named)
+                .ok_or_else(|| ImportError::UnknownEncoding {
+                    name: report::shown(name),
+                }),
+        }
+    }
 }
 
 /// How much is taken in before reading stops.
@@ -149,6 +207,8 @@ pub struct Options<'a> {
     pub format: Format,
     /// How its characters are written.
     pub encoding: Encoding,
+    /// Which sheet of a workbook is read; the first visible one with something in it if absent.
+    pub sheet: Option<String>,
     /// What its columns mean, where their headers do not say so.
     pub mapping: Option<Mapping>,
     /// What the file lacks: fills empty cells and missing columns.
@@ -171,6 +231,7 @@ impl Default for Options<'_> {
         Self {
             format: Format::Auto,
             encoding: Encoding::Auto,
+            sheet: None,
             mapping: None,
             set: Vec::new(),
             language: None,
@@ -187,6 +248,7 @@ impl std::fmt::Debug for Options<'_> {
         out.debug_struct("Options")
             .field("format", &self.format)
             .field("encoding", &self.encoding)
+            .field("sheet", &self.sheet)
             .field("mapping", &self.mapping)
             .field("set", &self.set)
             .field("language", &self.language)
@@ -237,21 +299,32 @@ pub fn read_each(
     options: &Options<'_>,
     sink: impl FnMut(Row),
 ) -> Result<Report, ImportError> {
-    let mut text = source::open(input, options)?;
-    let json = match options.format {
-        Format::Csv => false,
-        Format::Json => true,
-        Format::Auto => {
-            let start = text.fill_buf().map_err(source::error)?;
-            let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
-            matches!(first, Some(b'{' | b'['))
-        }
-    };
     let mut drafts = Drafts::new(options, sink);
-    if json {
-        json::read(&mut text, &mut drafts)?;
-    } else {
-        plan::read_table(text, &mut drafts)?;
+    let opened = source::open(input, options)?;
+    let (mut text, sheet) = match (opened, options.format) {
+        (Opened::Archive(archive), Format::Auto | Format::Workbook) => {
+            workbook::read(archive, options.sheet.as_deref(), &mut drafts)?;
+            return Ok(drafts.finish());
+        }
+        (Opened::Archive(_), _) => {
+            return Err(ImportError::OtherKind {
+                found: "a workbook or another zip archive",
+            });
+        }
+        (Opened::Text(_), Format::Workbook) => return Err(ImportError::NoWorkbook),
+        (Opened::Text(text), _) => (text, options.sheet.as_deref()),
+    };
+    if sheet.is_some() {
+        return Err(ImportError::NoWorkbook);
+    }
+    let start = text.fill_buf().map_err(source::error)?;
+    let looks_like_json = matches!(start.trim_ascii_start().first(), Some(b'{' | b'['));
+    let is_page = page::is_page(start);
+    match options.format {
+        Format::Csv => plan::read_table(text, &mut drafts)?,
+        Format::Auto | Format::SchemaOrg if is_page => json::read_page(&mut text, &mut drafts)?,
+        Format::Auto if !looks_like_json => plan::read_table(text, &mut drafts)?,
+        _ => json::read(&mut text, &mut drafts)?,
     }
     Ok(drafts.finish())
 }

@@ -119,9 +119,10 @@ impl Ingest {
         &self,
         lines: Vec<Vec<u8>>,
         sender: Sender,
-        beside: Option<Named>,
+        beside: impl IntoIterator<Item = Named>,
     ) -> Result<Receipts, StoreError> {
         let checked = self.check(lines).await?;
+        let beside = beside.into_iter().collect();
         self.take(checked, sender, beside, &Sequence::default())
             .await
     }
@@ -143,7 +144,7 @@ impl Ingest {
         &self,
         Checked(checked): Checked,
         sender: Sender,
-        beside: Option<Named>,
+        beside: Vec<Named>,
         sequence: &Sequence,
     ) -> impl Future<Output = Result<Receipts, StoreError>> + Send + use<> {
         let mut refusals = Vec::with_capacity(checked.len());

@@ -199,7 +199,12 @@ impl Node {
         let index = open_index(&config.index_folder())?.with_labels(labels.words());
         let follower = SearchFollower::new(Arc::clone(&store), index.clone());
         let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&clock));
-        let publisher = Publisher::new(Arc::clone(&store), ingest.clone(), Arc::clone(&clock));
+        let publisher = Publisher::new(
+            Arc::clone(&store),
+            ingest.clone(),
+            Arc::clone(&clock),
+            config.journal(),
+        );
         let agent = format!("Baraza/{} (+{})", env!("CARGO_PKG_VERSION"), config.url);
         let client = Client::new(config.insecure_peers.clone(), &agent)?;
         let peers = Peers::new(Arc::clone(&store));
@@ -261,6 +266,7 @@ impl Node {
     /// # Errors
     /// The address is taken, or a disk fault.
     pub async fn serve(self: &Arc<Self>) -> Result<(), NodeError> {
+        self.publisher.finish().await?;
         let socket = |what: String| move |source| NodeError::Socket { what, source };
         let listener = TcpListener::bind(self.config.listen)
             .await

@@ -1,7 +1,12 @@
 //! Publishing what belongs to this node: drafts become signed records and go through the one door.
 
+mod journal;
+
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use journal::Writing;
 
 use protocol::envelope::{EnvelopeError, Header, Status};
 use protocol::id::{LocalId, RecordId, Scid, VersionHash};
@@ -87,24 +92,35 @@ pub enum PublishError {
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of what is to be published.
+    #[error("{}: {error}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
 }
 
-/// Signs and publishes. One at a time, so that no version number is given twice.
+/// Signs and publishes. One at a time, so that no version number is given twice. Clones share the turn.
+#[derive(Clone)]
 pub struct Publisher {
     store: Arc<Store>,
     ingest: Ingest,
     clock: SharedClock,
-    turn: Mutex<()>,
+    journal: Arc<Path>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Publisher {
-    /// A publisher into a store.
-    pub fn new(store: Arc<Store>, ingest: Ingest, clock: SharedClock) -> Self {
+    /// A publisher into a store. Much at once goes by way of the file `journal`.
+    pub fn new(store: Arc<Store>, ingest: Ingest, clock: SharedClock, journal: PathBuf) -> Self {
         Self {
             store,
             ingest,
             clock,
-            turn: Mutex::new(()),
+            journal: journal.into(),
+            turn: Arc::default(),
         }
     }
 

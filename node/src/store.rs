@@ -290,7 +290,7 @@ impl Store {
     }
 
     /// Takes many proven records in, as one transaction: all their receipts come when all are durable.
-    /// `beside` is put with them, a row of another module's table such as how far a peer was read.
+    /// `beside` is put with them: rows of other modules' tables, such as how far a peer was read.
     ///
     /// # Errors
     /// A disk fault; refusals of single records stand in the list, in the order given.
@@ -299,8 +299,9 @@ impl Store {
         offered: Vec<Offered>,
         now: Timestamp,
         sender: Sender,
-        beside: Option<Named>,
+        beside: impl IntoIterator<Item = Named>,
     ) -> Result<Vec<Result<Receipt, Refusal>>, StoreError> {
+        let beside = beside.into_iter().collect();
         self.admit_next(offered, now, sender, beside, &Sequence::default())
             .await
     }
@@ -315,7 +316,7 @@ impl Store {
         offered: Vec<Offered>,
         now: Timestamp,
         sender: Sender,
-        beside: Option<Named>,
+        beside: Vec<Named>,
         sequence: &Sequence,
     ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
     {
@@ -324,7 +325,7 @@ impl Store {
             if sequence.has_failed.load(Ordering::Relaxed) {
                 return Err(StoreError::Closed);
             }
-            if let Some(Named { table, name, value }) = beside {
+            for Named { table, name, value } in beside {
                 tx.put(keys::named(table, name.as_bytes()), value);
             }
             let receipts: Result<Vec<_>, StoreError> = offered

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::hostile::{Hostile, answer};
 use crate::support::node::Node;
 use crate::support::{sources, started, until};
 
@@ -77,7 +78,6 @@ fn rows_that_are_gone_from_the_file_stay_until_their_withdrawal_is_asked_for() {
     node.publish("itu", &own);
     let file = node.write("rows.csv", table(0..10));
     import(&node, &file, &[]);
-    // The name of the file is part of what a record says of its source.
     let fewer = node.write("rows.csv", table(0..7));
     let said = import(&node, &fewer, &[]);
     assert_eq!(
@@ -152,7 +152,8 @@ fn i02_i03_i05_bad_files_are_refused_with_row_and_reason_and_import_nothing() {
     let report = node.file("report.txt");
     let more = ["--good-rows", "--report", report.to_str().unwrap()];
     assert_eq!(counts(&import(&node, &file, &more)), [3, 0, 0, 1]);
-    assert!(fs::read_to_string(report).unwrap().contains("row 5"));
+    let report = fs::read_to_string(report).unwrap();
+    assert!(report.contains("\nRow 5, column “title”\n"), "{report}");
     let file = node.write("utf16.csv", utf16);
     assert_eq!(counts(&import(&node, &file, &[]))[0], 1);
 }
@@ -240,6 +241,173 @@ fn i10_an_import_that_is_killed_leaves_all_or_nothing() {
     let said = import(&node, &file, &[]);
     assert_eq!(counts(&said).iter().sum::<u64>(), ROWS as u64, "{said}");
     assert_eq!(imported(&node), ROWS as u64);
+}
+
+#[test]
+fn i10_an_import_that_is_decided_is_finished_after_a_kill_and_one_that_is_not_leaves_nothing() {
+    const ROWS: usize = 6_000;
+    let mut node = Node::make(&[]);
+    node.org("itu");
+    let file = node.write("rows.csv", table(0..ROWS));
+    let arguments = [
+        "import",
+        &file,
+        "--org",
+        "itu",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
+    ];
+    let kill_once = |node: &Node, name: &str| {
+        let path = node.dir().join("data").join(name);
+        let mut process = node.begin(&arguments);
+        until(&format!("{name} is there"), || path.exists().then_some(()));
+        process.kill().unwrap();
+        process.wait().unwrap();
+    };
+    // While rows are read and signed, nothing is decided.
+    kill_once(&node, "publishing.new");
+    assert_eq!(imported(&node), 0);
+    // Once all is written down, everything is: a node that starts has finished it before it serves.
+    kill_once(&node, "publishing.ndjson");
+    assert!(
+        node.dir().join("data/publishing.ndjson").exists(),
+        "it was over before it was killed"
+    );
+    node.start();
+    assert_eq!(node.number("records"), ROWS as u64 + 1, "{}", node.census());
+    assert!(!node.dir().join("data/publishing.ndjson").exists());
+    let said = import(&node, &file, &[]);
+    assert_eq!(counts(&said), [0, 0, ROWS as u64, 0], "{said}");
+    node.stop();
+}
+
+#[test]
+fn rows_of_other_files_are_not_missed_and_a_file_may_take_anothers_place() {
+    let node = Node::running(&[]);
+    node.org("itu");
+    let spring = node.write("spring.csv", table(0..5));
+    let autumn = node.write("autumn.csv", table(5..8));
+    import(&node, &spring, &[]);
+    let said = import(&node, &autumn, &["--withdraw-missing"]);
+    assert_eq!(
+        (counts(&said), &said["withdrawn"]),
+        ([3, 0, 0, 0], &json!(0))
+    );
+    // A new edition under another name: what stands in it is as it was, what does not is the old file's.
+    let edition = node.write("spring-2.csv", table(0..4));
+    let ran = node.run(&[
+        "import",
+        &edition,
+        "--org",
+        "itu",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
+        "--dry-run",
+    ]);
+    assert!(
+        ran.out.contains("import it with --source \"spring.csv\""),
+        "{}",
+        ran.out
+    );
+    let said = import(
+        &node,
+        &edition,
+        &["--source", "spring.csv", "--withdraw-missing"],
+    );
+    assert_eq!(
+        (counts(&said), &said["withdrawn"]),
+        ([0, 0, 4, 0], &json!(1)),
+        "{said}"
+    );
+    // Rows with ids of their own are remembered as well.
+    let rows = "id,title\na,A\nb,B\n";
+    let named = node.write("named.csv", rows);
+    import(&node, &named, &[]);
+    let named = node.write("named.csv", "id,title\na,A\n");
+    let said = import(&node, &named, &[]);
+    assert_eq!(
+        (&said["missing"], &said["withdrawn"]),
+        (&json!(1), &json!(0))
+    );
+    let said = import(&node, &named, &["--withdraw-missing"]);
+    assert_eq!(said["withdrawn"], 1, "{said}");
+}
+
+#[test]
+fn what_its_owner_withdrew_stays_withdrawn_until_it_is_asked_back() {
+    let node = Node::running(&[]);
+    let scid = node.org("itu");
+    let file = node.write("rows.csv", "id,title\na,A\nb,B\n");
+    import(&node, &file, &[]);
+    node.run(&["withdraw", &format!("{scid}/a")]).ok();
+    let said = import(&node, &file, &[]);
+    assert_eq!(
+        (counts(&said), &said["stillWithdrawn"]),
+        ([0, 0, 1, 0], &json!(1)),
+        "{said}"
+    );
+    assert_eq!(node.number("withdrawn"), 1);
+    let said = import(&node, &file, &["--restore"]);
+    assert_eq!(
+        (counts(&said), &said["stillWithdrawn"]),
+        ([0, 1, 1, 0], &json!(0)),
+        "{said}"
+    );
+    assert_eq!(node.number("withdrawn"), 0);
+}
+
+const PAGE: &str = r#"<!doctype html><html lang="en"><script>boom()</script>
+    <script type="application/ld+json">{"@context": "https://schema.org", "@graph": [
+    {"@type": "Course", "@id": "/quux", "name": "Quux for beginners", "isAccessibleForFree": true},
+    {"@type": "WebSite", "name": "Site"}]}</script></html>"#;
+
+#[test]
+fn i13_a_page_is_fetched_as_safely_as_all_else_and_its_courses_are_published() {
+    let inside = Hostile::start(|_, stream| answer(stream, "200 OK", "text/html", PAGE.as_bytes()));
+    let listed = Hostile::start(|first, stream| {
+        let (status, kind, body): (&str, &str, &[u8]) = match first.split(' ').nth(1).unwrap() {
+            "/courses" => ("200 OK", "text/html; charset=utf-8", PAGE.as_bytes()),
+            "/empty" => ("200 OK", "text/html", b"<html></html>"),
+            "/large" => ("200 OK", "text/html", &[b' '; 2 * 1024 * 1024]),
+            _ => ("404 Not Found", "text/plain", b""),
+        };
+        answer(stream, status, kind, body);
+    });
+    let node = Node::running(&[listed.port]);
+    node.org("itu");
+    let before = node.state_hash();
+    let port = inside.port;
+    for (address, words) in [
+        (format!("http://127.0.0.1:{port}/"), "https"),
+        (format!("https://127.0.0.1:{port}/"), "127.0.0.1"),
+        ("https://10.0.0.1/".to_owned(), "not on the public internet"),
+        (
+            "https://169.254.169.254/latest/".to_owned(),
+            "not on the public internet",
+        ),
+        ("https://[::1]/".to_owned(), "not on the public internet"),
+        (format!("{}/empty", listed.url), "application/ld+json"),
+        (format!("{}/large", listed.url), "more than 1048576 bytes"),
+        (format!("{}/none", listed.url), "404"),
+    ] {
+        node.run(&["import", &address, "--org", "itu"])
+            .refused(words);
+    }
+    assert_eq!((node.state_hash(), inside.connections()), (before, 0));
+    let address = format!("{}/courses", listed.url);
+    let said = node.json(&["import", &address, "--org", "itu"]);
+    assert_eq!(
+        (counts(&said), &said["leftOut"]),
+        ([1, 0, 0, 0], &json!(1)),
+        "{said}"
+    );
+    node.until_found("q=quux&cost=free", 1);
+    let said = node.json(&["import", &address, "--org", "itu"]);
+    assert_eq!(counts(&said), [0, 0, 1, 0], "{said}");
 }
 
 /// The data that lies beside the clone, if it does.

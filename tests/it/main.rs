@@ -17,4 +17,5 @@ mod faults;
 mod imports;
 mod own_fetches;
 mod own_identity;
+mod spreadsheets;
 mod tidy;

@@ -102,16 +102,25 @@ pub(super) enum Typed {
         /// The record, SCID/localId
         id: String,
     },
-    /// Publish the rows of a CSV or JSON file
+    /// Publish the rows of a table, or what a file or page of others describes
     Import {
-        /// The file
-        file: PathBuf,
+        /// A file (.xlsx, .csv, .json, .jsonld), or the address of a page
+        file: String,
         /// As whom
         #[arg(long)]
         org: String,
-        /// auto, csv or json
-        #[arg(long, default_value = "auto")]
-        format: String,
+        /// Which kind of file: auto, csv, xlsx, json, dpg, schema-org, hsds
+        #[arg(long)]
+        format: Option<String>,
+        /// How its characters are written, such as windows-1252 [default: UTF-8, or what its mark says]
+        #[arg(long)]
+        encoding: Option<String>,
+        /// Which sheet of a workbook [default: the first with something in it]
+        #[arg(long)]
+        sheet: Option<String>,
+        /// What the source is called, by which records that it has no longer are known [default: the file's name]
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
         /// A file that says what columns mean
         #[arg(long)]
         map: Option<PathBuf>,
@@ -121,13 +130,16 @@ pub(super) enum Typed {
         /// Publish the good rows although others are bad
         #[arg(long)]
         good_rows: bool,
-        /// Withdraw records of earlier imports that are not in the file
+        /// Withdraw records of this source that it has no longer
         #[arg(long)]
         withdraw_missing: bool,
+        /// Bring back records that were withdrawn by hand
+        #[arg(long)]
+        restore: bool,
         /// Say what would be done and do nothing
         #[arg(long)]
         dry_run: bool,
-        /// A file to write the findings to
+        /// A file to write the report to: a text, or a table if it is named .csv
         #[arg(long)]
         report: Option<PathBuf>,
     },

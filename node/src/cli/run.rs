@@ -13,9 +13,9 @@ use url::form_urlencoded::Serializer;
 use super::arguments::{Arguments, Bundle, Identity, Org, Typed};
 use super::verify;
 use crate::clock::{SharedClock, SystemClock};
-use crate::commands::{self, Command, Done, Import};
+use crate::commands::{self, Command, Done, Import, ImportFrom};
 use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
-use crate::control::{self, Progress};
+use crate::control::{self, Progress, Step};
 use crate::demo;
 use crate::identity;
 use crate::node::{Node, NodeError};
@@ -135,20 +135,32 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             file,
             org,
             format,
+            encoding,
+            sheet,
+            source,
             map,
             set,
             good_rows,
             withdraw_missing,
+            restore,
             dry_run,
             report,
         } => Command::Import(Import {
-            path: absolute(&file)?,
+            from: if file.starts_with("https://") || file.starts_with("http://") {
+                ImportFrom::Url(file)
+            } else {
+                ImportFrom::File(absolute(Path::new(&file))?)
+            },
             handle: org,
             format,
+            encoding,
+            sheet,
+            source,
             map: map.as_deref().map(absolute).transpose()?,
             set,
             good_rows,
             withdraw_missing,
+            restore,
             dry_run,
             report: report.as_deref().map(absolute).transpose()?,
         }),
@@ -301,6 +313,7 @@ async fn carry_out(folder: &Path, command: Command, clock: SharedClock) -> Resul
         Some(answer) => answer.map_err(NodeError::Refused),
         None => {
             let node = Node::open(config, clock)?;
+            node.publisher.finish().await?;
             let result = commands::run(&node, command, &progress).await;
             node.stop().await;
             result
@@ -314,18 +327,29 @@ async fn carry_out(folder: &Path, command: Command, clock: SharedClock) -> Resul
 
 /// A bar on a terminal, nothing elsewhere.
 async fn show_progress(mut steps: mpsc::Receiver<Progress>) {
-    let mut bar: Option<ProgressBar> = None;
-    while let Some(step) = steps.recv().await {
-        let bar = bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(step.total.unwrap_or_default());
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {eta} left");
-            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        bar.set_position(step.done);
+    let mut shown: Option<(Step, ProgressBar)> = None;
+    while let Some(progress) = steps.recv().await {
+        if let Some((_, last)) = shown.take_if(|(step, _)| *step != progress.step) {
+            last.finish_and_clear();
+        }
+        let (_, bar) = shown.get_or_insert_with(|| (progress.step, bar(progress)));
+        bar.set_position(progress.done);
     }
-    if let Some(bar) = bar {
+    if let Some((_, bar)) = shown {
         bar.finish_and_clear();
     }
+}
+
+fn bar(progress: Progress) -> ProgressBar {
+    let (word, counts) = match progress.step {
+        Step::Reading => ("reading", "{percent}%"),
+        Step::Publishing => ("publishing", "{human_pos} of {human_len}  {per_sec}"),
+        Step::Indexing => ("indexing", "{human_pos} of {human_len}  {per_sec}"),
+    };
+    let template = format!("{word:<10} {{bar:40}} {counts}  {{eta}} left");
+    let style = ProgressStyle::with_template(&template);
+    ProgressBar::new(progress.total.unwrap_or_default())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, NodeError> {

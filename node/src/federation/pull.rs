@@ -575,8 +575,8 @@ impl<'p> PageReader<'p> {
             self.settle_one().await?;
         }
         let place = match cursor {
-            None => None,
-            Some(cursor) => Some(self.inner.peers.place(self.url, &self.filter, &cursor)?),
+            None => Vec::new(),
+            Some(cursor) => vec![self.inner.peers.place(self.url, &self.filter, &cursor)?],
         };
         let (ingest, sender) = (self.inner.ingest.clone(), self.sender.clone());
         let sequence = self.sequence.clone();

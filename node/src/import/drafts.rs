@@ -98,6 +98,14 @@ impl<'o> Drafts<'o> {
         }
     }
 
+    /// Counts a row that says again what an earlier one says.
+    pub(super) fn repeat(&mut self, duplicate: Duplicate) {
+        self.report.rows_duplicate += 1;
+        if self.report.duplicates.len() < self.options.limits.findings_max {
+            self.report.duplicates.push(duplicate);
+        }
+    }
+
     pub(super) fn refuse(&mut self, findings: Vec<Finding>) {
         self.report.rows_bad += 1;
         for finding in findings {
@@ -141,16 +149,13 @@ impl<'o> Drafts<'o> {
                     suggestion: Some("give each row an id of its own".to_owned()),
                 }]);
             }
-            self.report.rows_duplicate += 1;
-            if self.report.duplicates.len() < self.options.limits.findings_max {
-                let by = key.name();
-                self.report.duplicates.push(Duplicate {
-                    row,
-                    first_row,
-                    by,
-                    is_identical,
-                });
-            }
+            self.repeat(Duplicate {
+                row,
+                first_row,
+                by: key.name(),
+                is_identical,
+                joined: None,
+            });
             return;
         }
         self.met.insert(name, Met { row, said });

@@ -4,20 +4,26 @@
 //! would be rounded is named where it stands. Records that were signed are drafts again: whose they
 //! are is for the one who signs next to say.
 
+mod elements;
+
 use std::collections::HashMap;
 use std::io::{BufRead, Read as _};
 
 use protocol::canonical::{Numbers, parse};
 use protocol::limits::RECORD_BYTES_MAX;
 use protocol::proof::Proof;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::drafts::{Drafts, Key, local_id_of, local_id_of_text};
-use super::plan::{Plan, Settings};
+use super::Format;
+use super::drafts::{Drafts, Key, local_id_of};
+use super::foreign::{self, Element, Foreign, text_key};
+use super::page;
+use super::plan::Plan;
 use super::report::{Finding, ImportError, shown};
+use super::settings::Settings;
 use super::source;
 use super::table::{Cell, Cells};
+use elements::{elements, place};
 
 /// Largest file of JSON, in bytes: unlike CSV, it is held whole.
 const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -26,6 +32,49 @@ const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const SIGNED: [&str; 5] = ["spec", "author", "seq", "issued", "proof"];
 
 pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let bytes = whole(text)?;
+    let elements = elements(&bytes, out)?;
+    let settings = Settings::new(out.options)?;
+    let mut sorted = Sorted::default();
+    for (row, slice) in elements {
+        sorted.take(row, slice, None, &settings, out)?;
+    }
+    sorted.finish(&settings, out)
+}
+
+/// Reads the JSON-LD of a page.
+pub(super) fn read_page(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let bytes = whole(text)?;
+    let html = String::from_utf8_lossy(&bytes);
+    let page = page::read(&html)?;
+    let settings = Settings::new(out.options)?;
+    let mut sorted = Sorted {
+        forced: Some(Foreign::SchemaOrg),
+        ..Sorted::default()
+    };
+    for (block, number) in page.blocks.iter().zip(1..) {
+        match elements(block.as_bytes(), out) {
+            Ok(elements) => {
+                for (_, slice) in elements {
+                    let row = sorted.counted + 1;
+                    sorted.take(row, slice, page.language.as_deref(), &settings, out)?;
+                }
+            }
+            // One broken script says nothing about the others.
+            Err(error @ (ImportError::Json { .. } | ImportError::Empty)) => {
+                let row = sorted.counted + 1;
+                out.begin(row)?;
+                sorted.counted += 1;
+                let problem = format!("script {number} of the page is no JSON: {error}");
+                refuse(row, "", &problem, "ask whoever keeps the page", out);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    sorted.finish(&settings, out)
+}
+
+fn whole(text: &mut impl BufRead) -> Result<Vec<u8>, ImportError> {
     let mut bytes = Vec::new();
     text.take(JSON_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
@@ -36,40 +85,178 @@ pub(super) fn read(text: &mut impl BufRead, out: &mut Drafts<'_>) -> Result<(), 
         });
     }
     if let Err(error) = std::str::from_utf8(&bytes) {
-        let (line, column) = place(&bytes, error.valid_up_to());
-        return Err(ImportError::NotUtf8 { line, column });
+        let at = error.valid_up_to();
+        let (line, column) = place(&bytes, at);
+        let near = bytes.get(at.saturating_sub(20)..).unwrap_or_default();
+        let as_western = shown(&source::as_western(near.get(..40).unwrap_or(near)));
+        return Err(ImportError::NotUtf8 {
+            line,
+            column,
+            as_western,
+        });
     }
-    let elements = elements(&bytes, out)?;
-    let settings = Settings::new(out.options)?;
-    let mut flat = Vec::new();
-    for (row, slice) in elements {
-        out.begin(row)?;
-        // White space may make the file's form larger than the record.
-        let object = match parse(slice, 6 * RECORD_BYTES_MAX, Numbers::SafeIntegers) {
+    Ok(bytes)
+}
+
+/// Objects by what they are; drafts are handed over at once.
+#[derive(Default)]
+struct Sorted {
+    /// What all of them are, if that is known.
+    forced: Option<Foreign>,
+    counted: u64,
+    flat: Vec<(u64, Map<String, Value>)>,
+    foreign: Vec<(Foreign, Element)>,
+}
+
+/// Largest object of others, in bytes.
+const FOREIGN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Deepest that collections within JSON-LD are opened.
+const GRAPH_DEPTH_MAX: usize = 4;
+
+impl Sorted {
+    fn take(
+        &mut self,
+        row: u64,
+        slice: &[u8],
+        language: Option<&str>,
+        settings: &Settings<'_>,
+        out: &mut Drafts<'_>,
+    ) -> Result<(), ImportError> {
+        let forced = self.forced.or(match out.options.format {
+            Format::Dpg => Some(Foreign::Dpg),
+            Format::SchemaOrg => Some(Foreign::SchemaOrg),
+            Format::Hsds => Some(Foreign::Hsds),
+            _ => None,
+        });
+        // What others wrote has numbers that no record of ours may have.
+        let object = match parse(slice, FOREIGN_BYTES_MAX, Numbers::Any) {
             Ok(Value::Object(object)) => object,
+            Ok(Value::Array(list)) if forced == Some(Foreign::SchemaOrg) => {
+                return self.take_things(list, language, None, GRAPH_DEPTH_MAX, out);
+            }
             Ok(_) => {
-                refuse(
-                    row,
-                    "",
-                    "is no object",
-                    "a draft is an object with type, localId and body",
-                    out,
-                );
-                continue;
+                self.begin(row, out)?;
+                let right = "a draft is an object with type, localId and body";
+                refuse(row, "", "is no object", right, out);
+                return Ok(());
             }
             Err(error) => {
+                self.begin(row, out)?;
                 refuse(row, "", &error.to_string(), "", out);
-                continue;
+                return Ok(());
             }
         };
-        let is_tombstone = object.get("status").and_then(Value::as_str) == Some("withdrawn");
-        if object.contains_key("body") || is_tombstone || object.contains_key("localId") {
-            read_draft(row, object, &settings, out);
+        let is_draft = object.contains_key("body")
+            || object.contains_key("localId")
+            || object.get("status").and_then(Value::as_str) == Some("withdrawn");
+        let foreign = forced.or_else(|| Foreign::of(&object).filter(|_| !is_draft));
+        match foreign {
+            Some(Foreign::SchemaOrg) => {
+                return self.take_thing(row, object, language, None, GRAPH_DEPTH_MAX, out);
+            }
+            Some(format) => {
+                self.begin(row, out)?;
+                let language = language.map(str::to_owned);
+                self.foreign.push((
+                    format,
+                    Element {
+                        row,
+                        object,
+                        language,
+                    },
+                ));
+                return Ok(());
+            }
+            None => self.begin(row, out)?,
+        }
+        // White space may make the file's form larger than the record.
+        if let Err(error) = parse(slice, 6 * RECORD_BYTES_MAX, Numbers::SafeIntegers) {
+            refuse(row, "", &error.to_string(), "", out);
+        } else if is_draft {
+            read_draft(row, object, settings, out);
         } else {
-            flat.push((row, object));
+            self.flat.push((row, object));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, row: u64, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+        self.counted += 1;
+        out.begin(row)
+    }
+
+    /// Takes a thing of JSON-LD, or what a collection holds: `@graph`, or the items of a list.
+    fn take_thing(
+        &mut self,
+        row: u64,
+        mut object: Map<String, Value>,
+        language: Option<&str>,
+        context: Option<&Value>,
+        depth: usize,
+        out: &mut Drafts<'_>,
+    ) -> Result<(), ImportError> {
+        let own = object.get("@context").cloned();
+        let context = own.as_ref().or(context);
+        let within = ["@graph", "itemListElement"]
+            .iter()
+            .find_map(|name| object.remove(*name))
+            .or_else(|| object.get("item").filter(|item| item.is_object()).cloned());
+        match within {
+            Some(within) if depth > 0 => {
+                let list = match within {
+                    Value::Array(list) => list,
+                    one => vec![one],
+                };
+                self.take_things(list, language, context, depth - 1, out)
+            }
+            _ => {
+                if let Some(context) = context {
+                    object.insert("@context".to_owned(), context.clone());
+                }
+                self.begin(row, out)?;
+                let language = language.map(str::to_owned);
+                self.foreign.push((
+                    Foreign::SchemaOrg,
+                    Element {
+                        row,
+                        object,
+                        language,
+                    },
+                ));
+                Ok(())
+            }
         }
     }
-    read_flat(flat, out)
+
+    fn take_things(
+        &mut self,
+        list: Vec<Value>,
+        language: Option<&str>,
+        context: Option<&Value>,
+        depth: usize,
+        out: &mut Drafts<'_>,
+    ) -> Result<(), ImportError> {
+        for value in list {
+            if let Value::Object(object) = value {
+                let row = self.counted + 1;
+                self.take_thing(row, object, language, context, depth, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, settings: &Settings<'_>, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+        let mut rest = self.foreign;
+        for format in [Foreign::Dpg, Foreign::SchemaOrg, Foreign::Hsds] {
+            let (these, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(of, _)| *of == format);
+            rest = others;
+            let elements = these.into_iter().map(|(_, element)| element).collect();
+            foreign::read(format, elements, settings, out);
+        }
+        read_flat(self.flat, out)
+    }
 }
 
 fn refuse(row: u64, column: &str, problem: &str, suggestion: &str, out: &mut Drafts<'_>) {
@@ -115,7 +302,12 @@ fn read_draft(
     tree.entry("sources").or_insert_with(|| out.sources());
     let key = match tree.get("localId").or_else(|| tree.get("id")) {
         None | Some(Value::Null) => {
-            let id = text_key(&tree);
+            let empty = Map::new();
+            let body = tree
+                .get("body")
+                .and_then(Value::as_object)
+                .unwrap_or(&empty);
+            let id = text_key(&tree, body);
             tree.insert("localId".to_owned(), id.into());
             Key::Text
         }
@@ -132,26 +324,6 @@ fn read_draft(
         Some(_) => Key::Id,
     };
     out.accept(row, &tree, key, &|_| None);
-}
-
-fn text_key(tree: &Map<String, Value>) -> String {
-    let body = tree.get("body").and_then(Value::as_object);
-    let member = |name: &str| body.and_then(|body| body.get(name));
-    let language = tree
-        .get("language")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let url = member("url")
-        .or_else(|| member("website"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let names = member("name").and_then(Value::as_object);
-    let name = names.and_then(|names| names.get(language).or_else(|| names.values().next()));
-    local_id_of_text(
-        language,
-        url,
-        name.and_then(Value::as_str).unwrap_or_default(),
-    )
 }
 
 /// Reads objects without a body as rows whose headers are their members.
@@ -243,211 +415,4 @@ fn flatten(
         cells.push((path, cell));
     }
     Ok(())
-}
-
-/// The records of a file and where each stands: its line in JSON lines, else its position.
-fn elements<'b>(
-    bytes: &'b [u8],
-    out: &mut Drafts<'_>,
-) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
-    let mut scan = Scan { bytes, at: 0 };
-    match scan.peek() {
-        Some(b'[') => {
-            let list = scan.list(out)?;
-            scan.end()?;
-            Ok(list)
-        }
-        Some(b'{') => {
-            let first = scan.value()?;
-            if scan.peek().is_none() {
-                return match members(first)? {
-                    Some(collection) => collection.read(out),
-                    None => Ok(vec![(1, first)]),
-                };
-            }
-            scan.at = 0;
-            let mut lines = Vec::new();
-            let (mut line, mut counted) = (1, 0);
-            while scan.peek().is_some() {
-                let between = bytes.get(counted..scan.at).unwrap_or_default();
-                line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
-                counted = scan.at;
-                lines.push((line, scan.value()?));
-                scan.check_count(&lines, out)?;
-            }
-            Ok(lines)
-        }
-        Some(_) => Err(scan.wrong("must begin with a list or an object")),
-        None => Err(ImportError::Empty),
-    }
-}
-
-/// The parts of `{"handle": …, "records": […]}`.
-struct Collection<'b> {
-    handle: Option<&'b [u8]>,
-    records: Scan<'b>,
-}
-
-impl<'b> Collection<'b> {
-    fn read(mut self, out: &mut Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
-        if let Some(handle) = self
-            .handle
-            .and_then(|slice| serde_json::from_slice(slice).ok())
-        {
-            out.set_handle(handle);
-        }
-        self.records.list(out)
-    }
-}
-
-/// The collection that an object is, if it has `records`.
-fn members(object: &[u8]) -> Result<Option<Collection<'_>>, ImportError> {
-    let mut scan = Scan {
-        bytes: object,
-        at: 0,
-    };
-    let (mut handle, mut records) = (None, None);
-    scan.expect(b'{')?;
-    while scan.peek() != Some(b'}') {
-        let name: String = serde_json::from_slice(scan.value()?)
-            .map_err(|_| scan.wrong("must have member names in quotes"))?;
-        scan.expect(b':')?;
-        scan.peek();
-        let at = scan.at;
-        let value = scan.value()?;
-        let twice = match name.as_str() {
-            "records" => records.replace(Scan { bytes: object, at }).is_some(),
-            "handle" => handle.replace(value).is_some(),
-            _ => false,
-        };
-        if twice {
-            return Err(scan.wrong("names a member twice"));
-        }
-        if scan.peek() == Some(b',') {
-            scan.at += 1;
-        }
-    }
-    Ok(records.map(|records| Collection { handle, records }))
-}
-
-/// Finds where values begin and end; what stands in them is read later.
-struct Scan<'b> {
-    bytes: &'b [u8],
-    at: usize,
-}
-
-impl<'b> Scan<'b> {
-    /// The next byte that is no white space, and moves to it.
-    fn peek(&mut self) -> Option<u8> {
-        let rest = self.bytes.get(self.at..)?;
-        let space = rest
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
-            .count();
-        self.at += space;
-        self.bytes.get(self.at).copied()
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), ImportError> {
-        if self.peek() == Some(byte) {
-            self.at += 1;
-            return Ok(());
-        }
-        Err(self.wrong(&format!("“{}” must stand here", char::from(byte))))
-    }
-
-    fn wrong(&self, detail: &str) -> ImportError {
-        let (line, column) = place(self.bytes, self.at);
-        ImportError::Json {
-            line,
-            column,
-            detail: detail.to_owned(),
-        }
-    }
-
-    /// The bytes of the next value.
-    fn value(&mut self) -> Result<&'b [u8], ImportError> {
-        self.peek();
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
-        match values.next() {
-            Some(Ok(_)) => {
-                let length = values.byte_offset();
-                self.at += length;
-                Ok(rest.get(..length).unwrap_or_default())
-            }
-            Some(Err(error)) => {
-                // Counted from this value; say where in the file.
-                let lines_before = rest
-                    .split_inclusive(|byte| *byte == b'\n')
-                    .take(error.line().saturating_sub(1));
-                let offset =
-                    lines_before.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1);
-                let (line, column) = place(self.bytes, self.at + offset);
-                let detail = error.to_string();
-                let detail = detail.split(" at line ").next().unwrap_or_default();
-                Err(ImportError::Json {
-                    line,
-                    column,
-                    detail: format!("not JSON: {detail}"),
-                })
-            }
-            None => Err(self.wrong("the file breaks off here")),
-        }
-    }
-
-    fn list(&mut self, out: &Drafts<'_>) -> Result<Vec<(u64, &'b [u8])>, ImportError> {
-        let mut list = Vec::new();
-        self.expect(b'[')?;
-        while self.peek() != Some(b']') {
-            list.push((list.len() as u64 + 1, self.value()?));
-            self.check_count(&list, out)?;
-            match self.peek() {
-                Some(b',') => {
-                    self.at += 1;
-                    if self.peek() == Some(b']') {
-                        return Err(self.wrong("a value must stand after the comma"));
-                    }
-                }
-                Some(b']') => {}
-                _ => return Err(self.wrong("“,” or “]” must stand here")),
-            }
-        }
-        self.at += 1;
-        Ok(list)
-    }
-
-    fn check_count(&self, list: &[(u64, &[u8])], out: &Drafts<'_>) -> Result<(), ImportError> {
-        let rows_max = out.options.limits.rows_max;
-        match list.last() {
-            Some((row, _)) if list.len() as u64 > rows_max => Err(ImportError::TooManyRows {
-                row: *row,
-                rows_max,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn end(&mut self) -> Result<(), ImportError> {
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.wrong("nothing may stand after the list")),
-        }
-    }
-}
-
-/// Line and character, from 1, of the byte at `offset`.
-fn place(bytes: &[u8], offset: usize) -> (u64, u64) {
-    let before = bytes.get(..offset.min(bytes.len())).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let letters = before
-        .get(start..)
-        .unwrap_or_default()
-        .iter()
-        .filter(|byte| **byte & 0xC0 != 0x80);
-    (line, letters.count() as u64 + 1)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::headers::{self, Meaning};
 use super::report::{ImportError, shown};
 use super::{Labels, members};
+use crate::fold::fold;
 
 /// Largest mapping file, in bytes.
 const MAPPING_BYTES_MAX: usize = 256 * 1024;
@@ -66,6 +67,12 @@ impl Mapping {
         Ok(Self { columns })
     }
 
+    /// Whether a column with this header is named.
+    pub(super) fn names(&self, header: &str) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|(column, _)| column == header || fold(column) == fold(header))
+    }
+
     /// The columns named, and what each means; `None` where it is to be ignored.
     pub(super) fn meanings(
         &self,
@@ -73,11 +80,10 @@ impl Mapping {
         labels: &dyn Labels,
     ) -> Result<Vec<(String, Option<Meaning>)>, ImportError> {
         let meaning = |(column, member): &(String, String)| {
-            let known = headers.iter().find(|header| *header == column).or_else(|| {
-                headers
-                    .iter()
-                    .find(|header| headers::fold(header) == headers::fold(column))
-            });
+            let known = headers
+                .iter()
+                .find(|header| *header == column)
+                .or_else(|| headers.iter().find(|header| fold(header) == fold(column)));
             let Some(header) = known else {
                 let nearest = nearest(column, headers.iter().map(String::as_str));
                 return Err(ImportError::MappingColumn {
@@ -145,10 +151,7 @@ fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<
 
 fn pairs(text: &str) -> Vec<(char, char)> {
     // Two edges, so that a word of one letter has pairs too. Longer texts are no headers.
-    let letters: Vec<char> = format!("^{}$", headers::fold(text))
-        .chars()
-        .take(100)
-        .collect();
+    let letters: Vec<char> = format!("^{}$", fold(text)).chars().take(100).collect();
     letters
         .windows(2)
         .filter_map(|pair| Some((*pair.first()?, *pair.last()?)))

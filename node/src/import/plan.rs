@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Options;
 use super::drafts::{Drafts, Key, local_id_of, local_id_of_text};
+use super::filling::Filling;
 use super::headers::{self, Meaning, Target};
-use super::mapping::{Setting, member_named};
 use super::members::{self, Kind, Shape};
 use super::report::{ColumnUse, Finding, ImportError, shown};
+use super::settings::{Settings, kind_named};
 use super::source;
-use super::table::{Cell, Cells, Table};
-use super::values::Reader;
+use super::table::{Cell, Cells, Rows, Table};
 
 /// Reads a CSV file.
 pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result<(), ImportError> {
@@ -35,9 +35,42 @@ pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result
             Table::new(text, delimiter, options.limits)
         }
     };
-    let first = table.next_row()?.ok_or(ImportError::Empty)?;
+    read_rows(&mut table, out)
+}
+
+/// Rows among which the headers are looked for: tables from offices have a title and a date above them.
+const ROWS_ABOVE_MAX: usize = 10;
+
+/// Reads the rows of a table.
+pub(super) fn read_rows(table: &mut impl Rows, out: &mut Drafts<'_>) -> Result<(), ImportError> {
+    let mut first = table.next_row()?.ok_or(ImportError::Empty)?;
     if first.cells.iter().any(|cell| cell.text.contains('\0')) {
         return Err(ImportError::NulInHeader);
+    }
+    // One known word may stand in a title by chance; headers know each other.
+    let is_header = |row: &Cells| known_headers(row, out.options) >= 2;
+    let mut above = Vec::new();
+    if known_headers(&first, out.options) == 0 {
+        while above.len() < ROWS_ABOVE_MAX {
+            let Some(row) = table.next_row()? else { break };
+            let found = is_header(&row);
+            above.push(row);
+            if found {
+                break;
+            }
+        }
+        // Where no row has headers, the first is the one to complain of.
+        if let Some(row) = above.pop_if(|row| is_header(row)) {
+            out.note(
+                1,
+                &format!(
+                    "the headers were found in row {}; what stands above them was left out",
+                    row.row
+                ),
+            );
+            first = row;
+            above.clear();
+        }
     }
     let headers: Vec<String> = first
         .cells
@@ -45,11 +78,28 @@ pub(super) fn read_table(mut text: impl BufRead, out: &mut Drafts<'_>) -> Result
         .map(|cell| cell.text.trim().to_owned())
         .collect();
     let plan = Plan::new(&headers, first.row, out)?;
-    while let Some(row) = table.next_row()? {
+    let mut below = above.into_iter();
+    while let Some(row) = below
+        .next()
+        .map_or_else(|| table.next_row(), |row| Ok(Some(row)))?
+    {
         out.begin(row.row)?;
         plan.read_row(&row, out);
     }
     Ok(())
+}
+
+/// How many cells of a row are headers that are known, or named by the mapping.
+fn known_headers(row: &Cells, options: &Options<'_>) -> usize {
+    let is_known = |cell: &&Cell| {
+        let header = cell.text.trim();
+        headers::meaning(header, options.labels).is_some()
+            || options
+                .mapping
+                .as_ref()
+                .is_some_and(|mapping| mapping.names(header))
+    };
+    row.cells.iter().filter(is_known).count()
 }
 
 /// What parts the cells: that by which most headers are known, else most cells are found.
@@ -79,149 +129,11 @@ struct Column {
     meaning: Option<Meaning>,
 }
 
-struct Set<'o> {
-    setting: &'o Setting,
-    meaning: Meaning,
-}
-
 /// What the columns of one file mean.
 pub(super) struct Plan<'o> {
     options: &'o Options<'o>,
     columns: Vec<Column>,
     settings: Settings<'o>,
-}
-
-/// What a file lacks, as the user gives it.
-pub(super) struct Settings<'o> {
-    options: &'o Options<'o>,
-    list: Vec<Set<'o>>,
-    /// The type of a row that does not say.
-    pub(super) kind: Kind,
-}
-
-impl<'o> Settings<'o> {
-    /// # Errors
-    /// A field that does not exist, or a value that cannot stand there.
-    pub(super) fn new(options: &'o Options<'o>) -> Result<Self, ImportError> {
-        let mut kind = Kind::Offering;
-        let mut list = Vec::new();
-        for setting in &options.set {
-            let mut meaning = member_named(&setting.field, options.labels)?;
-            match meaning.target {
-                // One id for every row would make them one record.
-                Target::Id => {
-                    return Err(ImportError::UnknownMember {
-                        member: setting.field.clone(),
-                        nearest: None,
-                    });
-                }
-                Target::Type => match kind_named(&setting.value, options) {
-                    Some(named) => {
-                        kind = named;
-                        continue;
-                    }
-                    None => meaning.target = Target::Body("kind"),
-                },
-                // Of a whole file, the licence is that of its data, not of what they describe.
-                Target::Body("licence") if !setting.field.starts_with("body.") => {
-                    meaning.target = Target::RecordLicence;
-                }
-                _ => {}
-            }
-            list.push(Set { setting, meaning });
-        }
-        let settings = Self {
-            options,
-            list,
-            kind,
-        };
-        for set in &settings.list {
-            let mut row = Draft::new(options, kind);
-            row.fill(&set.setting.field, &set.meaning, &set.cell(), Some("und"));
-            if set.meaning.target == Target::Language {
-                row.languages(&set.setting.field, &set.cell());
-            }
-            if let Some(fault) = row.findings.into_iter().next() {
-                return Err(ImportError::SettingValue {
-                    field: set.setting.field.clone(),
-                    value: set.setting.value.clone(),
-                    problem: fault.problem,
-                    suggestion: fault.suggestion,
-                });
-            }
-        }
-        Ok(settings)
-    }
-
-    fn of(&self, target: Target) -> Option<&Set<'o>> {
-        self.list.iter().find(|set| set.meaning.target == target)
-    }
-
-    /// Fills what a JSON draft lacks.
-    pub(super) fn complete(&self, tree: &mut Map<String, Value>) {
-        let kind = tree
-            .entry("type")
-            .or_insert_with(|| self.kind.name().into());
-        let Some(kind) = kind.as_str().and_then(Kind::parse) else {
-            return;
-        };
-        let mut row = Draft::new(self.options, kind);
-        let language = tree
-            .get("language")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        let set = self
-            .of(Target::Language)
-            .map(|set| row.languages("language", &set.cell()));
-        let language = language.or_else(|| set?.into_iter().next());
-        for set in &self.list {
-            row.fill(
-                &set.setting.field,
-                &set.meaning,
-                &set.cell(),
-                language.as_deref(),
-            );
-        }
-        if let (None, Some(language)) = (tree.get("language"), &language) {
-            tree.insert("language".to_owned(), language.as_str().into());
-        }
-        for (name, value) in row.envelope {
-            tree.entry(name).or_insert(value);
-        }
-        if let Some(Value::Object(body)) = tree.get_mut("body") {
-            for (name, value) in row.body {
-                lay_under(body, name, value);
-            }
-        }
-    }
-}
-
-/// Puts `value` where there is nothing yet, within objects too.
-fn lay_under(object: &mut Map<String, Value>, name: String, value: Value) {
-    match (object.get_mut(&name), value) {
-        (None | Some(Value::Null), value) => {
-            object.insert(name, value);
-        }
-        (Some(Value::Object(there)), Value::Object(new)) => {
-            for (name, value) in new {
-                lay_under(there, name, value);
-            }
-        }
-        _ => {}
-    }
-}
-
-impl Set<'_> {
-    fn cell(&self) -> Cell {
-        Cell {
-            text: self.setting.value.clone(),
-            ..Cell::default()
-        }
-    }
-}
-
-fn kind_named(text: &str, options: &Options<'_>) -> Option<Kind> {
-    Kind::parse(text).or_else(|| Kind::parse(options.labels.code("type", text)?))
 }
 
 impl<'o> Plan<'o> {
@@ -440,7 +352,7 @@ impl<'o> Plan<'o> {
     pub(super) fn read_row(&self, row: &Cells, out: &mut Drafts<'_>) {
         let cells = &row.cells;
         let (kind, kind_cell) = self.kind_of(cells);
-        let mut draft = Draft::new(self.options, kind);
+        let mut draft = Filling::new(self.options, kind);
         if let Some(extra) = cells
             .iter()
             .skip(self.columns.len())
@@ -528,7 +440,7 @@ impl<'o> Plan<'o> {
 
     /// The language of the row's texts, and whether file or user said so. A node's own default may
     /// change, and names no row.
-    fn language_of(&self, cells: &[Cell], draft: &mut Draft<'_>) -> (Option<String>, bool) {
+    fn language_of(&self, cells: &[Cell], draft: &mut Filling<'_>) -> (Option<String>, bool) {
         let mut tags = Vec::new();
         if let Some((column, _, cell)) = self.filled(cells, Target::Language).next() {
             tags = draft.languages(&column.header, cell);
@@ -552,8 +464,8 @@ impl<'o> Plan<'o> {
     }
 
     /// Names what is missing in the words of the file.
-    fn demand(&self, draft: &mut Draft<'_>) {
-        let has_fault = |draft: &Draft<'_>, column: &Option<String>| {
+    fn demand(&self, draft: &mut Filling<'_>) {
+        let has_fault = |draft: &Filling<'_>, column: &Option<String>| {
             draft
                 .findings
                 .iter()
@@ -592,7 +504,7 @@ impl<'o> Plan<'o> {
     }
 
     /// Gives the draft its local id.
-    fn name_draft(&self, cells: &[Cell], language: &str, draft: &mut Draft<'_>) -> Key {
+    fn name_draft(&self, cells: &[Cell], language: &str, draft: &mut Filling<'_>) -> Key {
         let text = |cell: &Cell| cell.text.trim().to_owned();
         let (id, key) = match self.filled(cells, Target::Id).next() {
             Some((_, _, cell)) => (local_id_of(&text(cell)), Key::Id),
@@ -661,249 +573,4 @@ fn letters(position: usize) -> String {
         left /= 26;
     }
     letters.into_iter().rev().collect()
-}
-
-/// A draft that is being filled.
-struct Draft<'o> {
-    options: &'o Options<'o>,
-    kind: Kind,
-    envelope: Map<String, Value>,
-    body: Map<String, Value>,
-    /// Parts of a place, until it is known whose place it is.
-    places: Vec<(&'static str, Value)>,
-    /// What the row's language cell says, all of it.
-    said_languages: Vec<String>,
-    /// Whether a text had to be left out because nobody says in which language it is.
-    lacks_language: bool,
-    findings: Vec<Finding>,
-    notes: Vec<String>,
-}
-
-impl<'o> Draft<'o> {
-    fn new(options: &'o Options<'o>, kind: Kind) -> Self {
-        Self {
-            options,
-            kind,
-            envelope: Map::new(),
-            body: Map::new(),
-            places: Vec::new(),
-            said_languages: Vec::new(),
-            lacks_language: false,
-            findings: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    fn find(&mut self, column: Option<String>, problem: &str, suggestion: &str) {
-        let (problem, suggestion) = (problem.to_owned(), Some(suggestion.to_owned()));
-        self.findings.push(Finding {
-            row: 0,
-            column,
-            value: None,
-            problem,
-            suggestion,
-        });
-    }
-
-    /// Reads a cell with `read` and keeps what it remarks.
-    fn read<T>(&mut self, header: &str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
-        let mut reader = Reader::new(self.options.labels, header);
-        let value = read(&mut reader);
-        let Reader {
-            notes,
-            beside,
-            faults,
-            ..
-        } = reader;
-        self.notes.extend(notes);
-        for (path, value) in beside {
-            if self.kind.shape(path).is_some() {
-                put(&mut self.body, path, value);
-            }
-        }
-        self.findings
-            .extend(faults.into_iter().map(|fault| Finding {
-                row: 0,
-                column: Some(header.to_owned()),
-                value: Some(fault.value),
-                problem: fault.problem,
-                suggestion: fault.suggestion,
-            }));
-        value
-    }
-
-    fn languages(&mut self, header: &str, cell: &Cell) -> Vec<String> {
-        self.read(header, |reader| reader.languages_of(cell))
-    }
-
-    /// Fills what `meaning` says with the cell.
-    fn fill(&mut self, header: &str, meaning: &Meaning, cell: &Cell, language: Option<&str>) {
-        let language = meaning.language.as_deref().or(language);
-        match meaning.target {
-            Target::Id => {}
-            Target::Type => {}
-            Target::Language => {
-                if let Some(language) = language {
-                    self.envelope.insert("language".to_owned(), language.into());
-                }
-            }
-            Target::RecordLicence => {
-                self.fill_envelope(header, "licence", |reader| reader.tidy(cell))
-            }
-            Target::ValidUntil => {
-                self.fill_envelope(header, "validUntil", |reader| reader.moment(cell, true))
-            }
-            Target::Confirmed => {
-                self.fill_envelope(header, "confirmed", |reader| reader.moment(cell, false))
-            }
-            Target::Place(part) => {
-                // A place of its own and that of an instance have the same members.
-                let shape = OWN_PLACE
-                    .iter()
-                    .find(|(own, _)| *own == part)
-                    .and_then(|(_, path)| Kind::Offering.shape(path));
-                if let (Some(shape), Kind::Offering) = (shape, self.kind) {
-                    if let Some(value) = self.value(header, part, shape, cell, language) {
-                        self.places.push((part, value));
-                    }
-                } else {
-                    self.leave_out(header, meaning);
-                }
-            }
-            Target::Body(path) => {
-                let path = self.kind.own_path(path);
-                match self.kind.shape(path) {
-                    Some(shape) => {
-                        if let Some(value) = self.value(header, path, shape, cell, language) {
-                            put(&mut self.body, path, value);
-                        }
-                    }
-                    None => self.leave_out(header, meaning),
-                }
-            }
-        }
-    }
-
-    fn leave_out(&mut self, header: &str, meaning: &Meaning) {
-        let (member, kind) = (meaning.member(), self.kind.name());
-        self.notes.push(format!(
-            "column “{header}” ({member}) is left out: no {kind} has it"
-        ));
-    }
-
-    fn fill_envelope(
-        &mut self,
-        header: &str,
-        name: &str,
-        read: impl FnOnce(&mut Reader<'_>) -> Option<String>,
-    ) {
-        if let Some(text) = self.read(header, read) {
-            self.envelope.insert(name.to_owned(), text.into());
-        }
-    }
-
-    fn value(
-        &mut self,
-        header: &str,
-        path: &str,
-        shape: Shape,
-        cell: &Cell,
-        language: Option<&str>,
-    ) -> Option<Value> {
-        let value = self.read(header, |reader| reader.value(path, shape, cell))?;
-        match (shape, language) {
-            (Shape::TextMap, Some(language)) => {
-                if self.envelope.get("language").is_none() && language != "und" {
-                    self.envelope.insert("language".to_owned(), language.into());
-                }
-                Some(Value::Object(Map::from_iter([(
-                    language.to_owned(),
-                    value,
-                )])))
-            }
-            (Shape::TextMap, None) => {
-                self.lacks_language = true;
-                None
-            }
-            _ => Some(value),
-        }
-    }
-
-    /// Puts the parts of a place where they belong.
-    fn settle_places(&mut self) {
-        let is_place = self.body.get("kind").and_then(Value::as_str) == Some("place");
-        for (part, value) in std::mem::take(&mut self.places) {
-            let path = if is_place {
-                format!("place.{part}")
-            } else {
-                format!("instances.place.{part}")
-            };
-            put(&mut self.body, &path, value);
-        }
-    }
-
-    /// A price without a word on the cost is a cost.
-    fn settle_cost(&mut self) {
-        let Some(Value::Object(cost)) = self.body.get_mut("cost") else {
-            return;
-        };
-        if let (None, Some(price)) = (cost.get("kind"), cost.get("price").and_then(Value::as_str)) {
-            let is_zero = price.bytes().all(|byte| matches!(byte, b'0' | b'.'));
-            cost.insert(
-                "kind".to_owned(),
-                if is_zero { "free" } else { "paid" }.into(),
-            );
-        }
-    }
-}
-
-const OWN_PLACE: [(&str, &str); 6] = [
-    ("name", "place.name"),
-    ("locality", "place.locality"),
-    ("address", "place.address"),
-    ("latitude", "place.latitude"),
-    ("longitude", "place.longitude"),
-    ("openingHours", "place.openingHours"),
-];
-
-/// Puts a value at a dotted path: objects are made on the way, `instances` and `contactPoints` are
-/// lists of one, lists and texts by language are joined, and what is there already stays.
-fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
-    let Some((name, rest)) = path.split_once('.') else {
-        match (object.get_mut(path), value) {
-            (None, value) => {
-                object.insert(path.to_owned(), value);
-            }
-            (Some(Value::Array(there)), Value::Array(more)) => {
-                for value in more {
-                    if !there.contains(&value) {
-                        there.push(value);
-                    }
-                }
-            }
-            (Some(Value::Object(there)), Value::Object(more)) => {
-                for (language, text) in more {
-                    there.entry(language).or_insert(text);
-                }
-            }
-            _ => {}
-        }
-        return;
-    };
-    let is_list = matches!(name, "instances" | "contactPoints");
-    let empty = || {
-        let object = Value::Object(Map::new());
-        if is_list {
-            Value::Array(vec![object])
-        } else {
-            object
-        }
-    };
-    let inner = match object.entry(name).or_insert_with(empty) {
-        Value::Array(list) => list.first_mut(),
-        other => Some(other),
-    };
-    if let Some(Value::Object(inner)) = inner {
-        put(inner, rest, value);
-    }
 }

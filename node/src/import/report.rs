@@ -16,26 +16,60 @@ pub enum ImportError {
         /// Bytes allowed.
         bytes_max: u64,
     },
-    /// Neither CSV nor JSON.
-    #[error("the file is {found}, not CSV or JSON: save the table as “CSV UTF-8” and import that")]
+    /// Nothing that is read here.
+    #[error(
+        "the file is {found}: a table (.xlsx, .csv) or JSON can be imported. \
+         Open it where it comes from and save it as “Excel workbook (.xlsx)” or “CSV UTF-8”"
+    )]
     OtherKind {
         /// What it is.
         found: &'static str,
     },
+    /// A workbook that is not read.
+    #[error("the workbook is not read: {0}")]
+    Workbook(#[from] super::workbook::Problem),
+    /// A page that describes nothing.
+    #[error("the page says nothing that a program can read: {why}")]
+    NoStructuredData {
+        /// What it lacks.
+        why: &'static str,
+    },
+    /// A sheet of what has none.
+    #[error("the file is no workbook (.xlsx), and has no sheets")]
+    NoWorkbook,
     /// Bytes that are no UTF-8.
     #[error(
-        "line {line}, character {column}: not UTF-8. Save the file as “CSV UTF-8”; \
-         or, if it comes from an older spreadsheet in a Western language, name its encoding, Windows-1252"
+        "line {line}, character {column}: not UTF-8. If “{as_western}” is how this cell should read, \
+         give --encoding windows-1252; for Arabic try --encoding windows-1256; or save the file as “CSV UTF-8”"
     )]
     NotUtf8 {
         /// Line of the file, from 1.
         line: u64,
         /// Character in the line, from 1; where the cell begins, if that is on an earlier line.
         column: u64,
+        /// The cell, read as Windows-1252.
+        as_western: String,
     },
-    /// A file that begins with the mark of UTF-16 and is none.
-    #[error("the file begins like UTF-16 but breaks off or is damaged: save it as “CSV UTF-8”")]
-    NotUtf16,
+    /// A file that is not written as its mark or the user says.
+    #[error("the file is not {encoding}, or is damaged: save it as “CSV UTF-8”")]
+    Malformed {
+        /// The encoding.
+        encoding: &'static str,
+    },
+    /// A format that nobody knows.
+    #[error("the format “{name}” is not known: use auto, csv, xlsx, json, dpg, schema-org or hsds")]
+    UnknownFormat {
+        /// As it was named.
+        name: String,
+    },
+    /// An encoding that nobody knows.
+    #[error(
+        "“{name}” is no encoding that is known: use utf-8, utf-16le, windows-1252 (Western), windows-1256 (Arabic) …"
+    )]
+    UnknownEncoding {
+        /// As it was named.
+        name: String,
+    },
     /// U+0000 among the headers.
     #[error(
         "the header row contains the character U+0000, as UTF-16 without its mark does: \
@@ -218,18 +252,25 @@ pub struct Duplicate {
     pub by: &'static str,
     /// Whether all else is the same too.
     pub is_identical: bool,
+    /// What the two are called, where they became one record; otherwise the earlier one is taken.
+    pub joined: Option<String>,
 }
 
 impl fmt::Display for Duplicate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { row, first_row, .. } = self;
+        if let Some(name) = &self.joined {
+            return write!(
+                out,
+                "row {row}: describes “{name}” again, as row {first_row} does; they became one record"
+            );
+        }
         let rest = if self.is_identical {
             "all else too"
         } else {
             "other cells differ"
         };
-        let Self {
-            row, first_row, by, ..
-        } = self;
+        let by = self.by;
         write!(
             out,
             "row {row}: repeats row {first_row} (same {by}; {rest}); row {first_row} is taken"

@@ -1,8 +1,10 @@
-//! Bytes of a file to UTF-8 bytes: byte order marks, UTF-16, Windows-1252, and a bound on the size.
+//! Bytes of a file to UTF-8 bytes: byte order marks, other encodings, and a bound on the size.
 //!
 //! Whether UTF-8 is valid is checked where text is made of it, for there the place is known.
 
 use std::io::{self, BufReader, Read};
+
+use encoding_rs::{Decoder, DecoderResult, UTF_8, WINDOWS_1252};
 
 use super::report::ImportError;
 use super::{Encoding, Options};
@@ -13,10 +15,18 @@ pub(super) type Text<'r> = BufReader<Box<dyn Read + 'r>>;
 /// Room for the first row, by which delimiter and format are found out.
 const START_BYTES: usize = 64 * 1024;
 
+/// What a file turns out to be.
+pub(super) enum Opened<'r> {
+    /// Text, whatever stands in it.
+    Text(Text<'r>),
+    /// A zip archive, as it is.
+    Archive(Box<dyn Read + 'r>),
+}
+
 pub(super) fn open<'r>(
     input: impl Read + 'r,
     options: &Options<'_>,
-) -> Result<Text<'r>, ImportError> {
+) -> Result<Opened<'r>, ImportError> {
     let mut input = Bounded {
         input,
         left: options.limits.bytes_max,
@@ -27,42 +37,45 @@ pub(super) fn open<'r>(
         .take(8)
         .read_to_end(&mut start)
         .map_err(error)?;
+    if let [b'P', b'K', 3 | 5, ..] = start.as_slice() {
+        return Ok(Opened::Archive(Box::new(
+            io::Cursor::new(start).chain(input),
+        )));
+    }
     if let Some(found) = other_kind(&start) {
         return Err(ImportError::OtherKind { found });
     }
-    let (mark, wide) = match start.as_slice() {
-        [0xEF, 0xBB, 0xBF, ..] => (3, None),
-        [0xFF, 0xFE, ..] => (2, Some(u16::from_le_bytes as fn([u8; 2]) -> u16)),
-        [0xFE, 0xFF, ..] => (2, Some(u16::from_be_bytes as fn([u8; 2]) -> u16)),
-        _ => (0, None),
+    // The mark is the file's own word, and goes before what the user says.
+    let marked = encoding_rs::Encoding::for_bom(&start);
+    start.drain(..marked.map_or(0, |(_, mark)| mark));
+    let encoding = match (marked, options.encoding) {
+        (Some((encoding, _)), _) => encoding,
+        (None, Encoding::Auto) => UTF_8,
+        (None, Encoding::Named(encoding)) => encoding,
     };
-    start.drain(..mark);
     let rest = io::Cursor::new(start).chain(input);
-    let text: Box<dyn Read + 'r> = match (wide, options.encoding) {
-        (Some(unit), _) => Box::new(Recoded::new(rest, utf16(unit))),
-        (None, Encoding::Windows1252) if mark == 0 => Box::new(Recoded::new(rest, windows_1252)),
-        (None, _) => Box::new(rest),
+    let mut text: Box<dyn Read + 'r> = if encoding == UTF_8 {
+        Box::new(rest)
+    } else {
+        Box::new(Recoded::new(rest, encoding))
     };
     // A reader may give less at a time than the first row is long.
-    let mut text = text;
     let mut start = Vec::new();
     (&mut text)
         .take(START_BYTES as u64)
         .read_to_end(&mut start)
         .map_err(error)?;
     let whole: Box<dyn Read + 'r> = Box::new(io::Cursor::new(start).chain(text));
-    Ok(BufReader::with_capacity(START_BYTES, whole))
+    Ok(Opened::Text(BufReader::with_capacity(START_BYTES, whole)))
 }
 
-/// What a file is that begins like this, if it is neither CSV nor JSON.
+/// What a file is that begins like this, if it is nothing that is read here.
 fn other_kind(start: &[u8]) -> Option<&'static str> {
     Some(match start {
-        [b'P', b'K', 3 | 5, ..] => "a workbook or another zip archive (.xlsx, .ods)",
-        [0xD0, 0xCF, 0x11, 0xE0, ..] => "an old Excel workbook (.xls)",
+        [0xD0, 0xCF, 0x11, 0xE0, ..] => "an old Excel workbook (.xls) or one with a password",
         [0x1F, 0x8B, ..] => "compressed with gzip",
         [0x28, 0xB5, 0x2F, 0xFD, ..] => "compressed with zstd",
         [b'%', b'P', b'D', b'F', ..] => "a PDF",
-        [b'<', b'?' | b'!' | b'h' | b'H', ..] => "a web page or XML",
         _ => return None,
     })
 }
@@ -76,7 +89,7 @@ pub(super) fn error(error: io::Error) -> ImportError {
         Some(Stop::TooLarge(bytes_max)) => ImportError::TooLarge {
             bytes_max: *bytes_max,
         },
-        Some(Stop::HalfPair) => ImportError::NotUtf16,
+        Some(Stop::Malformed(encoding)) => ImportError::Malformed { encoding },
         None => ImportError::Io(error),
     }
 }
@@ -85,8 +98,8 @@ pub(super) fn error(error: io::Error) -> ImportError {
 enum Stop {
     #[error("more than {0} bytes")]
     TooLarge(u64),
-    #[error("half a surrogate pair")]
-    HalfPair,
+    #[error("not {0}")]
+    Malformed(&'static str),
 }
 
 struct Bounded<R> {
@@ -106,87 +119,73 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-/// Bytes of another encoding as UTF-8. `decode` takes what it can from the front of its input, adds
-/// it to the text, and says how many bytes it took.
-struct Recoded<R, D> {
+/// Bytes of another encoding as UTF-8.
+struct Recoded<R> {
     input: R,
-    decode: D,
+    decoder: Decoder,
     raw: Vec<u8>,
+    at_end: bool,
     text: io::Cursor<Vec<u8>>,
 }
 
-impl<R: Read, D: Fn(&[u8], bool, &mut String) -> io::Result<usize>> Recoded<R, D> {
-    fn new(input: R, decode: D) -> Self {
+impl<R: Read> Recoded<R> {
+    fn new(input: R, encoding: &'static encoding_rs::Encoding) -> Self {
         Self {
             input,
-            decode,
+            decoder: encoding.new_decoder_without_bom_handling(),
             raw: Vec::new(),
-            text: io::Cursor::new(Vec::new()),
+            at_end: false,
+            text: io::Cursor::default(),
         }
     }
 }
 
-impl<R: Read, D: Fn(&[u8], bool, &mut String) -> io::Result<usize>> Read for Recoded<R, D> {
+impl<R: Read> Read for Recoded<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.text.read(out)?;
             if count > 0 || out.is_empty() {
                 return Ok(count);
             }
-            let mut chunk = [0; 4096];
-            let count = self.input.read(&mut chunk)?;
-            self.raw
-                .extend_from_slice(chunk.get(..count).unwrap_or_default());
-            if self.raw.is_empty() {
+            if self.at_end && self.raw.is_empty() {
                 return Ok(0);
             }
-            let mut text = String::new();
-            let taken = (self.decode)(&self.raw, count == 0, &mut text)?;
+            if self.raw.is_empty() {
+                let mut chunk = [0; 4096];
+                let count = self.input.read(&mut chunk)?;
+                self.at_end = count == 0;
+                self.raw.extend(chunk.iter().take(count));
+            }
+            let mut text = vec![0; 16 * 1024];
+            // Malformed input is an error and not U+FFFD: nothing is garbled without a word.
+            let (result, taken, written) =
+                self.decoder
+                    .decode_to_utf8_without_replacement(&self.raw, &mut text, self.at_end);
+            if let DecoderResult::Malformed(..) = result {
+                let name = self.decoder.encoding().name();
+                return Err(io::Error::other(Stop::Malformed(name)));
+            }
             self.raw.drain(..taken.min(self.raw.len()));
-            self.text = io::Cursor::new(text.into_bytes());
+            text.truncate(written);
+            self.text = io::Cursor::new(text);
         }
     }
 }
 
-fn utf16(unit: fn([u8; 2]) -> u16) -> impl Fn(&[u8], bool, &mut String) -> io::Result<usize> {
-    let half = || io::Error::other(Stop::HalfPair);
-    move |raw, at_end, text| {
-        let mut units: Vec<u16> = raw
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|pair| unit(*pair))
-            .collect();
-        // The second half may come with the next bytes.
-        if !at_end
-            && units
-                .last()
-                .is_some_and(|last| (0xD800..0xDC00).contains(last))
-        {
-            units.pop();
-        }
-        if at_end && raw.len() % 2 == 1 {
-            return Err(half());
-        }
-        for letter in char::decode_utf16(units.iter().copied()) {
-            text.push(letter.map_err(|_| half())?);
-        }
-        Ok(units.len() * 2)
-    }
+/// How the start of bytes that are no UTF-8 would read as Windows-1252, for a person to judge.
+pub(super) fn as_western(bytes: &[u8]) -> String {
+    let start = bytes.get(..bytes.len().min(200)).unwrap_or_default();
+    let (text, _) = WINDOWS_1252.decode_without_bom_handling(start);
+    text.into_owned()
 }
 
-/// The characters at 0x80 to 0x9F; the five that are none become U+FFFD.
-const WINDOWS_1252: &str = "€\u{FFFD}‚ƒ„…†‡ˆ‰Š‹Œ\u{FFFD}Ž\u{FFFD}\u{FFFD}‘’“”•–—˜™š›œ\u{FFFD}žŸ";
+#[cfg(test)]
+mod tests {
+    use super::as_western;
 
-fn windows_1252(raw: &[u8], _at_end: bool, text: &mut String) -> io::Result<usize> {
-    text.extend(raw.iter().map(|byte| {
-        match byte {
-            0x80..=0x9F => WINDOWS_1252
-                .chars()
-                .nth(usize::from(byte - 0x80))
-                .unwrap_or(char::REPLACEMENT_CHARACTER),
-            _ => char::from(*byte),
-        }
-    }));
-    Ok(raw.len())
+    #[test]
+    fn bytes_that_are_no_utf8_are_shown_as_western_text() {
+        assert_eq!(as_western(b"D\xE9j\xE0 \x80"), "Déjà €");
+        assert_eq!(as_western(&[0xFF; 500]).chars().count(), 200);
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::io::BufRead;
 
-use super::report::ImportError;
+use super::report::{ImportError, shown};
 use super::{CELL_BYTES_MAX, CELL_BYTES_STOP, Limits, source};
 
 /// What a cell says.
@@ -20,11 +20,44 @@ pub(super) struct Cell {
     pub(super) cut: bool,
 }
 
+impl Cell {
+    /// A cell with this text, or the front of it.
+    pub(super) fn holding(mut text: String) -> Self {
+        let cut = text.len() > CELL_BYTES_MAX;
+        if cut {
+            text.truncate(text.floor_char_boundary(CELL_BYTES_MAX));
+            text.shrink_to_fit();
+        }
+        Self {
+            text,
+            values: None,
+            cut,
+        }
+    }
+}
+
 /// The cells of a row, and its number as a spreadsheet shows it.
 #[derive(Debug)]
 pub(super) struct Cells {
     pub(super) row: u64,
     pub(super) cells: Vec<Cell>,
+}
+
+/// Where rows come from.
+pub(super) trait Rows {
+    /// The next row with anything in it.
+    fn next_row(&mut self) -> Result<Option<Cells>, ImportError>;
+}
+
+impl<R: BufRead> Rows for Table<R> {
+    fn next_row(&mut self) -> Result<Option<Cells>, ImportError> {
+        loop {
+            match self.any_row()? {
+                Some(row) if row.cells.iter().all(|cell| cell.text.trim().is_empty()) => {}
+                other => return Ok(other),
+            }
+        }
+    }
 }
 
 pub(super) struct Table<R> {
@@ -79,16 +112,6 @@ impl<R: BufRead> Table<R> {
         self.row += 1;
         self.line += 1;
         self
-    }
-
-    /// The next row with anything in it.
-    pub(super) fn next_row(&mut self) -> Result<Option<Cells>, ImportError> {
-        loop {
-            match self.any_row()? {
-                Some(row) if row.cells.iter().all(|cell| cell.text.trim().is_empty()) => {}
-                other => return Ok(other),
-            }
-        }
     }
 
     fn any_row(&mut self) -> Result<Option<Cells>, ImportError> {
@@ -217,34 +240,26 @@ impl<R: BufRead> Table<R> {
                 columns_max,
             });
         }
-        let mut text = String::from_utf8(raw.bytes).map_err(|error| {
+        let text = String::from_utf8(raw.bytes).map_err(|error| {
             let good = error
                 .as_bytes()
                 .get(..error.utf8_error().valid_up_to())
                 .unwrap_or_default();
             let count =
                 |wanted: fn(&u8) -> bool| good.iter().filter(|byte| wanted(byte)).count() as u64;
-            match count(|byte| *byte == b'\n') {
-                0 => ImportError::NotUtf8 {
-                    line: raw.line,
-                    column: raw.column + count(|byte| *byte & 0xC0 != 0x80),
-                },
-                lines => ImportError::NotUtf8 {
-                    line: raw.line + lines,
-                    column: raw.column,
-                },
+            let lines = count(|byte| *byte == b'\n');
+            let letters = if lines == 0 {
+                count(|byte| *byte & 0xC0 != 0x80)
+            } else {
+                0
+            };
+            ImportError::NotUtf8 {
+                line: raw.line + lines,
+                column: raw.column + letters,
+                as_western: shown(&source::as_western(error.as_bytes())),
             }
         })?;
-        let cut = text.len() > CELL_BYTES_MAX;
-        if cut {
-            text.truncate(text.floor_char_boundary(CELL_BYTES_MAX));
-            text.shrink_to_fit();
-        }
-        cells.push(Cell {
-            text,
-            values: None,
-            cut,
-        });
+        cells.push(Cell::holding(text));
         Ok(())
     }
 

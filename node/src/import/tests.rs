@@ -1,3 +1,6 @@
+mod foreign;
+mod workbook;
+
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -582,6 +585,18 @@ fn a_cost_may_be_an_amount() {
 }
 
 #[test]
+fn a_currency_alone_is_no_cost() {
+    let report = read("title,currency\nA,USD\n".as_bytes(), &english()).unwrap();
+    assert!(report.report.is_clean());
+    assert!(tree(&report.drafts[0].draft)["body"].get("cost").is_none());
+    assert!(
+        report.report.notices[0]
+            .text
+            .contains("currency without a price")
+    );
+}
+
+#[test]
 fn i04_cells_that_look_like_formulas_stay_text() {
     let file = "title,provider\n=1+1,@SUM(A1)\n+49,-5\n";
     let bodies: Vec<Value> = good(file, &english())
@@ -920,29 +935,50 @@ fn i03_every_encoding_is_recognised_or_refused_by_name() {
             expected
         );
     }
-    let error = error(&little[..little.len() - 1], &options);
-    assert!(error.contains("UTF-16"), "{error}");
+    let broken = error(&little[..little.len() - 1], &options);
+    assert!(broken.contains("not UTF-16LE"), "{broken}");
     let unmarked = read(&little[2..], &options).unwrap_err();
     assert!(unmarked.to_string().contains("UTF-16"), "{unmarked}");
     let western = b"title;lang\nD\xE9j\xE0 \x80;fr\n";
-    let error = read(&western[..], &options).unwrap_err().to_string();
+    let guess = error(&western[..], &options);
     assert!(
-        error.starts_with("line 2, character 2: not UTF-8.") && error.contains("Windows-1252"),
-        "{error}"
+        guess.starts_with("line 2, character 2: not UTF-8. If “Déjà €” is how")
+            && guess.contains("--encoding windows-1252"),
+        "{guess}"
     );
-    let named = Options {
-        encoding: Encoding::Windows1252,
+    let named = |name: &str| Options {
+        encoding: name.parse().unwrap(),
         ..options.clone()
     };
     assert_eq!(
-        tree(&read(&western[..], &named).unwrap().drafts[0].draft)["body"]["name"]["fr"],
+        tree(&read(&western[..], &named("Windows-1252")).unwrap().drafts[0].draft)["body"]["name"]
+            ["fr"],
         "Déjà €"
     );
+    let arabic = b"title;lang\n\xDA\xD1\xC8\xED;ar\n";
+    assert_eq!(
+        tree(&read(&arabic[..], &named("windows-1256")).unwrap().drafts[0].draft)["body"]["name"]["ar"],
+        "عربي"
+    );
+    assert_eq!(
+        read(&little[2..], &named("utf-16le")).unwrap().drafts.len(),
+        2
+    );
+    // What is named wrongly is refused, and a mark goes before a name.
+    let wrong = error(&b"title\n\x81\x20\n"[..], &named("shift_jis"));
+    assert!(wrong.contains("not Shift_JIS"), "{wrong}");
+    assert_eq!(
+        read(little.as_slice(), &named("windows-1252"))
+            .unwrap()
+            .drafts
+            .len(),
+        2
+    );
+    assert!("klingon".parse::<Encoding>().is_err());
     for (start, name) in [
-        (&b"PK\x03\x04"[..], "xlsx"),
-        (b"\xD0\xCF\x11\xE0\xA1", "xls"),
+        (&b"\xD0\xCF\x11\xE0\xA1"[..], "xls"),
         (b"\x1F\x8B\x08", "gzip"),
-        (b"<html>", "web page"),
+        (b"%PDF-1.7", "PDF"),
     ] {
         assert!(
             read(start, &options)
@@ -1091,7 +1127,11 @@ fn j14_broken_json_is_refused_with_line_and_character() {
     assert!(error("[] []", &Options::default()).contains("nothing may stand after"));
     assert!(matches!(
         read(&b"[\"\xFF\"]"[..], &Options::default()),
-        Err(ImportError::NotUtf8 { line: 1, column: 3 })
+        Err(ImportError::NotUtf8 {
+            line: 1,
+            column: 3,
+            ..
+        })
     ));
 }
 
@@ -1287,6 +1327,7 @@ proptest! {
     #[test]
     fn quoted_cells_come_back_as_they_were_written(texts in proptest::collection::vec("[^\u{0}]{0,12}", 1..20)) {
         let row: String = texts.iter().map(|text| format!("\"{}\"", text.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
+        use table::Rows as _;
         let mut table = table::Table::new(row.as_bytes(), b',', Limits::default());
         let read: Vec<String> = match table.next_row().unwrap() {
             Some(cells) => cells.cells.into_iter().map(|cell| cell.text).collect(),

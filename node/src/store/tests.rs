@@ -390,11 +390,11 @@ async fn what_follows_a_failed_batch_of_a_sequence_is_not_written() {
     let (author, record) = offered_by_a_stranger();
     let now = record_time();
     let beside = |name: &str| {
-        Some(super::Named {
+        vec![super::Named {
             table: "peers",
             name: name.to_owned(),
             value: b"here".to_vec(),
-        })
+        }]
     };
     let sequence = super::Sequence::default();
     store

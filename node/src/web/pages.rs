@@ -9,7 +9,6 @@ mod fact;
 mod home;
 mod network;
 mod organization;
-mod places;
 mod record;
 mod results;
 #[cfg(test)]
@@ -35,6 +34,7 @@ use super::App;
 use super::problem::Problem;
 use super::sync::blocking;
 use crate::node::Node;
+use crate::places;
 use crate::search::{Facet, GLOBAL};
 use text::Said;
 use words::Words;

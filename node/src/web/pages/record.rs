@@ -9,9 +9,10 @@ use super::fact::{Fact, Facts, Value, Who};
 use super::text::{Said, Web};
 use super::trust::Trust;
 use super::words::Words;
-use super::{Page, Problem, Written, label, places};
+use super::{Page, Problem, Written, label};
 use crate::catalogue::{Saying, Shown, ShownAuthor};
 use crate::node::Node;
+use crate::places;
 use crate::search::Facet;
 use crate::web::api;
 

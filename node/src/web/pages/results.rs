@@ -138,7 +138,7 @@ pub(super) fn write(node: &Node, words: &'static Words, query: &str) -> Result<W
                 .as_ref()
                 .filter(|language| !language.is_exact());
             items.push(Item {
-                near_language: near.map(|near| super::places::language(&near.found, words.code())),
+                near_language: near.map(|near| crate::places::language(&near.found, words.code())),
                 ..Item::of(node, words, &shown, author.as_ref())
             });
         }

@@ -288,7 +288,7 @@ fn assert_ids_are_unique(html: &str, path: &str) {
 
 #[tokio::test]
 async fn a_full_page_of_results_over_every_country_and_language_stays_small() {
-    let languages: Vec<String> = super::places::codes("language");
+    let languages: Vec<String> = crate::places::codes("language");
     let countries: Vec<&str> = protocol::codes::geography::countries()
         .map(|country| country.code())
         .collect();

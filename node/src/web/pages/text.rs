@@ -12,9 +12,9 @@ use protocol::codes::primary_language;
 use protocol::record::TextMap;
 use url::Url;
 
-use super::places;
 use super::words::Words;
 use crate::catalogue::choose;
+use crate::places;
 
 /// A text that somebody wrote. Shown, it stands in an isolate of its own.
 #[derive(Clone, Template)]

@@ -64,8 +64,9 @@ async fn lines_come_whole_however_they_were_cut() {
     );
     assert_eq!(end, Ok(()));
     let head = server.heads().remove(0);
+    // Between processes of one machine, packing costs more than it saves.
     assert!(
-        head.starts_with("get / ") && head.contains("accept-encoding: zstd\r\n"),
+        head.starts_with("get / ") && head.contains("accept-encoding: identity\r\n"),
         "{head}"
     );
     assert!(
