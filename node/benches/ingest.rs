@@ -371,7 +371,7 @@ async fn read_pages(url: &str) -> Pages {
     let mut pages = Pages::new();
     let mut since = String::new();
     loop {
-        let address = format!("{url}/sync/v1/changes?limit=5000&since={since}");
+        let address = format!("{url}sync/v1/changes?limit=5000&since={since}");
         let page = reqwest::get(address).await.unwrap().text().await.unwrap();
         let end = page.trim_end().rsplit('\n').next().unwrap();
         let (_, cursor) = protocol::sync::Line::read(end.as_bytes())
