@@ -12,7 +12,7 @@
 //!
 //! let index = Index::in_memory()?;
 //! let mut writer = index.writer(WriterBudget::default())?;
-//! // writer.put(Document::of(&record.header, &record.tree)?)?;
+//! // writer.put(Document::of(&record.header, &record.tree())?)?;
 //! writer.commit("log position 1")?;
 //!
 //! let now = Timestamp::from_unix_seconds(1_795_320_000);

@@ -32,14 +32,28 @@ impl<T> Deref for Verified<T> {
 pub struct Record {
     /// The members that every type has.
     pub header: Header,
-    /// The whole record as it was signed, `body` and `proof` included.
-    pub tree: Map<String, Value>,
-    /// Its canonical form.
+    /// The canonical form of the whole record as it was signed, `body` and `proof` included.
     pub canonical: Box<[u8]>,
     /// The digest that names this version.
     pub hash: VersionHash,
     /// The key that signed it.
     pub key: PublicKey,
+}
+
+impl Record {
+    /// The whole record as JSON, read from its canonical form.
+    pub fn tree(&self) -> Map<String, Value> {
+        // What was written from a tree reads as one.
+        serde_json::from_slice(&self.canonical).unwrap_or_default()
+    }
+
+    /// What the author says, if the version is active.
+    pub fn body(&self) -> Option<Map<String, Value>> {
+        match self.tree().remove("body") {
+            Some(Value::Object(body)) => Some(body),
+            _ => None,
+        }
+    }
 }
 
 /// Why a record is not taken as its author's.
@@ -109,7 +123,6 @@ impl Envelope {
         self.proof.check(&self.tree, &key)?;
         Ok(Proven(Record {
             header: self.header,
-            tree: self.tree,
             canonical: self.canonical,
             hash: self.hash,
             key,
@@ -142,12 +155,5 @@ impl Proven {
             Standing::Retired => Err(VerifyError::KeyRetired { key: self.0.key }),
             Standing::Closed => Err(VerifyError::AuthorClosed),
         }
-    }
-}
-
-impl Record {
-    /// What the author says, if the version is active.
-    pub fn body(&self) -> Option<&Map<String, Value>> {
-        self.tree.get("body").and_then(Value::as_object)
     }
 }

@@ -71,7 +71,7 @@ fn believe(authors: &BTreeMap<Scid, Branches>, bytes: &[u8]) -> Result<String, B
     let Some(body) = record.body() else {
         return Ok(format!("{id} (withdrawn)"));
     };
-    let body = Body::read(&record.header.kind, body)?;
+    let body = Body::read(&record.header.kind, &body)?;
     let name = body
         .as_ref()
         .and_then(Body::name)

@@ -26,8 +26,8 @@ use crate::clock::{SharedClock, Stopwatch};
 use crate::ingest::{Ingest, IngestError, Receipts};
 use crate::store::{Receipt, Sequence, StoreError};
 
-/// Records taken in as one transaction.
-const BATCH: usize = 1_024;
+/// Records taken in as one transaction: half a page.
+const BATCH: usize = CHANGES_ROWS_MAX / 2;
 
 /// Batches that are checked and written while more is read.
 const BATCHES_UNDER_WAY_MAX: usize = 3;
