@@ -4,7 +4,8 @@
 //! The other's pages are read from it before and given from memory: what a peer does to write them is
 //! no part of taking them in.
 //! The parts, each alone on the same bytes, with both cores and at the best of three batch sizes:
-//! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy.
+//! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy. The
+//! whole, too, is the best of three runs: what else the machine does then counts for neither.
 //! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000).
 #![allow(
     clippy::unwrap_used,
@@ -58,7 +59,13 @@ fn main() {
 
     eprintln!("the whole");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let whole = runtime.block_on(follow(folder.path(), entries, &records));
+    let wholes: Vec<Cost> = (0..3)
+        .map(|run| {
+            let folder = folder.path().join(format!("whole-{run}"));
+            runtime.block_on(follow(&folder, entries.clone(), &records))
+        })
+        .collect();
+    let whole = *wholes.iter().min().unwrap();
 
     let sum = Cost {
         wall: verify.wall + sled.wall + tantivy.wall,
@@ -75,6 +82,7 @@ fn main() {
             "signatures_seconds": seconds(signatures), "verify_seconds": seconds(verify.wall),
             "sled_seconds": seconds(sled.wall), "tantivy_seconds": seconds(tantivy.wall),
             "sum_seconds": seconds(sum.wall), "whole_seconds": seconds(whole.wall),
+            "whole_seconds_each": wholes.iter().map(|whole| seconds(whole.wall)).collect::<Vec<_>>(),
             "records_per_second": (count as f64 / whole.wall.as_secs_f64()).round(),
             "ratio": ratio(whole.wall, sum.wall),
             "sum_core_seconds": seconds(sum.cores), "whole_core_seconds": seconds(whole.cores),
