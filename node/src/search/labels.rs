@@ -10,7 +10,7 @@ use super::rank::Grade;
 use super::schema::code;
 use super::text::{Analysis, Lowered, Word, analysis_of, gram_asked, grams, stems};
 
-/// The labels of codes, by their words, as [`super::text`] cuts and compares words.
+/// The labels of codes, by their words as `search/text.rs` cuts and compares words.
 ///
 /// Must be the same on every node, or the order of results is not.
 #[derive(Debug, Clone, Default)]
