@@ -61,9 +61,11 @@ fn a_follower_has_a_new_record_soon_after_it_was_published() {
 
 #[test]
 fn y11_a_follower_that_is_killed_while_it_catches_up_resumes() {
+    // Three pages: what comes in one may come at once.
+    const ROWS: usize = 12_000;
     let (hub, mut follower) = Node::pair();
     hub.org("many");
-    let file = hub.write("rows.csv", rows(3_000));
+    let file = hub.write("rows.csv", rows(ROWS));
     let said = hub.json(&[
         "import",
         &file,
@@ -74,7 +76,7 @@ fn y11_a_follower_that_is_killed_while_it_catches_up_resumes() {
         "--set",
         "language=en",
     ]);
-    assert_eq!(said["new"], 3_000, "{said}");
+    assert_eq!(said["new"], ROWS, "{said}");
     let all = hub.number("records");
     follower.befriend(&hub);
     let mut had = 0;
