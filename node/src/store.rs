@@ -755,16 +755,9 @@ impl Store {
         let _durable = self.durable.wait()?;
         let mut read_to = after;
         let mut changes = Vec::new();
-        let from = keys::change(after.saturating_add(1));
-        for row in self
-            .engine
-            .range(&from, &keys::change(u64::MAX))
-            .take(limit)
-        {
-            let (key, row) = row?;
-            let number =
-                keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
-            let what = match ChangeRow::read(&row)? {
+        for row in self.log_after(after, limit) {
+            let (number, row) = row?;
+            let what = match row {
                 ChangeRow::Held(key) => {
                     let relayed = self.relayed(&key)?;
                     relayed.map(|(id, row)| What::Held { id, row })
@@ -780,17 +773,30 @@ impl Store {
                         Some(What::Entry { scid, entry })
                     }
                 },
-                ChangeRow::Judged(key) => {
-                    let id = keys::id_of_held(&[key.as_slice(), &[0; 32]].concat());
-                    Some(What::Judged {
-                        id: id.ok_or_else(|| corrupt("a change without a record id"))?,
-                    })
-                }
+                ChangeRow::Judged(key) => Some(What::Judged {
+                    id: judged_id(&key)?,
+                }),
             };
             changes.extend(what.map(|what| Change { number, what }));
             read_to = number;
         }
         Ok((changes, read_to))
+    }
+
+    /// The rows of the change log after a place in it.
+    fn log_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> impl Iterator<Item = Result<(u64, ChangeRow), StoreError>> + '_ {
+        let from = keys::change(after.saturating_add(1));
+        let rows = self.engine.range(&from, &keys::change(u64::MAX));
+        rows.take(limit).map(|row| {
+            let (key, row) = row?;
+            let number =
+                keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
+            Ok((number, ChangeRow::read(&row)?))
+        })
     }
 
     /// Of which records something changed after a place in the log, with the number of the change: at
@@ -807,22 +813,16 @@ impl Store {
         let _durable = self.durable.wait()?;
         let mut read_to = after;
         let mut changed = Vec::new();
-        let from = keys::change(after.saturating_add(1));
-        for row in self
-            .engine
-            .range(&from, &keys::change(u64::MAX))
-            .take(limit)
-        {
-            let (key, row) = row?;
-            let number =
-                keys::number_of_change(&key).ok_or_else(|| corrupt("a change without a number"))?;
+        for row in self.log_after(after, limit) {
+            let (number, row) = row?;
             read_to = number;
-            let id = match ChangeRow::read(&row)? {
-                ChangeRow::Held(key) => keys::id_of_held(&key),
-                ChangeRow::Judged(key) => keys::id_of_held(&[key.as_slice(), &[0; 32]].concat()),
+            let id = match row {
+                ChangeRow::Held(key) => {
+                    keys::id_of_held(&key).ok_or_else(|| corrupt("a row without a record id"))?
+                }
+                ChangeRow::Judged(key) => judged_id(&key)?,
                 ChangeRow::Entry(_) => continue,
             };
-            let id = id.ok_or_else(|| corrupt("a change without a record id"))?;
             changed.push((number, id));
         }
         Ok((changed, read_to))
@@ -915,4 +915,10 @@ impl Store {
     pub fn close(&self) {
         self.writer.stop();
     }
+}
+
+/// The record that a change of judgement names.
+fn judged_id(key: &[u8]) -> Result<RecordId, StoreError> {
+    keys::id_of_held(&[key, &[0; 32]].concat())
+        .ok_or_else(|| corrupt("a change without a record id"))
 }
