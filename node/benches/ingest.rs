@@ -5,7 +5,8 @@
 //! no part of taking them in.
 //! The parts, each alone on the same bytes, with both cores and at the best of three batch sizes:
 //! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy. The
-//! whole, too, is the best of three runs: what else the machine does then counts for neither.
+//! whole, too, is the best of three runs, and they take turns: what else the machine does meanwhile
+//! counts for neither.
 //! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000).
 #![allow(
     clippy::unwrap_used,
@@ -47,25 +48,27 @@ fn main() {
     let (entries, records) = make(count);
     let bytes: usize = records.iter().map(Vec::len).sum();
 
-    eprintln!("the parts");
     let signatures = check_signatures(&records);
-    let verify = best(&[64, 512, 4_096], |batch| check(&records, batch));
-    let sled = best(&[256, 1_024, 4_096], |batch| {
-        write_sled(folder.path(), &records, batch)
-    });
-    let tantivy = best(&[10_000, 50_000, 100_000], |batch| {
-        index(folder.path(), &records, batch)
-    });
-
-    eprintln!("the whole");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let wholes: Vec<Cost> = (0..3)
-        .map(|run| {
-            let folder = folder.path().join(format!("whole-{run}"));
-            runtime.block_on(follow(&folder, entries.clone(), &records))
-        })
-        .collect();
-    let whole = *wholes.iter().min().unwrap();
+    let (mut verify, mut sled, mut tantivy, mut wholes) = (vec![], vec![], vec![], vec![]);
+    for (round, [to_check, to_write, to_index]) in [
+        [64, 256, 10_000],
+        [512, 1_024, 50_000],
+        [4_096, 4_096, 100_000],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        eprintln!("round {round}: the parts");
+        verify.push(check(&records, to_check));
+        sled.push(write_sled(folder.path(), &records, to_write));
+        tantivy.push(index(folder.path(), &records, to_index));
+        eprintln!("round {round}: the whole");
+        let folder = folder.path().join(format!("whole-{round}"));
+        wholes.push(runtime.block_on(follow(&folder, entries.clone(), &records)));
+    }
+    let [verify, sled, tantivy, whole] =
+        [&verify, &sled, &tantivy, &wholes].map(|costs| *costs.iter().min().unwrap());
 
     let sum = Cost {
         wall: verify.wall + sled.wall + tantivy.wall,
@@ -89,10 +92,6 @@ fn main() {
             "core_ratio": ratio(whole.cores, sum.cores),
         })
     );
-}
-
-fn best(batches: &[usize], run: impl Fn(usize) -> Cost) -> Cost {
-    batches.iter().map(|batch| run(*batch)).min().unwrap()
 }
 
 /// Time by the clock, and time of all cores: the latter counts where others use the machine, too.
