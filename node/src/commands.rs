@@ -5,20 +5,22 @@ mod disputes;
 mod import;
 mod org;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use import::{From as ImportFrom, Import};
-use protocol::id::RecordId;
+use protocol::id::{RecordId, Scid};
 use protocol::record::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::bundle;
+use crate::completeness::HeldBack;
 use crate::control::{Progress, Step};
-use crate::federation::peers::peer_address;
+use crate::federation::peers::{Peer, peer_address};
 use crate::federation::site::is_site;
 use crate::keychain::Signer;
 use crate::node::{Node, NodeError};
@@ -246,6 +248,8 @@ pub async fn run(
         Command::Peers => peers(node),
         Command::BundleExport { path, filter } => {
             let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
+            // Whoever gets the file can tell whether all is in it.
+            node.publish_checkpoints().await?;
             let store = Arc::clone(&node.store);
             let target = path.clone();
             let write = move || {
@@ -267,6 +271,8 @@ pub async fn run(
             let file = File::open(&path)
                 .map_err(|error| refused(format!("{}: {error}", path.display())))?;
             let imported = bundle::import(&node.ingest, file).await.map_err(refused)?;
+            node.completeness.advance().await?;
+            let counted = counted_here(node, &imported.authors)?;
             let mut text = format!(
                 "{} new records, {} held already, {} waiting for a key log, {} refused",
                 imported.stored, imported.held, imported.parked, imported.refused_count
@@ -274,11 +280,13 @@ pub async fn run(
             for reason in &imported.refused {
                 text.push_str(&format!("\n  {reason}"));
             }
-            let is_complete = imported.refused_count == 0;
+            text.push_str(&bundle::tell(&counted));
+            let mut json = serde_json::to_value(&imported).map_err(refused)?;
+            json["counted"] = serde_json::to_value(&counted).map_err(refused)?;
             Ok(Done {
                 text,
-                json: serde_json::to_value(&imported).map_err(refused)?,
-                is_complete,
+                json,
+                is_complete: imported.refused_count == 0,
             })
         }
         Command::Reindex => {
@@ -513,6 +521,26 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     })
 }
 
+/// How complete these authors are here.
+fn counted_here(node: &Node, authors: &BTreeSet<Scid>) -> Result<Vec<bundle::Counted>, NodeError> {
+    let mut counted = Vec::new();
+    for scid in authors {
+        let standing = node.completeness.of(scid)?;
+        counted.extend(
+            standing
+                .newest()
+                .map(|(count, is_complete)| bundle::Counted {
+                    author: scid.to_string(),
+                    as_of: count.as_of().to_string(),
+                    named: count.named,
+                    held: count.held,
+                    is_complete,
+                }),
+        );
+    }
+    Ok(counted)
+}
+
 fn peers(node: &Node) -> Result<Done, NodeError> {
     let peers = node.peers.all()?;
     let mut table = comfy_table::Table::new();
@@ -523,8 +551,11 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         "last heard",
         "records",
         "refused",
+        "holds back",
         "last error",
     ]);
+    let held_back = node.completeness.held_back()?;
+    let held_back_by = |peer: &Peer| held_back.get(&peer.url).map_or(&[][..], Vec::as_slice);
     for peer in &peers {
         table.add_row([
             peer.url.clone(),
@@ -533,6 +564,11 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
                 .map_or_else(|| "never".to_owned(), |heard| heard.to_string()),
             peer.received.to_string(),
             peer.refused.to_string(),
+            match held_back_by(peer).len() {
+                0 => String::new(),
+                1 => "of 1 organisation".to_owned(),
+                count => format!("of {count} organisations"),
+            },
             peer.last_error.clone().unwrap_or_default(),
         ]);
     }
@@ -546,6 +582,13 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         .map(|peer| {
             let mut item = serde_json::to_value(peer).map_err(refused)?;
             // In the peer's own words: the cursor of the last line that was taken in.
+            let holds_back = |HeldBack { author, count }: &HeldBack| {
+                json!({
+                    "author": author.to_string(), "as_of": count.as_of().to_string(),
+                    "named": count.named, "held": count.held,
+                })
+            };
+            item["holds_back"] = held_back_by(peer).iter().map(holds_back).collect();
             item["read_to"] = node.peers.cursor(&peer.url, &peer.filter)?.into();
             Ok(item)
         })

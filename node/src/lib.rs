@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod completeness;
 pub mod config;
 pub mod control;
 pub mod demo;

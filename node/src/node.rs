@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
+use crate::completeness::Watch;
 use crate::config::{Config, ConfigError};
 use crate::control;
 use crate::federation::actors::{Actors, Local};
@@ -40,6 +41,9 @@ const INDEX_GATHER: Duration = Duration::from_millis(100);
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
+
+/// After a change, how long more changes are gathered before it is judged how complete their authors are.
+const COMPLETENESS_GATHER: Duration = Duration::from_secs(5);
 
 /// How often authors whose keys are here are looked at for a new checkpoint, and the shortest time
 /// between two of one author.
@@ -120,6 +124,8 @@ pub struct Node {
     pub labels: Arc<Labels>,
     /// Reading for people and programs.
     pub catalogue: Catalogue,
+    /// How complete each author is here.
+    pub completeness: Arc<Watch>,
     /// Other nodes.
     pub peers: Peers,
     /// Reads other nodes' logs.
@@ -240,6 +246,7 @@ impl Node {
         });
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
+            completeness: Arc::new(Watch::new(Arc::clone(&store))),
             config,
             clock,
             store,
@@ -280,6 +287,7 @@ impl Node {
         tasks.push(tokio::spawn(keep_index(Arc::clone(self))));
         tasks.push(tokio::spawn(admit_due(Arc::clone(self))));
         tasks.push(tokio::spawn(deliver(Arc::clone(self))));
+        tasks.push(tokio::spawn(judge_completeness(Arc::clone(self))));
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
         Ok(())
     }
@@ -309,6 +317,24 @@ impl Node {
     /// A fault of the store or of the index.
     pub fn index_now(&self) -> Result<(), NodeError> {
         Ok(self.follower.catch_up()?)
+    }
+
+    /// Says of each author whose key is here how many records it has, at most hourly. One that cannot be
+    /// counted keeps none of the others from it.
+    ///
+    /// # Errors
+    /// The keys do not read.
+    pub async fn publish_checkpoints(&self) -> Result<(), NodeError> {
+        for signer in self.keychain.signers()? {
+            if let Err(error) = self
+                .publisher
+                .checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS)
+                .await
+            {
+                tracing::error!(%error, author = signer.handle, "no checkpoint was published");
+            }
+        }
+        Ok(())
     }
 
     /// Whether a request for this host is for this node. A node on loopback has several names there.
@@ -464,6 +490,25 @@ async fn keep_index(node: Arc<Node>) {
     }
 }
 
+/// Judges the authors of whom something came, once it is quiet for a moment.
+async fn judge_completeness(node: Arc<Node>) {
+    let mut ticks = node.store.ticks();
+    loop {
+        ticks.mark_unchanged();
+        if let Err(error) = node.completeness.advance().await {
+            tracing::error!(%error, "it was not judged how complete the authors are");
+        }
+        tokio::select! {
+            changed = ticks.changed() => if changed.is_err() { return },
+            () = node.stopping() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COMPLETENESS_GATHER) => {}
+            () = node.stopping() => return,
+        }
+    }
+}
+
 /// Says of each author whose key is here how many records it has, at most hourly.
 async fn publish_checkpoints(node: Arc<Node>) {
     loop {
@@ -471,21 +516,8 @@ async fn publish_checkpoints(node: Arc<Node>) {
             () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
             () = node.stopping() => return,
         }
-        let signers = match node.keychain.signers() {
-            Ok(signers) => signers,
-            Err(error) => {
-                tracing::error!(%error, "no checkpoint was published");
-                continue;
-            }
-        };
-        for signer in signers {
-            if let Err(error) = node
-                .publisher
-                .checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS)
-                .await
-            {
-                tracing::error!(%error, author = signer.handle, "no checkpoint was published");
-            }
+        if let Err(error) = node.publish_checkpoints().await {
+            tracing::error!(%error, "no checkpoint was published");
         }
     }
 }

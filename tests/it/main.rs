@@ -12,6 +12,7 @@ mod bad_json;
 mod bad_peer;
 mod bad_times;
 mod command_line;
+mod completeness;
 mod exchange;
 mod faults;
 mod imports;

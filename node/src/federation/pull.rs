@@ -23,8 +23,9 @@ use super::client::{Client, FetchError, StreamRequest};
 use super::peers::{Peer, PeerError, Peers, peer_address};
 use super::site;
 use crate::clock::{SharedClock, Stopwatch};
+use crate::completeness;
 use crate::ingest::{Ingest, IngestError, Receipts};
-use crate::store::{Receipt, Sequence, StoreError};
+use crate::store::{Named, Receipt, Sequence, StoreError};
 
 /// Records taken in as one transaction: half a page.
 const BATCH: usize = CHANGES_ROWS_MAX / 2;
@@ -472,6 +473,8 @@ struct PageReader<'p> {
     /// Which part was asked for.
     filter: String,
     batch: Vec<Vec<u8>>,
+    /// What is put with the batch: which checkpoints the peer gave.
+    beside: Vec<Named>,
     cursor: Option<Cursor>,
     /// How far the log was read before.
     read_to: Option<String>,
@@ -496,6 +499,7 @@ impl<'p> PageReader<'p> {
             sender: url.into(),
             filter,
             batch: Vec::new(),
+            beside: Vec::new(),
             cursor: None,
             read_to,
             under_way: VecDeque::new(),
@@ -520,6 +524,8 @@ impl<'p> PageReader<'p> {
             Line::End => {}
             Line::Record { record } => {
                 self.pulled.lines += 1;
+                self.beside
+                    .extend(completeness::note_given(record, self.url));
                 self.batch.push(record.as_bytes().to_vec());
             }
             Line::Version { hash } => {
@@ -574,10 +580,10 @@ impl<'p> PageReader<'p> {
         while self.under_way.len() >= BATCHES_UNDER_WAY_MAX {
             self.settle_one().await?;
         }
-        let place = match cursor {
-            None => Vec::new(),
-            Some(cursor) => vec![self.inner.peers.place(self.url, &self.filter, &cursor)?],
-        };
+        let mut beside = std::mem::take(&mut self.beside);
+        if let Some(cursor) = cursor {
+            beside.push(self.inner.peers.place(self.url, &self.filter, &cursor)?);
+        }
         let (ingest, sender) = (self.inner.ingest.clone(), self.sender.clone());
         let sequence = self.sequence.clone();
         let (placed, is_placed) = oneshot::channel();
@@ -589,7 +595,7 @@ impl<'p> PageReader<'p> {
             if let Some(before) = before {
                 before.await.map_err(|_| StoreError::Closed)?;
             }
-            let receipts = ingest.take(checked, Some(sender), place, &sequence);
+            let receipts = ingest.take(checked, Some(sender), beside, &sequence);
             // Whoever waits for it may have gone.
             let _ = placed.send(());
             receipts.await
