@@ -1,14 +1,18 @@
 //! What operators can ask of a node, however they ask: by the command line beside a running node, or
 //! in place of one.
 
+mod backup;
 mod disputes;
 mod import;
 mod org;
+mod reconcile;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use backup::restore;
+pub(crate) use reconcile::{followed, try_with};
 pub use import::{From as ImportFrom, Import};
 use protocol::id::RecordId;
 use protocol::record::Draft;
@@ -131,6 +135,20 @@ pub enum Command {
         /// An entry on that line.
         version: String,
     },
+    /// Writes all that makes up this node into a file.
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Only what belongs to this node.
+        is_own: bool,
+    },
+    /// Asks other nodes what they have of this one's authors, so that it may publish again.
+    Reconcile {
+        /// Which; those that it follows if absent.
+        url: Option<String>,
+        /// Nobody else has anything newer.
+        is_alone: bool,
+    },
     /// Lists the authors whose logs are disputed.
     Disputed,
     /// The log of an author, as JSON lines.
@@ -149,6 +167,36 @@ pub struct Done {
     pub json: Value,
     /// Whether all of it went well; else the exit code says so.
     pub is_complete: bool,
+}
+
+impl Command {
+    /// Whether it signs something in the name of this node or of those whose keys are here.
+    fn publishes(&self) -> bool {
+        match self {
+            Self::OrgAdd { .. }
+            | Self::OrgRotate { .. }
+            | Self::OrgMove { .. }
+            | Self::OrgMember { .. }
+            | Self::OrgRelease { .. }
+            | Self::Publish { .. }
+            | Self::Withdraw { .. }
+            | Self::Import(_) => true,
+            Self::OrgList
+            | Self::Search { .. }
+            | Self::Follow { .. }
+            | Self::Unfollow { .. }
+            | Self::Sync { .. }
+            | Self::Peers
+            | Self::BundleExport { .. }
+            | Self::BundleImport { .. }
+            | Self::Backup { .. }
+            | Self::Reconcile { .. }
+            | Self::Reindex
+            | Self::Pin { .. }
+            | Self::Disputed
+            | Self::Log { .. } => false,
+        }
+    }
 }
 
 impl Done {
@@ -179,6 +227,12 @@ pub async fn run(
     command: Command,
     progress: &mpsc::Sender<Progress>,
 ) -> Result<Done, NodeError> {
+    // Before a key is made or a log is changed.
+    if command.publishes()
+        && let Some(held) = node.standing.held()?
+    {
+        return Err(refused(held));
+    }
     match command {
         Command::OrgAdd { handle, name } => org::add(node, &handle, &name).await,
         Command::OrgList => org::list(node),
@@ -301,6 +355,10 @@ pub async fn run(
                 format!("{count} records can be found"),
                 json!({"indexed": count}),
             ))
+        }
+        Command::Backup { path, is_own } => backup::run(node, &path, is_own, progress).await,
+        Command::Reconcile { url, is_alone } => {
+            reconcile::run(node, url.as_deref(), is_alone).await
         }
         Command::Pin { scid, version } => disputes::pin(node, &scid, &version).await,
         Command::Disputed => disputes::list(node),

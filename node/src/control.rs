@@ -28,6 +28,10 @@ pub enum Step {
     Publishing,
     /// Fills the index.
     Indexing,
+    /// Writes a backup.
+    Saving,
+    /// Makes a node of a backup.
+    Restoring,
 }
 
 /// How far a long job is.

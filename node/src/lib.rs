@@ -3,6 +3,7 @@
 //! Read [`ingest`] first: it is the one door, and everything else reads the change log behind it.
 //! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
+pub mod backup;
 pub mod bundle;
 pub mod catalogue;
 pub mod cli;
@@ -26,5 +27,6 @@ mod places;
 pub mod publish;
 pub mod restore;
 pub mod search;
+pub mod standing;
 pub mod store;
 pub mod web;

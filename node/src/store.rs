@@ -6,11 +6,14 @@
 
 pub mod embedded;
 pub mod engine;
+mod copy;
+mod fill;
 mod keys;
 mod logs;
 mod past;
 mod records;
 mod rows;
+mod state;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -28,7 +31,10 @@ use protocol::time::Timestamp;
 use protocol::verified::Proven;
 use tokio::sync::watch;
 
+use copy::Copying;
 use engine::{Engine, Row};
+pub use copy::{Moment, Part, Piece, Pieces};
+pub use fill::Filling;
 pub use logs::{LogReceipt, LogRefusal};
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
@@ -36,7 +42,7 @@ use rows::{AuthorRow, ChangeRow, corrupt};
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
-const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 1;
 
 /// A fault of the disk or of what is on it. Never a reason to think that something is not there.
 #[derive(Debug, thiserror::Error)]
@@ -685,21 +691,9 @@ impl Store {
     fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
         let rows = Reader::rows(&*self.engine, &keys::held_of(&id))?;
-        let relayed = self.relayed_of(rows)?;
+        let relayed = records::relayed(&self.rules, rows)?;
         let row = relayed.into_iter().find(|(held, _)| held == key);
         Ok(row.map(|(_, row)| (id, row)))
-    }
-
-    /// Those of all rows of one record that no tombstone beats.
-    fn relayed_of(&self, rows: Vec<Row>) -> Result<Vec<(Vec<u8>, HeldRow)>, StoreError> {
-        let mut held = rows
-            .into_iter()
-            .map(|(key, row)| Ok((key, HeldRow::read(&row)?)))
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        if let Some(hides) = records::tombstone(&self.rules, &held).map(|row| row.rank) {
-            held.retain(|(_, row)| row.rank == hides);
-        }
-        Ok(held)
     }
 
     /// Every version that may be handed out of the records of one author, or of all, in order of
@@ -730,7 +724,7 @@ impl Store {
                     Err(error) => return Some(Err(error)),
                 }
             }
-            Some(self.relayed_of(of_record))
+            Some(records::relayed(&self.rules, of_record))
         })
         .flat_map(|record| match record {
             Ok(held) => held
@@ -901,6 +895,29 @@ impl Store {
             Ok(())
         });
         answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The state hash: that of another store is the same if both hold the same.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn state_hash(&self) -> Result<VersionHash, StoreError> {
+        let mut digests = Vec::new();
+        for author in self.authors()? {
+            digests.push(*author.state.version_id().hash.as_digest());
+        }
+        for row in self.held(None) {
+            digests.push(*row?.1.rank.hash.as_digest());
+        }
+        Ok(state::hash(digests))
+    }
+
+    /// A copy of a part of the store as it stands at one moment, while others write; `at_end` is called at
+    /// that moment, before anything more is written. Whoever takes the pieces too slowly holds writers up.
+    pub fn copy(&self, part: Part, at_end: impl FnOnce() + Send + 'static) -> Pieces {
+        let (copying, pieces) = Copying::new(part, self.rules, Box::new(at_end));
+        self.writer.copy(copying);
+        pieces
     }
 
     /// Bytes on disk.

@@ -4,7 +4,7 @@
 //! batch, and only then answers: a flush is dear, and many share one. Acknowledged means durable.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
@@ -12,6 +12,7 @@ use protocol::id::Scid;
 use protocol::identity::{Branches, KeyRing};
 use tokio::sync::{oneshot, watch};
 
+use super::copy::{Copying, Patience};
 use super::engine::{Batch, Engine, Row};
 use super::rows::{AuthorRow, ChangeRow, corrupt};
 use super::{StoreError, keys};
@@ -267,9 +268,17 @@ impl Durable {
     }
 }
 
+/// What the writer is asked for.
+enum Work {
+    /// To write.
+    Job(Job),
+    /// To make a copy beside.
+    Copy(Box<Copying>),
+}
+
 /// The one thread that writes.
 pub(super) struct Writer {
-    jobs: Mutex<Option<SyncSender<Job>>>,
+    jobs: Mutex<Option<SyncSender<Work>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -280,7 +289,7 @@ impl Writer {
         durable: Arc<Durable>,
         ticks: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
-        let (jobs, queue) = sync_channel::<Job>(QUEUE_MAX);
+        let (jobs, queue) = sync_channel::<Work>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(&*engine, &durable, &queue, &ticks))?;
@@ -307,6 +316,16 @@ impl Writer {
             });
             (keep, give)
         });
+        self.ask(Work::Job(job));
+        answered
+    }
+
+    /// Makes a copy between the groups that are written.
+    pub(super) fn copy(&self, copying: Copying) {
+        self.ask(Work::Copy(Box::new(copying)));
+    }
+
+    fn ask(&self, work: Work) {
         let jobs = self
             .jobs
             .lock()
@@ -314,9 +333,8 @@ impl Writer {
             .clone();
         if let Some(jobs) = jobs {
             // A writer that has stopped drops the job, and the answer with it.
-            let _ = jobs.send(job);
+            let _ = jobs.send(work);
         }
-        answered
     }
 
     /// Lets the queue run empty and ends the thread.
@@ -344,40 +362,59 @@ impl Drop for Writer {
     }
 }
 
-fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
+fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &watch::Sender<u64>) {
     let mut at_hand = AtHand::default();
-    while let Ok(first) = queue.recv() {
+    let mut copies: Vec<Box<Copying>> = Vec::new();
+    loop {
+        // A copy gives way to what there is to write.
+        let mut next = match queue.try_recv() {
+            Ok(work) => Some(work),
+            Err(TryRecvError::Empty) if copies.is_empty() => match queue.recv() {
+                Ok(work) => Some(work),
+                Err(_) => break,
+            },
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => break,
+        };
+        let patience = match next {
+            Some(_) => Patience::GiveWay,
+            None => Patience::Wait,
+        };
         let mut group = Batch::new();
         let mut bytes = 0;
         let mut answers = Vec::new();
-        let mut next = Some(first);
-        while let Some(job) = next.take() {
-            let mut transaction = Transaction {
-                engine,
-                group: &group,
-                own: Batch::new(),
-                bytes: 0,
-                at_hand: &mut at_hand,
-            };
-            let (keep, answer) = job(&mut transaction);
-            let Transaction {
-                own,
-                bytes: written,
-                ..
-            } = transaction;
-            if keep {
-                group.extend(own);
-                bytes += written;
-            } else if !own.is_empty() {
-                // What is at hand may have been read from what is now forgotten.
-                at_hand = AtHand::default();
+        while let Some(work) = next.take() {
+            match work {
+                Work::Copy(copying) => copies.push(copying),
+                Work::Job(job) => {
+                    let mut transaction = Transaction {
+                        engine,
+                        group: &group,
+                        own: Batch::new(),
+                        bytes: 0,
+                        at_hand: &mut at_hand,
+                    };
+                    let (keep, answer) = job(&mut transaction);
+                    let Transaction {
+                        own,
+                        bytes: written,
+                        ..
+                    } = transaction;
+                    if keep {
+                        group.extend(own);
+                        bytes += written;
+                    } else if !own.is_empty() {
+                        // What is at hand may have been read from what is now forgotten.
+                        at_hand = AtHand::default();
+                    }
+                    answers.push(answer);
+                }
             }
-            answers.push(answer);
             if answers.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
                 next = queue.try_recv().ok();
             }
         }
-        let written = durable.commit(engine, &group);
+        let written = commit(engine, durable, &group, &mut copies);
         for answer in answers {
             answer(match &written {
                 Err(StoreError::NotWritten { reason }) => Err(StoreError::NotWritten {
@@ -389,9 +426,32 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Job>, ticks: &wa
         if !group.is_empty() {
             ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
         }
+        copies.retain_mut(|copy| copy.step(engine, patience));
     }
     // After a failed write nobody knows how it ended.
     if durable.wait().is_ok() {
         engine.end();
     }
+}
+
+/// Commits a group, and lets the copies in the making know what it changed.
+fn commit(
+    engine: &dyn Engine,
+    durable: &Durable,
+    group: &Batch,
+    copies: &mut Vec<Box<Copying>>,
+) -> Result<(), StoreError> {
+    let before: Vec<_> = copies
+        .iter()
+        .map(|copy| copy.before(engine, group))
+        .collect();
+    let written = durable.commit(engine, group);
+    let mut before = before.into_iter();
+    copies.retain_mut(|copy| match (before.next(), &written) {
+        (Some(Ok(before)), Ok(())) => copy.add(engine, group, before),
+        (Some(Err(error)), _) => copy.fail(error),
+        // What is in the store after a failed write is not known, so neither is what to copy.
+        _ => copy.fail(StoreError::Closed),
+    });
+    written
 }
