@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+mod disk;
 pub mod federation;
 mod fold;
 pub mod follow;

@@ -78,8 +78,14 @@ pub enum StoreError {
     /// The disk failed.
     #[error("the disk: {0}")]
     Io(#[from] std::io::Error),
-    /// A write failed, and nothing more is written until the node is started again.
-    #[error("the store takes no writes since one failed: {reason}")]
+    /// There is hardly any room left.
+    #[error("the disk has only {free_bytes} bytes left, and the store needs some to go on: make room, and it writes again")]
+    Full {
+        /// What is left.
+        free_bytes: u64,
+    },
+    /// A write failed, and nothing more is written until the store could be opened again.
+    #[error("the store could not write: {reason}")]
     NotWritten {
         /// Why the first one failed.
         reason: String,
@@ -327,7 +333,8 @@ impl Store {
     ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
     {
         let (rules, sequence) = (self.rules, sequence.clone());
-        let answer = self.writer.submit(move |tx| {
+        let failed = sequence.clone();
+        let job = move |tx: &mut transaction::Transaction<'_>| {
             if sequence.has_failed.load(Ordering::Relaxed) {
                 return Err(StoreError::Closed);
             }
@@ -349,6 +356,11 @@ impl Store {
                 sequence.has_failed.store(true, Ordering::Relaxed);
             }
             receipts
+        };
+        let answer = self.writer.submit_and(job, move |is_written| {
+            if !is_written {
+                failed.has_failed.store(true, Ordering::Relaxed);
+            }
         });
         async move { answer.await.unwrap_or(Err(StoreError::Closed)) }
     }
@@ -744,7 +756,7 @@ impl Store {
     /// longer. Only what is durable is given: it waits for a write that is on its way to disk.
     ///
     /// # Errors
-    /// A disk fault; [`StoreError::NotWritten`] once a write has failed.
+    /// A disk fault; [`StoreError::NotWritten`] while the store cannot be opened again after a failed write.
     pub fn changes(&self, after: u64, limit: usize) -> Result<(Vec<Change>, u64), StoreError> {
         let _durable = self.durable.wait()?;
         let mut read_to = after;

@@ -6,12 +6,14 @@
 
 mod support;
 
+mod backups;
 mod bad_http;
 mod bad_identity;
 mod bad_json;
 mod bad_peer;
 mod bad_times;
 mod command_line;
+mod disk_faults;
 mod exchange;
 mod faults;
 mod imports;

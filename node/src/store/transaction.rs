@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use protocol::id::Scid;
 use protocol::identity::{Branches, KeyRing};
@@ -16,6 +17,7 @@ use super::copy::{Copying, Patience};
 use super::engine::{Batch, Engine, Row};
 use super::rows::{AuthorRow, ChangeRow, corrupt};
 use super::{StoreError, keys};
+use crate::clock::Stopwatch;
 
 /// Jobs that wait for the writer; beyond, submitters wait.
 const QUEUE_MAX: usize = 4_096;
@@ -23,6 +25,9 @@ const QUEUE_MAX: usize = 4_096;
 /// Jobs and bytes that one commit carries.
 const GROUP_JOBS_MAX: usize = 2_048;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Between two attempts to open the engine again after a failed write.
+const MEND_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something rows are read from.
 pub(super) trait Reader {
@@ -235,7 +240,7 @@ impl Durable {
     /// Waits until all that was written is durable; nothing is written while the guard is held.
     ///
     /// # Errors
-    /// [`StoreError::NotWritten`] for good, once a write has failed.
+    /// [`StoreError::NotWritten`] after a failed write, until the engine could be opened again.
     pub(super) fn wait(&self) -> Result<RwLockReadGuard<'_, Option<String>>, StoreError> {
         let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match &*guard {
@@ -246,17 +251,18 @@ impl Durable {
         }
     }
 
-    /// Commits, unless an earlier commit failed: after that the disk's state is unknown, and fsync is
-    /// not simply tried again.
+    /// Commits, unless an earlier commit failed: after that nobody knows what the engine has of it, and
+    /// fsync is not simply tried again.
     fn commit(&self, engine: &dyn Engine, group: &Batch) -> Result<(), StoreError> {
         if group.is_empty() {
             return self.wait().map(|_| ());
         }
+        engine.check_room()?;
         let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if failed.is_none()
             && let Err(error) = engine.commit(group)
         {
-            tracing::error!(%error, "the store could not write; it takes no more until the node is started again");
+            tracing::error!(%error, "the store could not write");
             *failed = Some(error.to_string());
         }
         match &*failed {
@@ -265,6 +271,22 @@ impl Durable {
                 reason: reason.clone(),
             }),
         }
+    }
+
+    /// Opens the engine again if a commit failed, so that it has what is on disk and nothing else. `false`
+    /// if it cannot be opened yet.
+    fn mend(&self, engine: &dyn Engine) -> bool {
+        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some() {
+            match engine.reopen() {
+                Ok(()) => {
+                    tracing::warn!("the store was opened again and takes writes");
+                    *failed = None;
+                }
+                Err(error) => tracing::error!(%error, "the store could not be opened again yet"),
+            }
+        }
+        failed.is_none()
     }
 }
 
@@ -306,11 +328,26 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.submit_and(job, |_| {})
+    }
+
+    /// As [`Writer::submit`]; before any later job is begun, `then` hears whether this one was written.
+    pub(super) fn submit_and<T, E, F>(
+        &self,
+        job: F,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, E>>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let result = job(transaction);
             let keep = result.is_ok();
-            let give: Answer = Box::new(move |written| {
+            let give: Answer = Box::new(move |written: Result<(), StoreError>| {
+                then(written.is_ok());
                 // Whoever asked may have gone; the work is done all the same.
                 let _ = answer.send(written.map_err(E::from).and(result));
             });
@@ -365,6 +402,7 @@ impl Drop for Writer {
 fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &watch::Sender<u64>) {
     let mut at_hand = AtHand::default();
     let mut copies: Vec<Box<Copying>> = Vec::new();
+    let mut mended = Stopwatch::start();
     loop {
         // A copy gives way to what there is to write.
         let mut next = match queue.try_recv() {
@@ -380,6 +418,10 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
             Some(_) => Patience::GiveWay,
             None => Patience::Wait,
         };
+        if durable.wait().is_err() && mended.elapsed() >= MEND_PAUSE {
+            durable.mend(engine);
+            mended = Stopwatch::start();
+        }
         let mut group = Batch::new();
         let mut bytes = 0;
         let mut answers = Vec::new();
@@ -415,12 +457,25 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
             }
         }
         let written = commit(engine, durable, &group, &mut copies);
+        if written.is_err() {
+            // It was read from what is now forgotten.
+            at_hand = AtHand::default();
+            if !durable.mend(engine) {
+                mended = Stopwatch::start();
+            }
+        }
         for answer in answers {
             answer(match &written {
+                Ok(()) => Ok(()),
+                Err(StoreError::Full { free_bytes }) => Err(StoreError::Full {
+                    free_bytes: *free_bytes,
+                }),
                 Err(StoreError::NotWritten { reason }) => Err(StoreError::NotWritten {
                     reason: reason.clone(),
                 }),
-                _ => Ok(()),
+                Err(error) => Err(StoreError::NotWritten {
+                    reason: error.to_string(),
+                }),
             });
         }
         if !group.is_empty() {
