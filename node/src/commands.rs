@@ -3,6 +3,7 @@
 
 mod backup;
 mod disputes;
+mod doctor;
 mod import;
 mod org;
 mod reconcile;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use backup::restore;
+pub use doctor::report;
 pub(crate) use reconcile::{followed, try_with};
 pub use import::{From as ImportFrom, Import};
 use protocol::id::RecordId;
@@ -149,6 +151,8 @@ pub enum Command {
         /// Nobody else has anything newer.
         is_alone: bool,
     },
+    /// Looks for what is wrong.
+    Doctor,
     /// Lists the authors whose logs are disputed.
     Disputed,
     /// The log of an author, as JSON lines.
@@ -191,6 +195,7 @@ impl Command {
             | Self::BundleImport { .. }
             | Self::Backup { .. }
             | Self::Reconcile { .. }
+            | Self::Doctor
             | Self::Reindex
             | Self::Pin { .. }
             | Self::Disputed
@@ -360,6 +365,7 @@ pub async fn run(
         Command::Reconcile { url, is_alone } => {
             reconcile::run(node, url.as_deref(), is_alone).await
         }
+        Command::Doctor => doctor::run(node, progress).await,
         Command::Pin { scid, version } => disputes::pin(node, &scid, &version).await,
         Command::Disputed => disputes::list(node),
         Command::Log { scid } => {
@@ -559,6 +565,17 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
             }
         }
     }
+    let (mended, damaged) = node.puller.mend(&node.store).await.map_err(refused)?;
+    if mended > 0 {
+        text.push(format!("{mended} records that were damaged here are whole again"));
+    }
+    if !damaged.is_empty() {
+        is_complete = false;
+        text.push(format!(
+            "{} records are damaged here, and no peer has them: restore a backup into a new folder",
+            damaged.len()
+        ));
+    }
     if let (Some(wanted), true) = (wanted, items.is_empty()) {
         return Err(refused(format!(
             "{wanted} is not followed: `baraza follow {wanted}` does that"
@@ -566,7 +583,7 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     }
     Ok(Done {
         text: text.join("\n"),
-        json: json!({"peers": items}),
+        json: json!({"peers": items, "mended": mended, "damaged": damaged.len()}),
         is_complete,
     })
 }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 mod disk;
+pub mod doctor;
 pub mod federation;
 mod fold;
 pub mod follow;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use protocol::id::{Did, Scid};
 use protocol::identity::write::Place;
+use protocol::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
@@ -389,6 +390,17 @@ impl Node {
         let note = json!({"at": taken.manifest.created, "state": taken.seal.state_hash});
         let row = Some(note.to_string().into_bytes());
         self.store.put_named(BACKUPS, "last", row).await
+    }
+
+    /// When the last backup was taken; `None` if none is remembered.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn last_backup(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = self.store.named(BACKUPS, "last")?;
+        let note: Option<Value> = row.and_then(|row| serde_json::from_slice(&row).ok());
+        let at = note.as_ref().and_then(|note| note.get("at")?.as_str());
+        Ok(at.and_then(|at| Timestamp::parse(at).ok()))
     }
 
     /// What this node has, in numbers.

@@ -13,6 +13,7 @@ mod logs;
 mod past;
 mod records;
 mod rows;
+mod scan;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -33,11 +34,13 @@ use tokio::sync::watch;
 
 use copy::Copying;
 use engine::{Engine, Row};
+pub use embedded::FREE_BYTES_MIN;
 pub use copy::{Moment, Part, Piece, Pieces};
 pub use fill::Filling;
 pub use logs::{LogReceipt, LogRefusal};
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
+pub use scan::Scan;
 use rows::{AuthorRow, ChangeRow, corrupt};
 use transaction::{Durable, Reader, Writer};
 
@@ -197,6 +200,7 @@ pub struct Store {
     ticks: watch::Receiver<u64>,
     epoch: String,
     rules: Rules,
+    was_ended: bool,
 }
 
 impl Store {
@@ -211,7 +215,8 @@ impl Store {
         }
         let engine = embedded::Embedded::open(folder)?;
         let was_ended = engine.was_ended();
-        let store = Self::on(Arc::new(engine), epoch, Rules::decided())?;
+        let mut store = Self::on(Arc::new(engine), epoch, Rules::decided())?;
+        store.was_ended = was_ended;
         if !was_ended {
             let last_change = store.last_change()?;
             tracing::warn!(
@@ -266,7 +271,13 @@ impl Store {
             ticks,
             epoch,
             rules,
+            was_ended: true,
         })
+    }
+
+    /// Whether whoever had it open before came to an orderly end.
+    pub fn was_ended(&self) -> bool {
+        self.was_ended
     }
 
     /// The name of this change log: random, and new after a restore. Cursors are bound to it.

@@ -215,6 +215,8 @@ pub(super) enum Typed {
         #[arg(long)]
         own: bool,
     },
+    /// Say what is wrong with the node, why it matters, and what mends it
+    Doctor,
     /// Make a node of a backup, in a folder that is empty or not there yet
     Restore {
         /// The backup

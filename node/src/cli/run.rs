@@ -16,7 +16,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::commands::{self, Command, Done, Import, ImportFrom};
 use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
 use crate::control::{self, Progress, Step};
-use crate::demo;
+use crate::{demo, doctor};
 use crate::identity;
 use crate::node::{Node, NodeError};
 use crate::standing::Settled;
@@ -54,6 +54,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             path: absolute(&file)?,
             is_own: own,
         },
+        Typed::Doctor => return doctor(&folder, clock).await,
         Typed::Restore { file } => return restore(file, folder).await,
         Typed::Reconcile { url, alone } => Command::Reconcile {
             url,
@@ -354,6 +355,7 @@ fn bar(progress: Progress) -> ProgressBar {
     let (word, counts) = match progress.step {
         Step::Reading => ("reading", "{percent}%"),
         Step::Publishing => ("publishing", "{human_pos} of {human_len}  {per_sec}"),
+        Step::Checking => ("checking", "{human_pos} records  {per_sec}"),
         Step::Saving => ("saving", "{human_pos} rows  {per_sec}"),
         Step::Restoring => ("restoring", "{human_pos} of {human_len}  {per_sec}"),
         Step::Indexing => ("indexing", "{human_pos} of {human_len}  {per_sec}"),
@@ -399,6 +401,16 @@ async fn init(config: Config, clock: SharedClock) -> Result<Done, NodeError> {
         json,
         is_complete: true,
     })
+}
+
+/// What keeps a node from being opened is a finding too.
+async fn doctor(folder: &Path, clock: SharedClock) -> Result<Done, NodeError> {
+    match carry_out(folder, Command::Doctor, clock).await {
+        Err(error @ (NodeError::Store(_) | NodeError::Keys(_))) => {
+            commands::report(&[doctor::of_closed(&error)])
+        }
+        done => done,
+    }
 }
 
 /// Needs no node: it makes one.

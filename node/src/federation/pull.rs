@@ -5,6 +5,7 @@
 //! refused is counted and passed over: it never blocks what comes after. Versions that are named
 //! without their bytes are asked for by hash (`pull/wanted.rs`).
 
+mod mend;
 mod own;
 mod wanted;
 

@@ -24,7 +24,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Bytes that stay free on the disk. sled does not survive a write for which there is no room, and a node
 /// whose disk is full must still be able to read, to start and to be told to stop.
-const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+pub const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// A sled database in a folder.
 #[derive(Debug)]

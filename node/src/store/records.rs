@@ -79,6 +79,11 @@ impl Offered {
             proven,
         })
     }
+
+    /// The record.
+    pub(super) fn record(&self) -> &Record {
+        self.proven.record()
+    }
 }
 
 /// Who handed a record over, for bounds: a peer's name, or `None` for this node itself.
