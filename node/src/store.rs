@@ -10,6 +10,7 @@ mod copy;
 mod fill;
 mod keys;
 mod logs;
+mod migrate;
 mod past;
 mod records;
 mod rows;
@@ -209,6 +210,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(folder: &Path, epoch: String) -> Result<Self, StoreError> {
+        migrate::migrate(folder)?;
         let form = embedded::form_of(folder)?;
         if let Some(found) = form.filter(|found| *found > SCHEMA) {
             return Err(StoreError::Newer { found });
@@ -246,6 +248,9 @@ impl Store {
         };
         let epoch = match schema {
             Some(found) if found > SCHEMA => return Err(StoreError::Newer { found }),
+            Some(found) if found < SCHEMA => {
+                return Err(corrupt("an older form than the file beside it says"));
+            }
             Some(_) => {
                 let epoch = engine
                     .get(&keys::meta("epoch"))?

@@ -131,7 +131,7 @@ fn make(
         }
     };
     let manifest = reader.manifest;
-    filling.finish(&store, epoch, vec![standing::restored(&manifest.created, epoch)?])?;
+    filling.finish(&store, manifest.schema, epoch, vec![standing::restored(&manifest.created, epoch)?])?;
     let opened = Store::open(&store, epoch.to_owned())?;
     let found = opened.state_hash()?;
     opened.close();

@@ -201,11 +201,18 @@ pub fn form_of(folder: &Path) -> Result<Option<u64>, StoreError> {
 /// # Errors
 /// [`StoreError::Io`].
 pub fn write_form(folder: &Path, form: u64) -> Result<(), StoreError> {
-    let new = folder.join(".form-new");
-    fs::write(&new, format!("{form}\n"))?;
+    write_whole(&folder.join(FORM), &format!("{form}\n"))
+}
+
+/// Writes a small file, which is on disk then, or is not there.
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    fs::write(&new, text)?;
     File::open(&new)?.sync_all()?;
-    fs::rename(&new, folder.join(FORM))?;
-    File::open(folder)?.sync_all()?;
+    fs::rename(&new, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(())
 }
 

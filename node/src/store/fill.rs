@@ -5,7 +5,7 @@ use std::path::Path;
 use super::copy::Piece;
 use super::embedded::{Embedded, write_form};
 use super::engine::{Batch, Engine as _};
-use super::{Named, SCHEMA, StoreError, keys};
+use super::{Named, StoreError, keys};
 
 /// Bytes that one commit carries.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -51,11 +51,18 @@ impl Filling {
     }
 
     /// Ends the store in order. Its change log has the name `epoch` from now on: what is published here next
-    /// is not what stood at the same places of the log that was copied. `beside` is put with it.
+    /// is not what stood at the same places of the log that was copied. `form` is that of
+    /// its rows, `beside` is put with them.
     ///
     /// # Errors
     /// The disk.
-    pub fn finish(mut self, folder: &Path, epoch: &str, beside: Vec<Named>) -> Result<(), StoreError> {
+    pub fn finish(
+        mut self,
+        folder: &Path,
+        form: u64,
+        epoch: &str,
+        beside: Vec<Named>,
+    ) -> Result<(), StoreError> {
         let epoch = epoch.as_bytes().to_vec();
         self.batch.insert(keys::meta("epoch"), Some(epoch));
         for Named { table, name, value } in beside {
@@ -65,6 +72,6 @@ impl Filling {
         self.commit()?;
         self.engine.end();
         drop(self.engine);
-        write_form(folder, SCHEMA)
+        write_form(folder, form)
     }
 }

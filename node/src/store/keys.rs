@@ -230,6 +230,16 @@ pub(super) fn is_held(key: &[u8]) -> bool {
     key.first() == Some(&HELD)
 }
 
+/// The tables in which log entries wait.
+pub(super) fn all_waiting() -> [Vec<u8>; 2] {
+    [vec![ORPHAN], vec![AHEAD]]
+}
+
+/// Whether a row of [`all_waiting`] is a log entry; the others are records.
+pub(super) fn is_waiting_entry(key: &[u8], value: &[u8]) -> bool {
+    key.first() == Some(&ORPHAN) || value.first() == Some(&b'l')
+}
+
 /// Whose a row is.
 pub(super) enum Owner {
     /// An author's: its log, its records and what leads to them.
