@@ -1,18 +1,24 @@
 //! What operators can ask of a node, however they ask: by the command line beside a running node, or
 //! in place of one.
 
+mod backup;
 mod disputes;
+mod doctor;
 mod import;
 mod org;
+mod reconcile;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use backup::restore;
+pub use doctor::report;
 pub use import::{From as ImportFrom, Import};
 use protocol::id::{RecordId, Scid};
 use protocol::record::Draft;
+pub(crate) use reconcile::{followed, try_with};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -133,6 +139,22 @@ pub enum Command {
         /// An entry on that line.
         version: String,
     },
+    /// Writes all that makes up this node into a file.
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Only what belongs to this node.
+        is_own: bool,
+    },
+    /// Asks other nodes what they have of this one's authors, so that it may publish again.
+    Reconcile {
+        /// Which; those that it follows if absent.
+        url: Option<String>,
+        /// Nobody else has anything newer.
+        is_alone: bool,
+    },
+    /// Looks for what is wrong.
+    Doctor,
     /// Lists the authors whose logs are disputed.
     Disputed,
     /// The log of an author, as JSON lines.
@@ -151,6 +173,37 @@ pub struct Done {
     pub json: Value,
     /// Whether all of it went well; else the exit code says so.
     pub is_complete: bool,
+}
+
+impl Command {
+    /// Whether it signs something in the name of this node or of those whose keys are here.
+    fn publishes(&self) -> bool {
+        match self {
+            Self::OrgAdd { .. }
+            | Self::OrgRotate { .. }
+            | Self::OrgMove { .. }
+            | Self::OrgMember { .. }
+            | Self::OrgRelease { .. }
+            | Self::Publish { .. }
+            | Self::Withdraw { .. }
+            | Self::Import(_) => true,
+            Self::OrgList
+            | Self::Search { .. }
+            | Self::Follow { .. }
+            | Self::Unfollow { .. }
+            | Self::Sync { .. }
+            | Self::Peers
+            | Self::BundleExport { .. }
+            | Self::BundleImport { .. }
+            | Self::Backup { .. }
+            | Self::Reconcile { .. }
+            | Self::Doctor
+            | Self::Reindex
+            | Self::Pin { .. }
+            | Self::Disputed
+            | Self::Log { .. } => false,
+        }
+    }
 }
 
 impl Done {
@@ -181,6 +234,12 @@ pub async fn run(
     command: Command,
     progress: &mpsc::Sender<Progress>,
 ) -> Result<Done, NodeError> {
+    // Before a key is made or a log is changed.
+    if command.publishes()
+        && let Some(held) = node.standing.held()?
+    {
+        return Err(refused(held));
+    }
     match command {
         Command::OrgAdd { handle, name } => org::add(node, &handle, &name).await,
         Command::OrgList => org::list(node),
@@ -310,6 +369,11 @@ pub async fn run(
                 json!({"indexed": count}),
             ))
         }
+        Command::Backup { path, is_own } => backup::run(node, &path, is_own, progress).await,
+        Command::Reconcile { url, is_alone } => {
+            reconcile::run(node, url.as_deref(), is_alone).await
+        }
+        Command::Doctor => doctor::run(node, progress).await,
         Command::Pin { scid, version } => disputes::pin(node, &scid, &version).await,
         Command::Disputed => disputes::list(node),
         Command::Log { scid } => {
@@ -509,6 +573,19 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
             }
         }
     }
+    let (mended, damaged) = node.puller.mend(&node.store).await.map_err(refused)?;
+    if mended > 0 {
+        text.push(format!(
+            "{mended} records that were damaged here are whole again"
+        ));
+    }
+    if !damaged.is_empty() {
+        is_complete = false;
+        text.push(format!(
+            "{} records are damaged here, and no peer has them: restore a backup into a new folder",
+            damaged.len()
+        ));
+    }
     if let (Some(wanted), true) = (wanted, items.is_empty()) {
         return Err(refused(format!(
             "{wanted} is not followed: `baraza follow {wanted}` does that"
@@ -516,7 +593,7 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     }
     Ok(Done {
         text: text.join("\n"),
-        json: json!({"peers": items}),
+        json: json!({"peers": items, "mended": mended, "damaged": damaged.len()}),
         is_complete,
     })
 }

@@ -30,7 +30,7 @@ const ROWS: usize = 10_000;
 
 /// How complete an author is here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct HowComplete {
     /// The author's count that was last the same as what is here.
     pub complete: Option<Count>,
     /// A later one that was not.
@@ -49,7 +49,7 @@ pub struct Count {
     checkpoint: String,
 }
 
-impl Standing {
+impl HowComplete {
     /// The newest count that could be judged, and whether all of it is here.
     pub fn newest(&self) -> Option<(&Count, bool)> {
         let lacking = self.lacking.as_ref().map(|count| (count, false));
@@ -118,8 +118,8 @@ impl Watch {
     ///
     /// # Errors
     /// A disk fault.
-    pub fn of(&self, scid: &Scid) -> Result<Standing, StoreError> {
-        standing_of(&self.store, scid)
+    pub fn of(&self, scid: &Scid) -> Result<HowComplete, StoreError> {
+        known_of(&self.store, scid)
     }
 
     /// What each peer holds back, by its address.
@@ -130,7 +130,7 @@ impl Watch {
         let mut lacking = BTreeMap::new();
         for (name, row) in self.store.all_named(TABLE)? {
             if name != POSITION {
-                let standing: Standing = serde_json::from_slice(&row).map_err(damaged)?;
+                let standing: HowComplete = serde_json::from_slice(&row).map_err(damaged)?;
                 lacking.extend(standing.lacking.map(|lacking| (name, lacking)));
             }
         }
@@ -171,9 +171,9 @@ pub fn note_given(record: &str, peer: &str) -> Option<Named> {
     })
 }
 
-fn standing_of(store: &Store, scid: &Scid) -> Result<Standing, StoreError> {
+fn known_of(store: &Store, scid: &Scid) -> Result<HowComplete, StoreError> {
     let row = store.named(TABLE, &scid.to_string())?;
-    row.map_or(Ok(Standing::default()), |row| {
+    row.map_or(Ok(HowComplete::default()), |row| {
         serde_json::from_slice(&row).map_err(damaged)
     })
 }
@@ -186,7 +186,7 @@ fn damaged(error: serde_json::Error) -> StoreError {
 
 /// Those of whom something else is to be told now, and the end of the change log; `None` if nothing
 /// changed.
-type Judged = Option<(Vec<(Scid, Standing)>, Cursor)>;
+type Judged = Option<(Vec<(Scid, HowComplete)>, Cursor)>;
 
 fn judge_changed(store: &Store) -> Result<Judged, StoreError> {
     let position = store.named(TABLE, POSITION)?;
@@ -209,7 +209,7 @@ fn judge_changed(store: &Store) -> Result<Judged, StoreError> {
     }
     let mut judged = Vec::new();
     for (scid, local) in last_changed {
-        let known = standing_of(store, &scid)?;
+        let known = known_of(store, &scid)?;
         let standing = judge(store, &scid, &local, &known)?;
         judged.extend(standing.map(|standing| (scid, standing)));
     }
@@ -226,8 +226,8 @@ fn judge(
     store: &Store,
     scid: &Scid,
     changed: &LocalId,
-    known: &Standing,
-) -> Result<Option<Standing>, StoreError> {
+    known: &HowComplete,
+) -> Result<Option<HowComplete>, StoreError> {
     let record = |local: &LocalId| RecordId {
         author: *scid,
         local: local.clone(),
@@ -267,11 +267,11 @@ fn judge(
     };
     let standing = match completeness {
         Completeness::Overtaken => return Ok(None),
-        Completeness::Complete => Standing {
+        Completeness::Complete => HowComplete {
             complete: Some(count),
             lacking: None,
         },
-        Completeness::Lacking => Standing {
+        Completeness::Lacking => HowComplete {
             complete: known.complete.clone(),
             lacking: Some(count),
         },
@@ -350,7 +350,7 @@ mod tests {
         for local in ["a", "b", "c"] {
             publish(local).await;
         }
-        assert_eq!(node.completeness.of(&scid).unwrap(), Standing::default());
+        assert_eq!(node.completeness.of(&scid).unwrap(), HowComplete::default());
         assert!(
             node.publisher
                 .checkpoint(&signer, 0)

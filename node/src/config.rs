@@ -309,7 +309,12 @@ impl Config {
 
     /// Where the database is.
     pub fn store_folder(&self) -> PathBuf {
-        self.folder.join("data").join("store")
+        Self::store_in(&self.folder)
+    }
+
+    /// Where the database is of the node in `folder`.
+    pub fn store_in(folder: &Path) -> PathBuf {
+        folder.join("data").join("store")
     }
 
     /// Where the search index is; it can be rebuilt.

@@ -28,6 +28,12 @@ pub enum Step {
     Publishing,
     /// Fills the index.
     Indexing,
+    /// Writes a backup.
+    Saving,
+    /// Looks at records.
+    Checking,
+    /// Makes a node of a backup.
+    Restoring,
 }
 
 /// How far a long job is.

@@ -3,6 +3,7 @@
 //! Read [`ingest`] first: it is the one door, and everything else reads the change log behind it.
 //! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
+pub mod backup;
 pub mod bundle;
 pub mod catalogue;
 pub mod cli;
@@ -12,6 +13,8 @@ pub mod completeness;
 pub mod config;
 pub mod control;
 pub mod demo;
+mod disk;
+pub mod doctor;
 pub mod federation;
 mod fold;
 pub mod follow;
@@ -27,5 +30,6 @@ mod places;
 pub mod publish;
 pub mod restore;
 pub mod search;
+pub mod standing;
 pub mod store;
 pub mod web;

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use protocol::id::{Did, Scid};
 use protocol::identity::write::Place;
+use protocol::time::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use crate::backup;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
+use crate::commands;
 use crate::completeness::Watch;
 use crate::config::{Config, ConfigError};
 use crate::control;
@@ -32,12 +34,19 @@ use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
 use crate::labels::{Labels, LabelsError};
 use crate::publish::{PublishError, Publisher};
 use crate::search::{Index, SearchError};
+use crate::standing::{Standing, Why};
 use crate::store::{LogReceipt, Store, StoreError};
 use crate::web;
 
 /// After a change, how long more changes are gathered before they are indexed: what is published is
 /// found within a second.
 const INDEX_GATHER: Duration = Duration::from_millis(100);
+
+/// Where the last backup is remembered.
+const BACKUPS: &str = "backups";
+
+/// How often a restored node asks those that it follows, until they have told it what it published.
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
@@ -116,6 +125,8 @@ pub struct Node {
     pub keychain: Keychain,
     /// Signs and publishes.
     pub publisher: Publisher,
+    /// Whether it may.
+    pub standing: Standing,
     /// What is found.
     pub index: Index,
     /// Keeps what is found at the end of the change log.
@@ -247,6 +258,7 @@ impl Node {
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
             completeness: Arc::new(Watch::new(Arc::clone(&store))),
+            standing: Standing::new(Arc::clone(&store)),
             config,
             clock,
             store,
@@ -289,6 +301,7 @@ impl Node {
         tasks.push(tokio::spawn(deliver(Arc::clone(self))));
         tasks.push(tokio::spawn(judge_completeness(Arc::clone(self))));
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
+        tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
         Ok(())
     }
 
@@ -319,12 +332,15 @@ impl Node {
         Ok(self.follower.catch_up()?)
     }
 
-    /// Says of each author whose key is here how many records it has, at most hourly. One that cannot be
-    /// counted keeps none of the others from it.
+    /// Says of each author whose key is here how many records it has, at most hourly; a node that may not
+    /// publish says nothing. One that cannot be counted keeps none of the others from it.
     ///
     /// # Errors
-    /// The keys do not read.
+    /// The keys do not read, or a disk fault.
     pub async fn publish_checkpoints(&self) -> Result<(), NodeError> {
+        if self.standing.held()?.is_some() {
+            return Ok(());
+        }
         for signer in self.keychain.signers()? {
             if let Err(error) = self
                 .publisher
@@ -395,18 +411,37 @@ impl Node {
         }
     }
 
+    /// Remembers when the last backup was taken, and of what.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_backup(&self, taken: &backup::Taken) -> Result<(), StoreError> {
+        let note = json!({"at": taken.manifest.created, "state": taken.seal.state_hash});
+        let row = Some(note.to_string().into_bytes());
+        self.store.put_named(BACKUPS, "last", row).await
+    }
+
+    /// When the last backup was taken; `None` if none is remembered.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn last_backup(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = self.store.named(BACKUPS, "last")?;
+        let note: Option<Value> = row.and_then(|row| serde_json::from_slice(&row).ok());
+        let at = note.as_ref().and_then(|note| note.get("at")?.as_str());
+        Ok(at.and_then(|at| Timestamp::parse(at).ok()))
+    }
+
     /// What this node has, in numbers.
     ///
     /// # Errors
     /// A disk fault.
     pub fn census(&self) -> Result<Value, StoreError> {
         let authors = self.store.authors()?;
-        let mut digests = Vec::new();
         let (mut records, mut withdrawn, mut held) = (0u64, 0u64, 0u64);
         let mut last = None;
         for row in self.store.held(None) {
-            let (id, row) = row?;
-            digests.push(*row.rank.hash.as_digest());
+            let (id, _) = row?;
             held += 1;
             // Rows of one record stand together: the record is counted once.
             if last.as_ref() != Some(&id) {
@@ -418,17 +453,6 @@ impl Node {
                 last = Some(id);
             }
         }
-        digests.extend(
-            authors
-                .iter()
-                .map(|author| *author.state.version_id().hash.as_digest()),
-        );
-        digests.sort_unstable();
-        let mut state = Sha256::new();
-        for digest in &digests {
-            state.update(digest);
-        }
-        let state = protocol::id::VersionHash::from_digest(state.finalize().into());
         let refused: u64 = self.peers.all()?.iter().map(|peer| peer.refused).sum();
         Ok(json!({
             "name": self.config.settings.name,
@@ -440,10 +464,11 @@ impl Node {
             "held": held,
             "parked": self.store.parked()?,
             "refused": refused,
+            "publishes": self.standing.held()?.is_none(),
             "indexed": self.index.count(),
             "epoch": self.store.epoch(),
             "changes": self.store.last_change()?,
-            "stateHash": state.to_string(),
+            "stateHash": self.store.state_hash()?.to_string(),
         }))
     }
 }
@@ -518,6 +543,42 @@ async fn publish_checkpoints(node: Arc<Node>) {
         }
         if let Err(error) = node.publish_checkpoints().await {
             tracing::error!(%error, "no checkpoint was published");
+        }
+    }
+}
+
+/// Asks those that a restored node follows what it published, until they have told.
+async fn reconcile(node: Arc<Node>) {
+    loop {
+        let held = match node.standing.held() {
+            Ok(held) => held,
+            Err(error) => {
+                tracing::error!(%error, "whether this node may publish is not known");
+                return;
+            }
+        };
+        // Of two nodes with one key, only people can say which is to go on.
+        if !held.is_some_and(|held| matches!(held.why, Why::Restored { .. })) {
+            return;
+        }
+        let asked = async {
+            let followed = commands::followed(&node)?;
+            commands::try_with(&node, &followed).await
+        };
+        tokio::select! {
+            asked = asked => match asked {
+                Ok(tried) if tried.unknown.is_empty() => {
+                    tracing::warn!("peers told what this node published: it publishes again");
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "peers could not be asked"),
+            },
+            () = node.stopping() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RECONCILE_EVERY) => {}
+            () = node.stopping() => return,
         }
     }
 }

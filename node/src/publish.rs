@@ -21,6 +21,7 @@ use crate::clock::SharedClock;
 use crate::ingest::{Ingest, IngestError};
 use crate::keychain::Signer;
 use crate::restore::{self, Told};
+use crate::standing::{Held, Numbering, Standing, StandingError};
 use crate::store::{HeldRow, Store, StoreError};
 
 /// Records signed between two words of how far it is.
@@ -89,6 +90,9 @@ pub enum PublishError {
         /// The record.
         id: RecordId,
     },
+    /// Nothing may be published just now.
+    #[error(transparent)]
+    Held(#[from] Held),
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,10 +106,20 @@ pub enum PublishError {
     },
 }
 
+impl From<StandingError> for PublishError {
+    fn from(error: StandingError) -> Self {
+        match error {
+            StandingError::Held(held) => Self::Held(held),
+            StandingError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Signs and publishes. One at a time, so that no version number is given twice. Clones share the turn.
 #[derive(Clone)]
 pub struct Publisher {
     store: Arc<Store>,
+    standing: Standing,
     ingest: Ingest,
     clock: SharedClock,
     journal: Arc<Path>,
@@ -116,6 +130,7 @@ impl Publisher {
     /// A publisher into a store. Much at once goes by way of the file `journal`.
     pub fn new(store: Arc<Store>, ingest: Ingest, clock: SharedClock, journal: PathBuf) -> Self {
         Self {
+            standing: Standing::new(Arc::clone(&store)),
             store,
             ingest,
             clock,
@@ -137,6 +152,7 @@ impl Publisher {
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Published>, PublishError> {
         let _turn = self.turn.lock().await;
+        let numbering = self.standing.numbering()?;
         let mut locals = BTreeSet::new();
         for draft in drafts {
             if !locals.insert(draft.local()) {
@@ -147,16 +163,20 @@ impl Publisher {
         let mut published = Vec::with_capacity(drafts.len());
         for together in drafts.chunks(TOGETHER_MAX) {
             let mut signed = Vec::with_capacity(together.len());
+            let mut numbered = Vec::new();
             for batch in together.chunks(BATCH) {
                 for draft in batch {
-                    let (record, line) = self.sign(signer, draft)?;
+                    let (record, line) = self.sign(signer, draft, &numbering)?;
+                    if line.is_some() {
+                        numbered.extend(numbering.row(&record.id));
+                    }
                     published.push(record);
                     signed.extend(line.map(|line| (draft.local().clone(), line)));
                 }
                 progress(published.len());
             }
             let (locals, lines): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
-            let receipts = self.ingest.records(lines, None, None).await?;
+            let receipts = self.ingest.records(lines, None, numbered).await?;
             for (local, receipt) in locals.into_iter().zip(receipts) {
                 receipt.map_err(|error| PublishError::Refused { local, error })?;
             }
@@ -179,6 +199,7 @@ impl Publisher {
         as_of: Option<Timestamp>,
     ) -> Result<usize, PublishError> {
         let _turn = self.turn.lock().await;
+        let jump = self.standing.numbering()?.jump(jump);
         let now = self.clock.now();
         let scid = signer.did.scid();
         let rows = match as_of {
@@ -336,6 +357,7 @@ impl Publisher {
         &self,
         signer: &Signer,
         draft: &Draft,
+        numbering: &Numbering,
     ) -> Result<(Published, Option<Vec<u8>>), PublishError> {
         let id = RecordId {
             author: *signer.did.scid(),
@@ -349,7 +371,8 @@ impl Publisher {
                 return Ok((published, None));
             }
         }
-        let seq = self.store.highest_seq(&id)? + 1;
+        let highest = self.store.highest_seq(&id)?;
+        let seq = numbering.after(&self.store, &id, highest)?;
         let envelope = draft
             .sign(&signer.did, seq, self.clock.now(), &signer.key)
             .map_err(|error| PublishError::Draft {

@@ -4,13 +4,18 @@
 //! ordered bytes. Records and the change log are written in one transaction, so whoever tails the log
 //! misses nothing. The rules of what is held are asked of `protocol`, never decided here.
 
+mod copy;
 pub mod embedded;
 pub mod engine;
+mod fill;
 mod keys;
 mod logs;
+mod migrate;
 mod past;
 mod records;
 mod rows;
+mod scan;
+mod state;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -28,15 +33,20 @@ use protocol::time::Timestamp;
 use protocol::verified::Proven;
 use tokio::sync::watch;
 
+use copy::Copying;
+pub use copy::{Moment, Part, Piece, Pieces};
+pub use embedded::FREE_BYTES_MIN;
 use engine::{Engine, Row};
+pub use fill::Filling;
 pub use logs::{LogReceipt, LogRefusal};
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, ChangeRow, corrupt};
+pub use scan::Scan;
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
-const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 1;
 
 /// A fault of the disk or of what is on it. Never a reason to think that something is not there.
 #[derive(Debug, thiserror::Error)]
@@ -72,8 +82,16 @@ pub enum StoreError {
     /// The disk failed.
     #[error("the disk: {0}")]
     Io(#[from] std::io::Error),
-    /// A write failed, and nothing more is written until the node is started again.
-    #[error("the store takes no writes since one failed: {reason}")]
+    /// There is hardly any room left.
+    #[error(
+        "the disk has only {free_bytes} bytes left, and the store needs some to go on: make room, and it writes again"
+    )]
+    Full {
+        /// What is left.
+        free_bytes: u64,
+    },
+    /// A write failed, and nothing more is written until the store could be opened again.
+    #[error("the store could not write: {reason}")]
     NotWritten {
         /// Why the first one failed.
         reason: String,
@@ -185,6 +203,7 @@ pub struct Store {
     ticks: watch::Receiver<u64>,
     epoch: String,
     rules: Rules,
+    was_ended: bool,
 }
 
 impl Store {
@@ -193,13 +212,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(folder: &Path, epoch: String) -> Result<Self, StoreError> {
+        migrate::migrate(folder)?;
         let form = embedded::form_of(folder)?;
         if let Some(found) = form.filter(|found| *found > SCHEMA) {
             return Err(StoreError::Newer { found });
         }
         let engine = embedded::Embedded::open(folder)?;
         let was_ended = engine.was_ended();
-        let store = Self::on(Arc::new(engine), epoch, Rules::decided())?;
+        let mut store = Self::on(Arc::new(engine), epoch, Rules::decided())?;
+        store.was_ended = was_ended;
         if !was_ended {
             let last_change = store.last_change()?;
             tracing::warn!(
@@ -229,6 +250,9 @@ impl Store {
         };
         let epoch = match schema {
             Some(found) if found > SCHEMA => return Err(StoreError::Newer { found }),
+            Some(found) if found < SCHEMA => {
+                return Err(corrupt("an older form than the file beside it says"));
+            }
             Some(_) => {
                 let epoch = engine
                     .get(&keys::meta("epoch"))?
@@ -254,7 +278,13 @@ impl Store {
             ticks,
             epoch,
             rules,
+            was_ended: true,
         })
+    }
+
+    /// Whether whoever had it open before came to an orderly end.
+    pub fn was_ended(&self) -> bool {
+        self.was_ended
     }
 
     /// The name of this change log: random, and new after a restore. Cursors are bound to it.
@@ -321,7 +351,8 @@ impl Store {
     ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
     {
         let (rules, sequence) = (self.rules, sequence.clone());
-        let answer = self.writer.submit(move |tx| {
+        let failed = sequence.clone();
+        let job = move |tx: &mut transaction::Transaction<'_>| {
             if sequence.has_failed.load(Ordering::Relaxed) {
                 return Err(StoreError::Closed);
             }
@@ -343,6 +374,11 @@ impl Store {
                 sequence.has_failed.store(true, Ordering::Relaxed);
             }
             receipts
+        };
+        let answer = self.writer.submit_and(job, move |is_written| {
+            if !is_written {
+                failed.has_failed.store(true, Ordering::Relaxed);
+            }
         });
         async move { answer.await.unwrap_or(Err(StoreError::Closed)) }
     }
@@ -685,21 +721,9 @@ impl Store {
     fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
         let rows = Reader::rows(&*self.engine, &keys::held_of(&id))?;
-        let relayed = self.relayed_of(rows)?;
+        let relayed = records::relayed(&self.rules, rows)?;
         let row = relayed.into_iter().find(|(held, _)| held == key);
         Ok(row.map(|(_, row)| (id, row)))
-    }
-
-    /// Those of all rows of one record that no tombstone beats.
-    fn relayed_of(&self, rows: Vec<Row>) -> Result<Vec<(Vec<u8>, HeldRow)>, StoreError> {
-        let mut held = rows
-            .into_iter()
-            .map(|(key, row)| Ok((key, HeldRow::read(&row)?)))
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        if let Some(hides) = records::tombstone(&self.rules, &held).map(|row| row.rank) {
-            held.retain(|(_, row)| row.rank == hides);
-        }
-        Ok(held)
     }
 
     /// Every version that may be handed out of the records of one author, or of all, in order of
@@ -730,7 +754,7 @@ impl Store {
                     Err(error) => return Some(Err(error)),
                 }
             }
-            Some(self.relayed_of(of_record))
+            Some(records::relayed(&self.rules, of_record))
         })
         .flat_map(|record| match record {
             Ok(held) => held
@@ -750,7 +774,7 @@ impl Store {
     /// longer. Only what is durable is given: it waits for a write that is on its way to disk.
     ///
     /// # Errors
-    /// A disk fault; [`StoreError::NotWritten`] once a write has failed.
+    /// A disk fault; [`StoreError::NotWritten`] while the store cannot be opened again after a failed write.
     pub fn changes(&self, after: u64, limit: usize) -> Result<(Vec<Change>, u64), StoreError> {
         let _durable = self.durable.wait()?;
         let mut read_to = after;
@@ -901,6 +925,29 @@ impl Store {
             Ok(())
         });
         answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The state hash: that of another store is the same if both hold the same.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn state_hash(&self) -> Result<VersionHash, StoreError> {
+        let mut digests = Vec::new();
+        for author in self.authors()? {
+            digests.push(*author.state.version_id().hash.as_digest());
+        }
+        for row in self.held(None) {
+            digests.push(*row?.1.rank.hash.as_digest());
+        }
+        Ok(state::hash(digests))
+    }
+
+    /// A copy of a part of the store as it stands at one moment, while others write; `at_end` is called at
+    /// that moment, before anything more is written. Whoever takes the pieces too slowly holds writers up.
+    pub fn copy(&self, part: Part, at_end: impl FnOnce() + Send + 'static) -> Pieces {
+        let (copying, pieces) = Copying::new(part, self.rules, Box::new(at_end));
+        self.writer.copy(copying);
+        pieces
     }
 
     /// Bytes on disk.

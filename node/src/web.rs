@@ -217,12 +217,21 @@ pub(crate) async fn serve(app: App, listener: TcpListener) {
             .max_pending_accept_reset_streams(20)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(HEADER_READ);
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
+        let (graceful, stopping) = (graceful.watcher(), Arc::clone(&app));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // The time for headers is only counted from their first byte: who sends none would keep a
+            // place for ever.
+            let has_spoken = tokio::select! {
+                said = tokio::time::timeout(HEADER_READ, stream.readable()) => matches!(said, Ok(Ok(()))),
+                () = stopping.stopping() => false,
+            };
+            if !has_spoken {
+                return;
+            }
+            let connection = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .into_owned();
+            if let Err(error) = graceful.watch(connection).await {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
             drop(place);

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod backups;
 mod bad_http;
 mod bad_identity;
 mod bad_json;
@@ -13,6 +14,7 @@ mod bad_peer;
 mod bad_times;
 mod command_line;
 mod completeness;
+mod disk_faults;
 mod exchange;
 mod faults;
 mod imports;

@@ -45,7 +45,11 @@ pub(super) enum Typed {
         insecure_peers: Vec<String>,
     },
     /// Run the node until Ctrl-C
-    Serve,
+    Serve {
+        /// After a restore: no other node has anything newer of this one, so publish without asking
+        #[arg(long)]
+        alone: bool,
+    },
     /// Watch three nodes publish, exchange, verify and search, on this machine
     Demo {
         /// The first of three ports
@@ -203,6 +207,30 @@ pub(super) enum Typed {
     },
     /// Fill the search index anew from the records
     Reindex,
+    /// Write the whole node into one file, while it runs or not: what it holds, its keys, its settings
+    Backup {
+        /// The file; it has secret keys in it
+        file: PathBuf,
+        /// Only what is at home here, not what came from others
+        #[arg(long)]
+        own: bool,
+    },
+    /// Say what is wrong with the node, why it matters, and what mends it
+    Doctor,
+    /// Make a node of a backup, in a folder that is empty or not there yet
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// After a restore: ask other nodes what they have of this one, so that it may publish again
+    Reconcile {
+        /// Which node [default: those that this one follows]
+        #[arg(conflicts_with = "alone")]
+        url: Option<String>,
+        /// No other node has anything newer of this one
+        #[arg(long)]
+        alone: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

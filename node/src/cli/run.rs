@@ -16,9 +16,10 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::commands::{self, Command, Done, Import, ImportFrom};
 use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
 use crate::control::{self, Progress, Step};
-use crate::demo;
 use crate::identity;
 use crate::node::{Node, NodeError};
+use crate::standing::Settled;
+use crate::{demo, doctor};
 
 fn refused(error: impl std::fmt::Display) -> NodeError {
     NodeError::Refused(error.to_string())
@@ -48,7 +49,17 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             };
             return init(Config::check(&folder, settings)?, clock).await;
         }
-        Typed::Serve => return serve(&folder, clock).await,
+        Typed::Serve { alone } => return serve(&folder, alone, clock).await,
+        Typed::Backup { file, own } => Command::Backup {
+            path: absolute(&file)?,
+            is_own: own,
+        },
+        Typed::Doctor => return doctor(&folder, clock).await,
+        Typed::Restore { file } => return restore(file, folder).await,
+        Typed::Reconcile { url, alone } => Command::Reconcile {
+            url,
+            is_alone: alone,
+        },
         Typed::Demo { port, data, once } => {
             return demo::run(
                 demo::Options {
@@ -344,6 +355,9 @@ fn bar(progress: Progress) -> ProgressBar {
     let (word, counts) = match progress.step {
         Step::Reading => ("reading", "{percent}%"),
         Step::Publishing => ("publishing", "{human_pos} of {human_len}  {per_sec}"),
+        Step::Checking => ("checking", "{human_pos} records  {per_sec}"),
+        Step::Saving => ("saving", "{human_pos} rows  {per_sec}"),
+        Step::Restoring => ("restoring", "{human_pos} of {human_len}  {per_sec}"),
         Step::Indexing => ("indexing", "{human_pos} of {human_len}  {per_sec}"),
     };
     let template = format!("{word:<10} {{bar:40}} {counts}  {{eta}} left");
@@ -389,12 +403,38 @@ async fn init(config: Config, clock: SharedClock) -> Result<Done, NodeError> {
     })
 }
 
-async fn serve(folder: &Path, clock: SharedClock) -> Result<Done, NodeError> {
+/// What keeps a node from being opened is a finding too.
+async fn doctor(folder: &Path, clock: SharedClock) -> Result<Done, NodeError> {
+    match carry_out(folder, Command::Doctor, clock).await {
+        Err(error @ (NodeError::Store(_) | NodeError::Keys(_))) => {
+            commands::report(&[doctor::of_closed(&error)])
+        }
+        done => done,
+    }
+}
+
+/// Needs no node: it makes one.
+async fn restore(file: PathBuf, folder: PathBuf) -> Result<Done, NodeError> {
+    let (progress, steps) = mpsc::channel(256);
+    let bar = tokio::spawn(show_progress(steps));
+    let result = commands::restore(file, folder, progress).await;
+    // The bar has nothing to say of how the command went.
+    let _ = bar.await;
+    result
+}
+
+async fn serve(folder: &Path, is_alone: bool, clock: SharedClock) -> Result<Done, NodeError> {
     let config = Config::load(folder)?;
     let address = config.url.to_string();
     let node = Node::open(config, clock)?;
+    if is_alone {
+        node.standing.settle(Settled::Alone).await?;
+    }
     node.serve().await?;
     println!("{} serves at {address}", node.config.settings.name);
+    if let Some(held) = node.standing.held()? {
+        println!("Note: {held}");
+    }
     println!("Stop it with Ctrl-C.");
     until_signal().await?;
     println!("stopping …");

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::time::Timestamp;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use tokio::time::{Instant, timeout_at};
@@ -103,6 +104,8 @@ pub struct Document {
     pub status: u16,
     /// Its media type as sent, if it is text.
     pub content_type: Option<String>,
+    /// What time it was there.
+    pub date: Option<Timestamp>,
     /// At most 1 MiB, decompressed.
     pub bytes: Bytes,
 }
@@ -386,6 +389,7 @@ impl Inner {
                 .get(header::CONTENT_TYPE)
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned),
+            date: date_of(response.headers()),
             bytes: bytes.into(),
         })
     }
@@ -515,6 +519,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         }
     };
     Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// The date of an answer (RFC 9110, 6.6.1).
+fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp::from_unix_seconds(date.timestamp().as_second()))
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, FetchError> {

@@ -5,6 +5,8 @@
 //! refused is counted and passed over: it never blocks what comes after. Versions that are named
 //! without their bytes are asked for by hash (`pull/wanted.rs`).
 
+mod mend;
+mod own;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -483,6 +485,8 @@ struct PageReader<'p> {
     sequence: Sequence,
     /// Told when the last of them has its place in the sequence.
     last_placed: Option<oneshot::Receiver<()>>,
+    /// Whether the next reading goes on from where this one ends.
+    keeps_place: bool,
     /// Versions that were named and are not here.
     wanted: BTreeSet<VersionHash>,
     pulled: Pulled,
@@ -505,6 +509,7 @@ impl<'p> PageReader<'p> {
             under_way: VecDeque::new(),
             sequence: Sequence::default(),
             last_placed: None,
+            keeps_place: true,
             wanted: BTreeSet::new(),
             pulled: Pulled::default(),
         }
@@ -565,7 +570,7 @@ impl<'p> PageReader<'p> {
     async fn flush(&mut self) -> Result<(), PullError> {
         let lines = std::mem::take(&mut self.batch);
         // The place stays before a version that is still to be asked for.
-        let cursor = if self.wanted.is_empty() {
+        let cursor = if self.wanted.is_empty() && self.keeps_place {
             self.cursor.take().map(|cursor| cursor.to_string())
         } else {
             None

@@ -17,6 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{Outcome, PublishError, Published, Publisher};
 use crate::keychain::Signer;
 use crate::origins::Origin;
+use crate::standing::Numbering;
 
 /// Records that are taken in as one transaction.
 const TOGETHER_MAX: usize = 1_000;
@@ -42,6 +43,7 @@ pub struct Writing {
     file: BufWriter<File>,
     path: PathBuf,
     lines: u64,
+    numbering: Numbering,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -52,6 +54,7 @@ impl Publisher {
     /// The disk.
     pub async fn begin(&self, signer: Signer) -> Result<Writing, PublishError> {
         let turn = std::sync::Arc::clone(&self.turn).lock_owned().await;
+        let numbering = self.standing.numbering()?;
         self.take_in(|_| {}).await?;
         let path = self.journal.with_extension("new");
         let file = File::create(&path).map_err(|error| fault(&path, error))?;
@@ -61,6 +64,7 @@ impl Publisher {
             file: BufWriter::with_capacity(256 * 1024, file),
             path,
             lines: 0,
+            numbering,
             _turn: turn,
         })
     }
@@ -92,22 +96,24 @@ impl Publisher {
             Err(error) => return Err(fault(&self.journal, error)),
         };
         let mut lines = BufReader::with_capacity(256 * 1024, file);
+        let numbering = self.standing.numbering_of_decided()?;
         let mut first_refusal = None;
         let mut done = 0;
         loop {
             let mut ids = Vec::new();
             let mut records = Vec::new();
-            let mut origins = Vec::new();
+            let mut beside = Vec::new();
             let mut count: u64 = 0;
-            while records.len() < TOGETHER_MAX && origins.len() < TOGETHER_MAX {
+            while records.len() < TOGETHER_MAX && beside.len() < 2 * TOGETHER_MAX {
                 let Some(line) = self.next_line(&mut lines)? else {
                     break;
                 };
                 count += 1;
                 if let Some(origin) = line.origin {
-                    origins.push(origin.row(&line.id).map_err(|_| self.damaged())?);
+                    beside.push(origin.row(&line.id).map_err(|_| self.damaged())?);
                 }
                 if let Some(record) = line.record {
+                    beside.extend(numbering.row(&line.id));
                     ids.push(line.id);
                     records.push(record.get().as_bytes().to_vec());
                 }
@@ -115,7 +121,7 @@ impl Publisher {
             if count == 0 {
                 break;
             }
-            let receipts = self.ingest.records(records, None, origins).await?;
+            let receipts = self.ingest.records(records, None, beside).await?;
             for (id, receipt) in ids.into_iter().zip(receipts) {
                 if let Err(error) = receipt {
                     first_refusal.get_or_insert((id, error));
@@ -168,7 +174,8 @@ impl Writing {
     /// # Errors
     /// The draft cannot be signed, or the disk.
     pub fn add(&mut self, draft: &Draft, origin: Option<Origin>) -> Result<Outcome, PublishError> {
-        let (Published { id, outcome, .. }, signed) = self.publisher.sign(&self.signer, draft)?;
+        let (Published { id, outcome, .. }, signed) =
+            self.publisher.sign(&self.signer, draft, &self.numbering)?;
         if signed.is_none() && origin.is_none() {
             return Ok(outcome);
         }

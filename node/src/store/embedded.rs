@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::StoreError;
@@ -22,19 +22,38 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// Bytes that stay free on the disk. sled does not survive a write for which there is no room, and a node
+/// whose disk is full must still be able to read, to start and to be told to stop.
+pub const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
 /// A sled database in a folder.
 #[derive(Debug)]
 pub struct Embedded {
+    /// Nothing while it is opened again.
+    open: RwLock<Option<Arc<Open>>>,
+    folder: PathBuf,
+    was_ended: bool,
+}
+
+/// The database, opened once.
+#[derive(Debug)]
+struct Open {
     rows: sled::Db,
     file: File,
     folder: PathBuf,
     synced_blobs: Mutex<BTreeSet<OsString>>,
-    was_ended: bool,
 }
 
 /// A file that is there from opening to the orderly end: who finds it knows that a write may have been
 /// cut off.
 const OPEN: &str = "open";
+
+fn unusable(folder: &Path) -> impl Fn(io::Error) -> StoreError {
+    |error| StoreError::Unusable {
+        folder: folder.to_owned(),
+        reason: error.to_string(),
+    }
+}
 
 impl Embedded {
     /// Opens the database in `folder`, or makes it.
@@ -43,38 +62,26 @@ impl Embedded {
     /// [`StoreError::Locked`] if another process has it open; [`StoreError::Unusable`] if the folder
     /// cannot be written or read; [`StoreError::Corrupt`] if its content is damaged.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let unusable = |error: io::Error| StoreError::Unusable {
-            folder: folder.to_owned(),
-            reason: error.to_string(),
-        };
-        fs::create_dir_all(folder).map_err(unusable)?;
+        let unusable = unusable(folder);
+        fs::create_dir_all(folder).map_err(&unusable)?;
         // sled says of a read-only folder only that it could not lock it.
         let probe = folder.join(".writable");
         File::create(&probe)
             .and_then(|_| fs::remove_file(&probe))
-            .map_err(unusable)?;
-        let rows = open_when_free(folder).map_err(|error| match error {
-            sled::Error::Io(error) if is_lock(&error) => StoreError::Locked {
-                folder: folder.to_owned(),
-            },
-            sled::Error::Io(error) => unusable(error),
-            error => StoreError::from(error),
-        })?;
-        let file = File::open(folder.join("db")).map_err(unusable)?;
+            .map_err(&unusable)?;
+        let open = Open::at(folder)?;
         let was_ended = !folder.join(OPEN).exists();
-        File::create(folder.join(OPEN)).map_err(unusable)?;
+        File::create(folder.join(OPEN)).map_err(&unusable)?;
         // A new file is only there after a power cut if its folder says so.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
-            .map_err(unusable)?;
+            .map_err(&unusable)?;
         if let Some(parent) = folder.parent().and_then(|parent| File::open(parent).ok()) {
-            parent.sync_all().map_err(unusable)?;
+            parent.sync_all().map_err(&unusable)?;
         }
         Ok(Self {
-            rows,
-            file,
+            open: RwLock::new(Some(Arc::new(open))),
             folder: folder.to_owned(),
-            synced_blobs: Mutex::default(),
             was_ended,
         })
     }
@@ -83,6 +90,36 @@ impl Embedded {
     /// and was not acknowledged is gone.
     pub fn was_ended(&self) -> bool {
         self.was_ended
+    }
+
+    fn now(&self) -> Result<Arc<Open>, StoreError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.clone().ok_or_else(|| StoreError::Unusable {
+            folder: self.folder.clone(),
+            reason: "a write failed, and it could not be opened again yet".to_owned(),
+        })
+    }
+}
+
+impl Open {
+    fn at(folder: &Path) -> Result<Self, StoreError> {
+        let rows = open_when_free(folder).map_err(|error| match error {
+            sled::Error::Io(error) if is_lock(&error) => StoreError::Locked {
+                folder: folder.to_owned(),
+            },
+            sled::Error::Io(error) => unusable(folder)(error),
+            error => StoreError::from(error),
+        })?;
+        Ok(Self {
+            rows,
+            file: File::open(folder.join("db")).map_err(unusable(folder))?,
+            folder: folder.to_owned(),
+            synced_blobs: Mutex::default(),
+        })
+    }
+
+    fn range(&self, from: &[u8], to: &[u8]) -> sled::Iter {
+        self.rows.range(from.to_vec()..to.to_vec())
     }
 
     fn sync_blobs(&self) -> Result<(), StoreError> {
@@ -164,11 +201,18 @@ pub fn form_of(folder: &Path) -> Result<Option<u64>, StoreError> {
 /// # Errors
 /// [`StoreError::Io`].
 pub fn write_form(folder: &Path, form: u64) -> Result<(), StoreError> {
-    let new = folder.join(".form-new");
-    fs::write(&new, format!("{form}\n"))?;
+    write_whole(&folder.join(FORM), &format!("{form}\n"))
+}
+
+/// Writes a small file, which is on disk then, or is not there.
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    fs::write(&new, text)?;
     File::open(&new)?.sync_all()?;
-    fs::rename(&new, folder.join(FORM))?;
-    File::open(folder)?.sync_all()?;
+    fs::rename(&new, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(())
 }
 
@@ -190,17 +234,22 @@ impl From<sled::Error> for StoreError {
 
 impl Engine for Embedded {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.rows.get(key)?.map(|value| value.to_vec()))
+        Ok(self.now()?.rows.get(key)?.map(|value| value.to_vec()))
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> Rows<'_> {
         if from >= to {
             return Box::new(std::iter::empty());
         }
-        let rows = self.rows.range(from.to_vec()..to.to_vec());
-        Box::new(rows.map(|row| {
-            let (key, value) = row?;
-            Ok((key.to_vec(), value.to_vec()))
+        let open = match self.now() {
+            Ok(open) => open,
+            Err(error) => return Box::new(std::iter::once(Err(error))),
+        };
+        let mut rows = open.range(from, to);
+        Box::new(std::iter::from_fn(move || {
+            // While rows are read, the database is not let go.
+            let _ = &open;
+            Some(rows.next()?.map_err(StoreError::from).map(as_row))
         }))
     }
 
@@ -208,13 +257,8 @@ impl Engine for Embedded {
         if from >= to {
             return Ok(None);
         }
-        match self.rows.range(from.to_vec()..to.to_vec()).next_back() {
-            Some(row) => {
-                let (key, value) = row?;
-                Ok(Some((key.to_vec(), value.to_vec())))
-            }
-            None => Ok(None),
-        }
+        let last = self.now()?.range(from, to).next_back();
+        Ok(last.transpose()?.map(as_row))
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -225,18 +269,52 @@ impl Engine for Embedded {
                 None => changes.remove(key.as_slice()),
             }
         }
-        self.rows.apply_batch(changes)?;
-        self.rows.flush()?;
-        self.file.sync_data()?;
-        self.sync_blobs()
+        let open = self.now()?;
+        open.rows.apply_batch(changes)?;
+        open.rows.flush()?;
+        open.file.sync_data()?;
+        open.sync_blobs()
+    }
+
+    fn check_room(&self) -> Result<(), StoreError> {
+        match crate::disk::free_bytes(&self.folder)? {
+            free_bytes if free_bytes < FREE_BYTES_MIN => Err(StoreError::Full { free_bytes }),
+            _ => Ok(()),
+        }
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let place = || self.open.write().unwrap_or_else(PoisonError::into_inner);
+        // From here on nobody begins to read, and who reads on is told to end.
+        let former = place().take();
+        if let Some(former) = former {
+            let let_go = Arc::downgrade(&former);
+            drop(former);
+            for _ in 0..LOCK_TRIES {
+                if let_go.strong_count() == 0 {
+                    break;
+                }
+                std::thread::sleep(LOCK_PAUSE);
+            }
+        }
+        let open = Open::at(&self.folder)?;
+        // What was read back may never have come to the disk.
+        open.file.sync_all()?;
+        open.sync_blobs()?;
+        *place() = Some(Arc::new(open));
+        Ok(())
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
-        Ok(self.rows.size_on_disk()?)
+        Ok(self.now()?.rows.size_on_disk()?)
     }
 
     fn end(&self) {
         // If it stays, the next start says once too often that it was there.
         let _ = fs::remove_file(self.folder.join(OPEN));
     }
+}
+
+fn as_row((key, value): (sled::IVec, sled::IVec)) -> Row {
+    (key.to_vec(), value.to_vec())
 }

@@ -29,6 +29,23 @@ pub trait Engine: Send + Sync + 'static {
     /// Applies all of the batch or nothing. When it returns, the batch survives a power cut.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// Whether there is room for a commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if there is not; nothing was begun then.
+    fn check_room(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Lets go of all that is in memory and reads anew what is on disk. After a failed commit nobody knows
+    /// what the engine has of it.
+    ///
+    /// # Errors
+    /// It cannot be opened; nothing can be read until it can.
+    fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Bytes on disk.
     fn size_on_disk(&self) -> Result<u64, StoreError>;
 

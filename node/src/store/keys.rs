@@ -221,6 +221,61 @@ pub(super) fn named(table: &str, name: &[u8]) -> Vec<u8> {
     key(NAMED, &[table.as_bytes(), &[0], name])
 }
 
+pub(super) fn is_author(key: &[u8]) -> bool {
+    key.first() == Some(&AUTHOR)
+}
+
+/// Whether a row is one of [`held`].
+pub(super) fn is_held(key: &[u8]) -> bool {
+    key.first() == Some(&HELD)
+}
+
+/// The tables in which log entries wait.
+pub(super) fn all_waiting() -> [Vec<u8>; 2] {
+    [vec![ORPHAN], vec![AHEAD]]
+}
+
+/// Whether a row of [`all_waiting`] is a log entry; the others are records.
+pub(super) fn is_waiting_entry(key: &[u8], value: &[u8]) -> bool {
+    key.first() == Some(&ORPHAN) || value.first() == Some(&b'l')
+}
+
+/// Whose a row is.
+pub(super) enum Owner {
+    /// An author's: its log, its records and what leads to them.
+    Author(Scid),
+    /// This node's own.
+    Node,
+    /// Of use only beside the records of others.
+    Others,
+    /// It shows only in the value, which is not there.
+    Unknown,
+}
+
+/// Whose a row is, by its key and its value.
+pub(super) fn owner(key: &[u8], value: Option<&[u8]>) -> Owner {
+    let author = |key: &[u8]| {
+        let scid = key.get(1..33).and_then(|scid| scid.try_into().ok());
+        scid.map_or(Owner::Others, |scid| Owner::Author(Scid::from_digest(scid)))
+    };
+    match (key.first(), value) {
+        (Some(&(VERSION | CHANGE)), None) => Owner::Unknown,
+        (Some(&VERSION), Some(row)) => author(row),
+        (Some(&CHANGE), Some(change)) => author(change.get(1..).unwrap_or_default()),
+        (Some(&META), _) if key == meta("waiting") => Owner::Others,
+        (Some(&META), _) => Owner::Node,
+        (Some(&NAMED), _) => {
+            let of_others = ["places", "parked"].map(|table| named(table, &[]));
+            match of_others.iter().any(|table| key.starts_with(table)) {
+                true => Owner::Others,
+                false => Owner::Node,
+            }
+        }
+        (Some(&AHEAD), _) => Owner::Others,
+        _ => author(key),
+    }
+}
+
 fn key(table: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
     key.push(table);

@@ -10,6 +10,7 @@ use protocol::key::PublicKey;
 use protocol::time::Timestamp;
 use protocol::verified::{Judged, Proven, Record, Verified, VerifyError};
 
+use super::engine::Row;
 use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, keys, past};
@@ -77,6 +78,11 @@ impl Offered {
             packed: pack(&proven.record().canonical)?,
             proven,
         })
+    }
+
+    /// The record.
+    pub(super) fn record(&self) -> &Record {
+        self.proven.record()
     }
 }
 
@@ -440,4 +446,19 @@ pub(super) fn admit_due(
 pub(super) fn counting(rules: &Rules, rows: Vec<HeldRow>) -> Option<HeldRow> {
     let counts = rules.counting(&rows, |row| (row.rank, row.status == Status::Withdrawn))?;
     rows.into_iter().nth(counts)
+}
+
+/// Those of all rows of one record that no tombstone beats: what may be handed out.
+pub(super) fn relayed(
+    rules: &Rules,
+    rows: Vec<Row>,
+) -> Result<Vec<(Vec<u8>, HeldRow)>, StoreError> {
+    let mut held = rows
+        .into_iter()
+        .map(|(key, row)| Ok((key, HeldRow::read(&row)?)))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    if let Some(hides) = tombstone(rules, &held).map(|row| row.rank) {
+        held.retain(|(_, row)| row.rank == hides);
+    }
+    Ok(held)
 }

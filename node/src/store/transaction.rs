@@ -4,17 +4,20 @@
 //! batch, and only then answers: a flush is dear, and many share one. Acknowledged means durable.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use protocol::id::Scid;
 use protocol::identity::{Branches, KeyRing};
 use tokio::sync::{oneshot, watch};
 
+use super::copy::{Copying, Patience};
 use super::engine::{Batch, Engine, Row};
 use super::rows::{AuthorRow, ChangeRow, corrupt};
 use super::{StoreError, keys};
+use crate::clock::Stopwatch;
 
 /// Jobs that wait for the writer; beyond, submitters wait.
 const QUEUE_MAX: usize = 4_096;
@@ -22,6 +25,9 @@ const QUEUE_MAX: usize = 4_096;
 /// Jobs and bytes that one commit carries.
 const GROUP_JOBS_MAX: usize = 2_048;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Between two attempts to open the engine again after a failed write.
+const MEND_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something rows are read from.
 pub(super) trait Reader {
@@ -234,7 +240,7 @@ impl Durable {
     /// Waits until all that was written is durable; nothing is written while the guard is held.
     ///
     /// # Errors
-    /// [`StoreError::NotWritten`] for good, once a write has failed.
+    /// [`StoreError::NotWritten`] after a failed write, until the engine could be opened again.
     pub(super) fn wait(&self) -> Result<RwLockReadGuard<'_, Option<String>>, StoreError> {
         let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match &*guard {
@@ -245,17 +251,18 @@ impl Durable {
         }
     }
 
-    /// Commits, unless an earlier commit failed: after that the disk's state is unknown, and fsync is
-    /// not simply tried again.
+    /// Commits, unless an earlier commit failed: after that nobody knows what the engine has of it, and
+    /// fsync is not simply tried again.
     fn commit(&self, engine: &dyn Engine, group: &Batch) -> Result<(), StoreError> {
         if group.is_empty() {
             return self.wait().map(|_| ());
         }
+        engine.check_room()?;
         let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if failed.is_none()
             && let Err(error) = engine.commit(group)
         {
-            tracing::error!(%error, "the store could not write; it takes no more until the node is started again");
+            tracing::error!(%error, "the store could not write");
             *failed = Some(error.to_string());
         }
         match &*failed {
@@ -265,11 +272,35 @@ impl Durable {
             }),
         }
     }
+
+    /// Opens the engine again if a commit failed, so that it has what is on disk and nothing else. `false`
+    /// if it cannot be opened yet.
+    fn mend(&self, engine: &dyn Engine) -> bool {
+        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some() {
+            match engine.reopen() {
+                Ok(()) => {
+                    tracing::warn!("the store was opened again and takes writes");
+                    *failed = None;
+                }
+                Err(error) => tracing::error!(%error, "the store could not be opened again yet"),
+            }
+        }
+        failed.is_none()
+    }
+}
+
+/// What the writer is asked for.
+enum Work {
+    /// To write.
+    Job(Job),
+    /// To make a copy beside.
+    Copy(Box<Copying>),
 }
 
 /// The one thread that writes.
 pub(super) struct Writer {
-    jobs: Mutex<Option<SyncSender<Job>>>,
+    jobs: Mutex<Option<SyncSender<Work>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -280,7 +311,7 @@ impl Writer {
         durable: Arc<Durable>,
         ticks: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
-        let (jobs, queue) = sync_channel::<Job>(QUEUE_MAX);
+        let (jobs, queue) = sync_channel::<Work>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(&*engine, &durable, &queue, &ticks))?;
@@ -297,16 +328,41 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.submit_and(job, |_| {})
+    }
+
+    /// As [`Writer::submit`]; before any later job is begun, `then` hears whether this one was written.
+    pub(super) fn submit_and<T, E, F>(
+        &self,
+        job: F,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, E>>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let result = job(transaction);
             let keep = result.is_ok();
-            let give: Answer = Box::new(move |written| {
+            let give: Answer = Box::new(move |written: Result<(), StoreError>| {
+                then(written.is_ok());
                 // Whoever asked may have gone; the work is done all the same.
                 let _ = answer.send(written.map_err(E::from).and(result));
             });
             (keep, give)
         });
+        self.ask(Work::Job(job));
+        answered
+    }
+
+    /// Makes a copy between the groups that are written.
+    pub(super) fn copy(&self, copying: Copying) {
+        self.ask(Work::Copy(Box::new(copying)));
+    }
+
+    fn ask(&self, work: Work) {
         let jobs = self
             .jobs
             .lock()
@@ -314,9 +370,8 @@ impl Writer {
             .clone();
         if let Some(jobs) = jobs {
             // A writer that has stopped drops the job, and the answer with it.
-            let _ = jobs.send(job);
+            let _ = jobs.send(work);
         }
-        answered
     }
 
     /// Lets the queue run empty and ends the thread.
@@ -344,54 +399,114 @@ impl Drop for Writer {
     }
 }
 
-fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Job>, ticks: &watch::Sender<u64>) {
+fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &watch::Sender<u64>) {
     let mut at_hand = AtHand::default();
-    while let Ok(first) = queue.recv() {
+    let mut copies: Vec<Box<Copying>> = Vec::new();
+    let mut mended = Stopwatch::start();
+    loop {
+        // A copy gives way to what there is to write.
+        let mut next = match queue.try_recv() {
+            Ok(work) => Some(work),
+            Err(TryRecvError::Empty) if copies.is_empty() => match queue.recv() {
+                Ok(work) => Some(work),
+                Err(_) => break,
+            },
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => break,
+        };
+        let patience = match next {
+            Some(_) => Patience::GiveWay,
+            None => Patience::Wait,
+        };
+        if durable.wait().is_err() && mended.elapsed() >= MEND_PAUSE {
+            durable.mend(engine);
+            mended = Stopwatch::start();
+        }
         let mut group = Batch::new();
         let mut bytes = 0;
         let mut answers = Vec::new();
-        let mut next = Some(first);
-        while let Some(job) = next.take() {
-            let mut transaction = Transaction {
-                engine,
-                group: &group,
-                own: Batch::new(),
-                bytes: 0,
-                at_hand: &mut at_hand,
-            };
-            let (keep, answer) = job(&mut transaction);
-            let Transaction {
-                own,
-                bytes: written,
-                ..
-            } = transaction;
-            if keep {
-                group.extend(own);
-                bytes += written;
-            } else if !own.is_empty() {
-                // What is at hand may have been read from what is now forgotten.
-                at_hand = AtHand::default();
+        while let Some(work) = next.take() {
+            match work {
+                Work::Copy(copying) => copies.push(copying),
+                Work::Job(job) => {
+                    let mut transaction = Transaction {
+                        engine,
+                        group: &group,
+                        own: Batch::new(),
+                        bytes: 0,
+                        at_hand: &mut at_hand,
+                    };
+                    let (keep, answer) = job(&mut transaction);
+                    let Transaction {
+                        own,
+                        bytes: written,
+                        ..
+                    } = transaction;
+                    if keep {
+                        group.extend(own);
+                        bytes += written;
+                    } else if !own.is_empty() {
+                        // What is at hand may have been read from what is now forgotten.
+                        at_hand = AtHand::default();
+                    }
+                    answers.push(answer);
+                }
             }
-            answers.push(answer);
             if answers.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
                 next = queue.try_recv().ok();
             }
         }
-        let written = durable.commit(engine, &group);
+        let written = commit(engine, durable, &group, &mut copies);
+        if written.is_err() {
+            // It was read from what is now forgotten.
+            at_hand = AtHand::default();
+            if !durable.mend(engine) {
+                mended = Stopwatch::start();
+            }
+        }
         for answer in answers {
             answer(match &written {
+                Ok(()) => Ok(()),
+                Err(StoreError::Full { free_bytes }) => Err(StoreError::Full {
+                    free_bytes: *free_bytes,
+                }),
                 Err(StoreError::NotWritten { reason }) => Err(StoreError::NotWritten {
                     reason: reason.clone(),
                 }),
-                _ => Ok(()),
+                Err(error) => Err(StoreError::NotWritten {
+                    reason: error.to_string(),
+                }),
             });
         }
         if !group.is_empty() {
             ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
         }
+        copies.retain_mut(|copy| copy.step(engine, patience));
     }
     // After a failed write nobody knows how it ended.
     if durable.wait().is_ok() {
         engine.end();
     }
+}
+
+/// Commits a group, and lets the copies in the making know what it changed.
+fn commit(
+    engine: &dyn Engine,
+    durable: &Durable,
+    group: &Batch,
+    copies: &mut Vec<Box<Copying>>,
+) -> Result<(), StoreError> {
+    let before: Vec<_> = copies
+        .iter()
+        .map(|copy| copy.before(engine, group))
+        .collect();
+    let written = durable.commit(engine, group);
+    let mut before = before.into_iter();
+    copies.retain_mut(|copy| match (before.next(), &written) {
+        (Some(Ok(before)), Ok(())) => copy.add(engine, group, before),
+        (Some(Err(error)), _) => copy.fail(error),
+        // What is in the store after a failed write is not known, so neither is what to copy.
+        _ => copy.fail(StoreError::Closed),
+    });
+    written
 }

@@ -252,16 +252,21 @@ impl Node {
     }
 
     /// Starts the process without waiting for it.
-    pub(crate) fn spawn(&mut self) {
+    fn spawn_with(&mut self, arguments: &[&str]) {
+        self.spawn_by(Command::new(binary()), arguments);
+    }
+
+    fn spawn_by(&mut self, mut program: Command, arguments: &[&str]) {
         assert!(self.process.is_none(), "it runs");
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.file("stderr"))
             .unwrap();
-        let child = Command::new(binary())
+        let child = program
             .args(["serve", "--dir"])
             .arg(self.dir())
+            .args(arguments)
             .envs(self.environment.iter().cloned())
             .env_remove("BARAZA_DIR")
             .stdin(Stdio::null())
@@ -273,7 +278,26 @@ impl Node {
 
     /// Starts the process and waits until it serves.
     pub(crate) fn start(&mut self) {
-        self.spawn();
+        self.start_with(&[]);
+    }
+
+    /// As [`Node::start`], with more arguments.
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
+        self.spawn_with(arguments);
+        self.until_ready();
+    }
+
+    /// As [`Node::start`], with less than the system would give: `limit` is what a shell is told.
+    pub(crate) fn start_limited(&mut self, limit: &str) {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{limit} && exec \"$@\""), "sh"])
+            .arg(binary());
+        self.spawn_by(shell, &[]);
+        self.until_ready();
+    }
+
+    fn until_ready(&mut self) {
         until("the node is ready", || {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", self.log());
@@ -287,8 +311,13 @@ impl Node {
         baraza(&["serve", "--dir", self.dir().to_str().unwrap()])
     }
 
+    /// The number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     fn signal(&self, name: &str) {
-        let process = self.process.as_ref().expect("it runs").id();
+        let process = self.process();
         let sent = Command::new("kill")
             .args([name, &process.to_string()])
             .status();

@@ -17,7 +17,7 @@ use super::{Inner, PullError};
 const OTHERS_MAX: usize = 8;
 
 /// Around a record in its line.
-const WRAPPER_BYTES: usize = 256;
+pub(super) const WRAPPER_BYTES: usize = 256;
 
 /// What one peer gave.
 #[derive(Default)]

@@ -1,0 +1,239 @@
+//! Whether a node may publish what is its own.
+//!
+//! A node that was restored does not know what it published after its backup. Until it has asked others,
+//! or its operator says that nobody else can know, it publishes nothing; and after that every record's
+//! next number leaves room for those that nobody told it of.
+
+use std::sync::Arc;
+
+use protocol::id::RecordId;
+use protocol::limits::SEQ_JUMP;
+use serde::{Deserialize, Serialize};
+
+use crate::restore::number_after;
+use crate::store::{Named, Store, StoreError};
+
+const TABLE: &str = "standing";
+const NAME: &str = "last";
+
+/// Records that were numbered anew, with the mark of the time when they were.
+const NUMBERED: &str = "numbered";
+
+/// Why a node publishes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It was made of a backup of this date.
+    Restored {
+        /// The date.
+        of: String,
+    },
+    /// Somebody else publishes with its keys: it came to hear of a version that it did not make.
+    SecondCopy {
+        /// Of which record.
+        id: String,
+    },
+}
+
+/// By what it may publish again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settled {
+    /// These nodes told what they have of its authors.
+    Peers(Vec<String>),
+    /// Its operator said that nobody else has anything newer.
+    Alone,
+}
+
+/// The row in the store; there is none at a node to which nothing happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Row {
+    mark: String,
+    why: Why,
+    settled: Option<Settled>,
+}
+
+/// This node publishes nothing of its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this node publishes nothing yet: {}. `baraza reconcile` asks the peers that it follows, `baraza reconcile URL` another node; if no other node can have anything of it, say so by `baraza reconcile --alone`",
+    because(why)
+)]
+pub struct Held {
+    /// Why.
+    pub why: Why,
+}
+
+fn because(why: &Why) -> String {
+    match why {
+        Why::Restored { of } => format!(
+            "it was restored from a backup of {of}, and others may have later versions of its records"
+        ),
+        Why::SecondCopy { id } => format!(
+            "another node publishes with the same keys ({id}); stop that one first, or rotate the keys here"
+        ),
+    }
+}
+
+/// How the next version of a record is numbered.
+#[derive(Debug, Clone)]
+pub enum Numbering {
+    /// One after the other.
+    Next,
+    /// With a jump, the first time since this mark.
+    Jump(String),
+}
+
+impl Numbering {
+    /// The number of a record's next version, above `highest`.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn after(&self, store: &Store, id: &RecordId, highest: u64) -> Result<u64, StoreError> {
+        let Self::Jump(mark) = self else {
+            return Ok(highest + 1);
+        };
+        match store.named(NUMBERED, &id.to_string())? {
+            Some(since) if since == mark.as_bytes() => Ok(highest + 1),
+            _ => Ok(number_after(highest, SEQ_JUMP)),
+        }
+    }
+
+    /// How far a version that is signed anew is moved on at least.
+    pub fn jump(&self, wanted: u64) -> u64 {
+        match self {
+            Self::Next => wanted,
+            Self::Jump(_) => wanted.max(SEQ_JUMP),
+        }
+    }
+
+    /// What is written with a new version, so that the record's next ones follow one after the other.
+    pub fn row(&self, id: &str) -> Option<Named> {
+        match self {
+            Self::Next => None,
+            Self::Jump(mark) => Some(Named {
+                table: NUMBERED,
+                name: id.to_owned(),
+                value: mark.clone().into_bytes(),
+            }),
+        }
+    }
+}
+
+/// Why nothing can be said of it, or nothing may be published.
+#[derive(Debug, thiserror::Error)]
+pub enum StandingError {
+    /// Nothing may be published.
+    #[error(transparent)]
+    Held(#[from] Held),
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether a node may publish, kept in its store.
+#[derive(Clone)]
+pub struct Standing {
+    store: Arc<Store>,
+}
+
+impl Standing {
+    /// That of the node with this store.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    fn row(&self) -> Result<Option<Row>, StoreError> {
+        let row = self.store.named(TABLE, NAME)?;
+        row.map(|row| serde_json::from_slice(&row).map_err(damaged))
+            .transpose()
+    }
+
+    /// Why nothing may be published, if nothing may.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn held(&self) -> Result<Option<Held>, StoreError> {
+        let row = self.row()?.filter(|row| row.settled.is_none());
+        Ok(row.map(|row| Held { why: row.why }))
+    }
+
+    /// How versions are numbered, if they may be published.
+    ///
+    /// # Errors
+    /// [`StandingError::Held`] if nothing may.
+    pub fn numbering(&self) -> Result<Numbering, StandingError> {
+        match self.held()? {
+            Some(held) => Err(held.into()),
+            None => Ok(self.numbering_of_decided()?),
+        }
+    }
+
+    /// How versions are numbered whose publication was decided before.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn numbering_of_decided(&self) -> Result<Numbering, StoreError> {
+        let row = self.row()?;
+        Ok(row.map_or(Numbering::Next, |row| Numbering::Jump(row.mark)))
+    }
+
+    /// Publishes nothing from now on; `mark` names this time, and was never used before. A node that
+    /// publishes nothing already goes on as it is.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn hold(&self, why: Why, mark: String) -> Result<(), StoreError> {
+        if self.held()?.is_some() {
+            return Ok(());
+        }
+        let row = Row {
+            mark,
+            why,
+            settled: None,
+        };
+        self.put(&row).await
+    }
+
+    /// May publish again.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn settle(&self, by: Settled) -> Result<(), StoreError> {
+        match self.row()? {
+            Some(row) if row.settled.is_none() => {
+                let settled = Some(by);
+                self.put(&Row { settled, ..row }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn put(&self, row: &Row) -> Result<(), StoreError> {
+        let row = serde_json::to_vec(row).map_err(damaged)?;
+        self.store.put_named(TABLE, NAME, Some(row)).await
+    }
+}
+
+fn damaged(error: serde_json::Error) -> StoreError {
+    StoreError::Corrupt {
+        detail: format!("whether this node may publish: {error}"),
+    }
+}
+
+/// What is put into a store that was made of a backup of this date, and has this new epoch.
+///
+/// # Errors
+/// None that can be met: the text is JSON.
+pub fn restored(of: &str, epoch: &str) -> Result<Named, StoreError> {
+    let row = Row {
+        mark: epoch.to_owned(),
+        why: Why::Restored { of: of.to_owned() },
+        settled: None,
+    };
+    Ok(Named {
+        table: TABLE,
+        name: NAME.to_owned(),
+        value: serde_json::to_vec(&row).map_err(damaged)?,
+    })
+}

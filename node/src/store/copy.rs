@@ -1,0 +1,333 @@
+//! A copy of the store while it is written to: its rows as they stand at one moment, the last.
+//!
+//! The thread that writes also copies, one piece between two commits, in the order of keys. What it
+//! commits meanwhile behind the place that the copy has reached goes into the copy after the pieces that
+//! are there; what lies before that place is still to come. So whoever applies the changes in their order
+//! has the rows of the moment at which the last piece was read, and nobody waits for a write longer than
+//! it takes to read one piece.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use protocol::acceptance::Rules;
+use protocol::id::{Scid, VersionHash};
+
+use super::engine::{Batch, Engine, Row};
+use super::rows::{AuthorRow, corrupt};
+use super::state::{self, Digest};
+use super::transaction::{Reader, after};
+use super::{StoreError, keys};
+
+/// Bytes of one piece: what is read while nothing is written.
+const PIECE_BYTES: usize = 512 * 1024;
+
+/// Pieces that wait for whoever takes them.
+const PIECES_WAITING_MAX: usize = 4;
+
+/// Which part of a store is copied.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// All of it.
+    All,
+    /// What these authors published, and what this node knows of itself; nothing of others.
+    Of(BTreeSet<Scid>),
+}
+
+impl Part {
+    /// Whether a row belongs to the part. Of a row that was removed the value is not known: to remove it
+    /// from a copy that has it not does no harm.
+    fn has(&self, key: &[u8], value: Option<&[u8]>) -> bool {
+        let Self::Of(authors) = self else {
+            return true;
+        };
+        match keys::owner(key, value) {
+            keys::Owner::Author(scid) => authors.contains(&scid),
+            keys::Owner::Node => true,
+            // How far others were read: what they have is to be fetched again.
+            keys::Owner::Others => false,
+            keys::Owner::Unknown => value.is_none(),
+        }
+    }
+}
+
+/// Changes to a copy, in the order in which they are applied.
+#[derive(Debug, Default)]
+pub struct Piece {
+    /// A key with its value, or with `None` if it is gone.
+    pub changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// With the last piece: of which moment the copy is.
+    pub end: Option<Moment>,
+}
+
+/// The moment of which a copy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// The state hash of what was copied.
+    pub state: VersionHash,
+    /// The number of the last change.
+    pub last_change: u64,
+    /// Versions that may be handed out.
+    pub held: u64,
+    /// Authors whose log is held.
+    pub authors: u64,
+}
+
+/// What is done at the moment itself, while nothing is written.
+pub(super) type AtEnd = Box<dyn FnOnce() + Send>;
+
+/// The pieces of a copy as they come; the last one has an end. A fault of the disk ends them.
+pub struct Pieces(Receiver<Result<Piece, StoreError>>);
+
+impl Iterator for Pieces {
+    type Item = Result<Piece, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.recv().ok()
+    }
+}
+
+/// Whether a copy waits for whoever takes it, or gives way to what there is to write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    Wait,
+    GiveWay,
+}
+
+/// A copy in the making, in the hands of the thread that writes.
+pub(super) struct Copying {
+    part: Part,
+    rules: Rules,
+    /// The first key that is not copied yet; `None` once all are.
+    next: Option<Vec<u8>>,
+    digests: Vec<Digest>,
+    /// How often each digest came (or, below zero, went) since its row was copied.
+    changed: BTreeMap<Digest, i32>,
+    authors: i64,
+    /// A piece for which there was no room.
+    waiting: Option<Piece>,
+    out: SyncSender<Result<Piece, StoreError>>,
+    at_end: Option<AtEnd>,
+}
+
+/// The digests that a batch is about to change behind the place that a copy has reached.
+pub(super) struct Before {
+    records: BTreeSet<Vec<u8>>,
+    digests: Vec<Digest>,
+    authors: i64,
+}
+
+impl Copying {
+    pub(super) fn new(part: Part, rules: Rules, at_end: AtEnd) -> (Self, Pieces) {
+        let (out, pieces) = sync_channel(PIECES_WAITING_MAX);
+        let copying = Self {
+            part,
+            rules,
+            next: Some(Vec::new()),
+            digests: Vec::new(),
+            changed: BTreeMap::new(),
+            authors: 0,
+            waiting: None,
+            out,
+            at_end: Some(at_end),
+        };
+        (copying, Pieces(pieces))
+    }
+
+    /// Copies on; `false` once there is nothing more to do, or nobody takes it.
+    pub(super) fn step(&mut self, engine: &dyn Engine, patience: Patience) -> bool {
+        if self.waiting.is_none() {
+            match self.read(engine) {
+                Ok(piece) => self.waiting = piece,
+                Err(error) => return self.fail(error),
+            }
+        }
+        let Some(piece) = self.waiting.take() else {
+            return false;
+        };
+        let is_last = piece.end.is_some();
+        match patience {
+            Patience::Wait => self.out.send(Ok(piece)).is_ok() && !is_last,
+            Patience::GiveWay => match self.out.try_send(Ok(piece)) {
+                Ok(()) => !is_last,
+                Err(TrySendError::Full(piece)) => {
+                    self.waiting = piece.ok();
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            },
+        }
+    }
+
+    /// Ends the copy with an error.
+    pub(super) fn fail(&mut self, error: StoreError) -> bool {
+        // Whoever made it may have gone.
+        let _ = self.out.send(Err(error));
+        false
+    }
+
+    /// The next piece; `None` if the last one was given.
+    fn read(&mut self, engine: &dyn Engine) -> Result<Option<Piece>, StoreError> {
+        let Some(from) = self.next.take() else {
+            return Ok(None);
+        };
+        let mut piece = Piece::default();
+        let mut bytes = 0;
+        // Rows that are counted together, such as all versions of one record.
+        let mut together: Vec<Row> = Vec::new();
+        for row in engine.range(&from, &after(&[])) {
+            let (key, value) = row?;
+            let group = state::changed_by(&key);
+            let goes_on = group.is_some()
+                && together
+                    .last()
+                    .and_then(|(last, _)| state::changed_by(last))
+                    == group;
+            if !goes_on {
+                self.count(std::mem::take(&mut together))?;
+                if bytes >= PIECE_BYTES {
+                    self.next = Some(key);
+                    return Ok(Some(piece));
+                }
+            }
+            // What is passed over was read as well.
+            bytes += key.len() + value.len();
+            if !self.part.has(&key, Some(&value)) {
+                continue;
+            }
+            if group.is_some() {
+                together.push((key.clone(), value.clone()));
+            }
+            piece.changes.push((key, Some(value)));
+        }
+        self.count(together)?;
+        if let Some(at_end) = self.at_end.take() {
+            at_end();
+        }
+        piece.end = Some(self.moment(engine)?);
+        Ok(Some(piece))
+    }
+
+    /// Counts rows that were copied into the state.
+    fn count(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        let mut authors = 0;
+        let digests = self.digests_of(rows, &mut authors)?;
+        self.digests.extend(digests);
+        self.authors += authors;
+        Ok(())
+    }
+
+    /// The digests of an author's row or of all rows of a record; authors are counted in `authors`.
+    fn digests_of(&self, rows: Vec<Row>, authors: &mut i64) -> Result<Vec<Digest>, StoreError> {
+        match rows.first() {
+            None => Ok(Vec::new()),
+            Some((key, value)) if keys::is_author(key) => {
+                let row: AuthorRow = serde_json::from_slice(value)
+                    .map_err(|_| corrupt("an author that does not read"))?;
+                let digest = state::of_author(&row)?;
+                *authors += i64::from(digest.is_some());
+                Ok(digest.into_iter().collect())
+            }
+            Some(_) => state::of_record(&self.rules, rows),
+        }
+    }
+
+    /// Whether the rows under a key were copied already.
+    fn has_passed(&self, key: &[u8]) -> bool {
+        self.next.as_deref().is_some_and(|next| key < next)
+    }
+
+    /// Looks at what a batch will change, before it is committed.
+    pub(super) fn before(&self, engine: &dyn Engine, batch: &Batch) -> Result<Before, StoreError> {
+        let records: BTreeSet<Vec<u8>> = batch
+            .iter()
+            .filter(|(key, value)| self.has_passed(key) && self.part.has(key, value.as_deref()))
+            .filter_map(|(key, _)| state::changed_by(key).map(<[u8]>::to_vec))
+            .collect();
+        let mut authors = 0;
+        let digests = self.digests_under(engine, &records, &mut authors)?;
+        Ok(Before {
+            records,
+            digests,
+            authors,
+        })
+    }
+
+    fn digests_under(
+        &self,
+        engine: &dyn Engine,
+        records: &BTreeSet<Vec<u8>>,
+        authors: &mut i64,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let mut digests = Vec::new();
+        for prefix in records {
+            digests.extend(self.digests_of(Reader::rows(engine, prefix)?, authors)?);
+        }
+        Ok(digests)
+    }
+
+    /// Takes in what a batch has changed behind the place that was reached; `false` if nobody takes it.
+    pub(super) fn add(&mut self, engine: &dyn Engine, batch: &Batch, before: Before) -> bool {
+        if self.next.is_none() {
+            return true;
+        }
+        let mut authors = 0;
+        match self.digests_under(engine, &before.records, &mut authors) {
+            Ok(digests) => {
+                for digest in digests {
+                    *self.changed.entry(digest).or_default() += 1;
+                }
+            }
+            Err(error) => return self.fail(error),
+        }
+        for digest in before.digests {
+            *self.changed.entry(digest).or_default() -= 1;
+        }
+        self.authors += authors - before.authors;
+        let changes: Vec<_> = batch
+            .iter()
+            .filter(|(key, value)| self.has_passed(key) && self.part.has(key, value.as_deref()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if changes.is_empty() {
+            return true;
+        }
+        // What was read before comes before.
+        for piece in self
+            .waiting
+            .take()
+            .into_iter()
+            .chain([Piece { changes, end: None }])
+        {
+            if self.out.send(Ok(piece)).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn moment(&mut self, engine: &dyn Engine) -> Result<Moment, StoreError> {
+        let mut changed = std::mem::take(&mut self.changed);
+        let mut digests = std::mem::take(&mut self.digests);
+        digests.retain(|digest| changed.remove(digest).unwrap_or_default() >= 0);
+        digests.extend(
+            changed
+                .into_iter()
+                .filter(|(_, times)| *times > 0)
+                .map(|(digest, _)| digest),
+        );
+        let last_change = match Engine::get(engine, &keys::meta("changes"))? {
+            None => 0,
+            Some(row) => row
+                .try_into()
+                .map(u64::from_be_bytes)
+                .map_err(|_| corrupt("a counter that does not read"))?,
+        };
+        let authors = u64::try_from(self.authors).unwrap_or_default();
+        Ok(Moment {
+            held: (digests.len() as u64).saturating_sub(authors),
+            state: state::hash(digests),
+            last_change,
+            authors,
+        })
+    }
+}

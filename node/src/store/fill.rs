@@ -1,0 +1,77 @@
+//! A new store, filled from a copy of another.
+
+use std::path::Path;
+
+use super::copy::Piece;
+use super::embedded::{Embedded, write_form};
+use super::engine::{Batch, Engine as _};
+use super::{Named, StoreError, keys};
+
+/// Bytes that one commit carries.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// A store that is being filled. Nobody else has it open.
+pub struct Filling {
+    engine: Embedded,
+    batch: Batch,
+    bytes: usize,
+}
+
+impl Filling {
+    /// Begins a store in `folder`, where there is none.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn begin(folder: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            engine: Embedded::open(folder)?,
+            batch: Batch::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Applies the next changes of the copy.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn apply(&mut self, piece: Piece) -> Result<(), StoreError> {
+        for (key, value) in piece.changes {
+            self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            self.batch.insert(key, value);
+        }
+        if self.bytes >= BATCH_BYTES {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.bytes = 0;
+        self.engine.commit(&std::mem::take(&mut self.batch))
+    }
+
+    /// Ends the store in order. Its change log has the name `epoch` from now on: what is published here next
+    /// is not what stood at the same places of the log that was copied. `form` is that of
+    /// its rows, `beside` is put with them.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn finish(
+        mut self,
+        folder: &Path,
+        form: u64,
+        epoch: &str,
+        beside: Vec<Named>,
+    ) -> Result<(), StoreError> {
+        let epoch = epoch.as_bytes().to_vec();
+        self.batch.insert(keys::meta("epoch"), Some(epoch));
+        for Named { table, name, value } in beside {
+            let key = keys::named(table, name.as_bytes());
+            self.batch.insert(key, Some(value));
+        }
+        self.commit()?;
+        self.engine.end();
+        drop(self.engine);
+        write_form(folder, form)
+    }
+}

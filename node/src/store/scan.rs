@@ -1,0 +1,125 @@
+//! Looking at every record, and mending those that are not what was written.
+
+use std::collections::BTreeSet;
+
+use protocol::id::RecordId;
+use protocol::time::Timestamp;
+
+use super::rows::{ChangeRow, HeldRow};
+use super::transaction::{Reader as _, Transaction, after};
+use super::{Offered, Refusal, Store, StoreError, keys, records};
+
+/// Records that were found damaged, to be fetched again.
+const ROTTEN: &str = "rotten";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Records of which a version does not read, or is not what its digest says.
+    pub rotten: BTreeSet<RecordId>,
+    /// Bytes of all rows.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Looks at every row; `progress` hears how many records were looked at.
+    ///
+    /// # Errors
+    /// A fault of the disk that lies deeper than single records.
+    pub fn scan(&self, progress: &dyn Fn(u64)) -> Result<Scan, StoreError> {
+        let mut scan = Scan::default();
+        let mut looked = 0;
+        for row in self.engine.range(&[], &after(&[])) {
+            let (key, value) = row?;
+            scan.bytes += (key.len() + value.len()) as u64;
+            if !keys::is_held(&key) {
+                continue;
+            }
+            if is_rotten(&value) {
+                scan.rotten.extend(keys::id_of_held(&key));
+            }
+            looked += 1;
+            if looked % 10_000 == 0 {
+                progress(looked);
+            }
+        }
+        Ok(scan)
+    }
+
+    /// Remembers which records are damaged, in place of what was remembered before.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_rotten(&self, found: &BTreeSet<RecordId>) -> Result<(), StoreError> {
+        let before: BTreeSet<RecordId> = self.noted_rotten()?.into_iter().collect();
+        for id in before.difference(found) {
+            self.put_named(ROTTEN, &id.to_string(), None).await?;
+        }
+        for id in found.difference(&before) {
+            self.put_named(ROTTEN, &id.to_string(), Some(Vec::new()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The records that are remembered as damaged.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn noted_rotten(&self) -> Result<Vec<RecordId>, StoreError> {
+        let noted = self.all_named(ROTTEN)?.into_iter();
+        Ok(noted
+            .filter_map(|(name, _)| RecordId::parse(&name).ok())
+            .collect())
+    }
+
+    /// Puts a record in the place of a damaged version of it. `false` if nothing was damaged there; it is
+    /// then taken in as any other.
+    ///
+    /// # Errors
+    /// As [`Store::admit`].
+    pub async fn mend(&self, offered: Offered, now: Timestamp) -> Result<bool, Refusal> {
+        let rules = self.rules;
+        let answer = self.writer.submit(move |tx| {
+            let is_mended = clear_rotten(tx, &offered)?;
+            records::admit(tx, &rules, offered, now, &None)?;
+            Ok(is_mended)
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed.into()))
+    }
+}
+
+fn is_rotten(row: &[u8]) -> bool {
+    HeldRow::read(row).and_then(|row| row.canonical()).is_err()
+}
+
+/// Takes the damaged versions of a record out, so that a whole one can be taken in.
+fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, StoreError> {
+    let record = offered.record();
+    let id = record.header.record_id();
+    let mut is_cleared = false;
+    for (key, row) in tx.rows(&keys::held_of(&id))? {
+        if !is_rotten(&row) {
+            continue;
+        }
+        let change = ChangeRow::Held(key.clone()).write();
+        if let Ok(held) = HeldRow::read(&row) {
+            // Only what leads to this very row: its numbers may be what was damaged.
+            let place = keys::change(held.change);
+            if tx.get(&place)?.is_some_and(|row| row == change) {
+                tx.remove(place);
+            }
+            let version = keys::version(&held.rank.hash);
+            if tx.get(&version)?.is_some_and(|row| row == key) {
+                tx.remove(version);
+            }
+        }
+        tx.remove(keys::version(&record.hash));
+        tx.remove(key);
+        is_cleared = true;
+    }
+    if is_cleared {
+        tx.remove(keys::named(ROTTEN, id.to_string().as_bytes()));
+    }
+    Ok(is_cleared)
+}
