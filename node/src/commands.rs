@@ -115,6 +115,8 @@ pub enum Command {
     Sync {
         /// Which; all if absent.
         url: Option<String>,
+        /// From the beginning of its log.
+        full: bool,
     },
     /// Lists the peers.
     Peers,
@@ -303,7 +305,7 @@ pub async fn run(
                 json!({"url": url}),
             ))
         }
-        Command::Sync { url } => sync(node, url.as_deref()).await,
+        Command::Sync { url, full } => sync(node, url.as_deref(), full).await,
         Command::Peers => peers(node),
         Command::BundleExport { path, filter } => {
             let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
@@ -543,7 +545,7 @@ fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done,
     Ok(Done::new(text, answer))
 }
 
-async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
+async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeError> {
     node.puller.start()?;
     let wanted = url.map(peer_address).transpose().map_err(refused)?;
     let mut text = Vec::new();
@@ -558,7 +560,11 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
         if wanted.as_ref().is_some_and(|wanted| *wanted != peer.url) {
             continue;
         }
-        match node.puller.catch_up(&peer.url).await {
+        let caught_up = match full {
+            true => node.puller.read_anew(&peer.url).await,
+            false => node.puller.catch_up(&peer.url).await,
+        };
+        match caught_up {
             Ok(pulled) => {
                 text.push(format!(
                     "{}: {} new records, {} refused",

@@ -205,7 +205,8 @@ impl Node {
             let reason = "it is missing: bring it back, or make a new node elsewhere".to_owned();
             return Err(StoreError::Unusable { folder, reason }.into());
         }
-        let store = Arc::new(Store::open(&folder, keychain::random_name()?)?);
+        let store = Store::open(&folder, keychain::random_name()?)?;
+        let store = Arc::new(store.with_quotas(config.quotas()));
         // A process that ended between a log entry and its keys left both as they were.
         for signer in keychain.signers()? {
             if let Some(author) = store.author(signer.did.scid())? {

@@ -191,6 +191,9 @@ pub(super) enum Typed {
     Sync {
         /// Its address
         url: Option<String>,
+        /// From the beginning of its log: what was refused before may be taken now
+        #[arg(long)]
+        full: bool,
     },
     /// The nodes that this one knows, and how it stands with each
     Peers,

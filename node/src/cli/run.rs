@@ -44,7 +44,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 country,
                 listen: None,
                 publishing: Publishing::default(),
-                federation: Federation { insecure_peers },
+                federation: Federation {
+                    insecure_peers,
+                    ..Federation::default()
+                },
                 hosting: Hosting::default(),
             };
             return init(Config::check(&folder, settings)?, clock).await;
@@ -223,7 +226,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             }
         }
         Typed::Unfollow { url } => Command::Unfollow { url },
-        Typed::Sync { url } => Command::Sync { url },
+        Typed::Sync { url, full } => Command::Sync { url, full },
         Typed::Peers => Command::Peers,
         Typed::Reindex => Command::Reindex,
     };

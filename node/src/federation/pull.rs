@@ -206,6 +206,19 @@ impl Puller {
     /// # Errors
     /// See [`PullError`].
     pub async fn catch_up(&self, url: &str) -> Result<Pulled, PullError> {
+        self.read_to_end(url, false).await
+    }
+
+    /// Reads a followed peer's log from its beginning to its end: what was refused before may be taken
+    /// now.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn read_anew(&self, url: &str) -> Result<Pulled, PullError> {
+        self.read_to_end(url, true).await
+    }
+
+    async fn read_to_end(&self, url: &str, mut is_anew: bool) -> Result<Pulled, PullError> {
         let turn = self.tasks().get(url).map(|task| Arc::clone(&task.turn));
         let turn = turn.ok_or_else(|| PeerError::Unknown {
             url: url.to_owned(),
@@ -216,6 +229,9 @@ impl Puller {
             let pulled = {
                 self.hint(url);
                 let _turn = turn.lock().await;
+                if std::mem::take(&mut is_anew) {
+                    self.0.peers.begin_anew(url).await?;
+                }
                 self.0.page(url, 0).await?
             };
             all.add(pulled);
@@ -620,13 +636,24 @@ impl<'p> PageReader<'p> {
         let Some(under_way) = self.under_way.pop_front() else {
             return Ok(());
         };
+        let mut refused = 0;
+        let mut last_refusal = None;
         for receipt in under_way.await.map_err(|_| StoreError::Closed)?? {
             match receipt {
                 Ok(Receipt::Stored) => self.pulled.stored += 1,
                 Ok(_) => {}
                 Err(IngestError::Store(error)) => return Err(error.into()),
-                Err(error) => self.refuse(&error).await?,
+                Err(error) => {
+                    refused += 1;
+                    last_refusal = Some(error);
+                }
             }
+        }
+        // Written down once: a peer may send a million that are refused.
+        if let Some(error) = last_refusal {
+            self.pulled.refused += refused;
+            let reason = error.to_string();
+            self.inner.count_refused(self.url, refused, &reason).await?;
         }
         Ok(())
     }

@@ -387,6 +387,7 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                 "closed": state.is_deactivated(),
                 "hasProfile": author.profile.is_some(),
                 "siteConfirmed": author.has_confirmed_site,
+                "isFull": author.author.is_full && !work.hosts(state.did()),
                 "completeAsOf": standing.complete.map(|count| count.as_of().to_string()),
                 "lacking": standing.lacking.map(|count| json!({
                     "asOf": count.as_of().to_string(), "named": count.named, "held": count.held,

@@ -89,6 +89,7 @@ pub(crate) async fn start_by(
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure(peers),
+            ..Federation::default()
         },
         hosting: Hosting::default(),
     };

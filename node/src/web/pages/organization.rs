@@ -50,6 +50,8 @@ struct OrganizationPage {
     keys_left_out: bool,
     is_incomplete: bool,
     is_pinned: bool,
+    /// No new records of it are taken.
+    is_full: bool,
     /// As of when all is here that it had.
     complete_as_of: Option<String>,
     /// What is missing by its own count.
@@ -102,6 +104,7 @@ pub(super) fn write(
         keys_left_out: false,
         is_incomplete: author.author.is_incomplete,
         is_pinned: author.author.is_pinned,
+        is_full: author.author.is_full && !node.hosts(author.author.state.did()),
         complete_as_of: None,
         lacking: None,
         member_of: Vec::new(),
