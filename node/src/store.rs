@@ -782,7 +782,9 @@ impl Store {
             let what = match row {
                 ChangeRow::Held(key) => {
                     let relayed = self.relayed(&key)?;
-                    relayed.map(|(id, row)| What::Held { id, row })
+                    // A damaged record that was mended stands at the end; its former place may be left.
+                    let here = relayed.filter(|(_, row)| row.change == number);
+                    here.map(|(id, row)| What::Held { id, row })
                 }
                 ChangeRow::Entry(key) => match self.engine.get(&key)? {
                     None => None,

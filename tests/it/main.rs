@@ -14,6 +14,7 @@ mod bad_peer;
 mod bad_times;
 mod command_line;
 mod disk_faults;
+mod doctor;
 mod exchange;
 mod faults;
 mod imports;
