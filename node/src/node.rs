@@ -526,7 +526,7 @@ async fn reconcile(node: Arc<Node>) {
             }
         };
         // Of two nodes with one key, only people can say which is to go on.
-        if !held.is_some_and(|held| matches!(held.why, Why::Restored { .. })) {
+        if !held.is_some_and(|held| matches!(held.why, Why::Restored { .. } | Why::Lost)) {
             return;
         }
         let asked = async {

@@ -58,7 +58,7 @@ pub(super) async fn of_peers(node: &Node) -> Result<Vec<Finding>, NodeError> {
         if let Ok(answer) = node.client.document(&address, "text/plain").await
             && let Some(date) = answer.date
         {
-            ahead.push(node.clock.now().seconds_after(date));
+            ahead.push(node.clock.now().unix_seconds() - date.unix_seconds());
         }
     }
     ahead.sort_unstable();
