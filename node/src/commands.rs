@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 pub use backup::restore;
 pub use doctor::report;
-pub(crate) use reconcile::{followed, try_with};
 pub use import::{From as ImportFrom, Import};
 use protocol::id::RecordId;
 use protocol::record::Draft;
+pub(crate) use reconcile::{followed, try_with};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -567,7 +567,9 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     }
     let (mended, damaged) = node.puller.mend(&node.store).await.map_err(refused)?;
     if mended > 0 {
-        text.push(format!("{mended} records that were damaged here are whole again"));
+        text.push(format!(
+            "{mended} records that were damaged here are whole again"
+        ));
     }
     if !damaged.is_empty() {
         is_complete = false;

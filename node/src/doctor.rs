@@ -37,7 +37,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn serious(code: &'static str, what: String, why: &'static str, mend: impl Into<String>) -> Self {
+    fn serious(
+        code: &'static str,
+        what: String,
+        why: &'static str,
+        mend: impl Into<String>,
+    ) -> Self {
         Self {
             code,
             weight: Weight::Serious,

@@ -57,7 +57,10 @@ struct Row {
 
 /// This node publishes nothing of its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this node publishes nothing yet: {}. `baraza reconcile` asks the peers that it follows, `baraza reconcile URL` another node; if no other node can have anything of it, say so by `baraza reconcile --alone`", because(why))]
+#[error(
+    "this node publishes nothing yet: {}. `baraza reconcile` asks the peers that it follows, `baraza reconcile URL` another node; if no other node can have anything of it, say so by `baraza reconcile --alone`",
+    because(why)
+)]
 pub struct Held {
     /// Why.
     pub why: Why,
@@ -68,9 +71,11 @@ fn because(why: &Why) -> String {
         Why::Restored { of } => format!(
             "it was restored from a backup of {of}, and others may have later versions of its records"
         ),
-        Why::Lost => "its store lost some of what it had acknowledged, and others may have it".to_owned(),
+        Why::Lost => {
+            "its store lost some of what it had acknowledged, and others may have it".to_owned()
+        }
         Why::SecondCopy { id } => format!(
-            "another node publishes with the same keys ({id}); stop that one first, or rotate the keys here"
+            "a version of {id} came that was signed with this node's key and that it did not make, so another node runs with the same keys, or this one is an older copy; if there is another one, stop it first"
         ),
     }
 }

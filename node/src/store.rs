@@ -4,9 +4,9 @@
 //! ordered bytes. Records and the change log are written in one transaction, so whoever tails the log
 //! misses nothing. The rules of what is held are asked of `protocol`, never decided here.
 
+mod copy;
 pub mod embedded;
 pub mod engine;
-mod copy;
 mod fill;
 mod keys;
 mod logs;
@@ -34,15 +34,15 @@ use protocol::verified::Proven;
 use tokio::sync::watch;
 
 use copy::Copying;
-use engine::{Engine, Row};
-pub use embedded::FREE_BYTES_MIN;
 pub use copy::{Moment, Part, Piece, Pieces};
+pub use embedded::FREE_BYTES_MIN;
+use engine::{Engine, Row};
 pub use fill::Filling;
 pub use logs::{LogReceipt, LogRefusal};
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
-pub use scan::Scan;
 use rows::{AuthorRow, ChangeRow, corrupt};
+pub use scan::Scan;
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
@@ -83,7 +83,9 @@ pub enum StoreError {
     #[error("the disk: {0}")]
     Io(#[from] std::io::Error),
     /// There is hardly any room left.
-    #[error("the disk has only {free_bytes} bytes left, and the store needs some to go on: make room, and it writes again")]
+    #[error(
+        "the disk has only {free_bytes} bytes left, and the store needs some to go on: make room, and it writes again"
+    )]
     Full {
         /// What is left.
         free_bytes: u64,

@@ -62,20 +62,49 @@ fn d13_fifty_damaged_backups_are_refused_and_no_folder_is_touched() {
     node.json(&["backup", path(&file)]);
     let whole = fs::read(&file).unwrap();
     let length = whole.len();
-    let lines: Vec<usize> = (0..length).filter(|at| whole[*at] == b'\n').take(2).collect();
+    let lines: Vec<usize> = (0..length)
+        .filter(|at| whole[*at] == b'\n')
+        .take(2)
+        .collect();
     let mut damaged: Vec<(String, Vec<u8>)> = Vec::new();
     // Cut off: at nothing, within the first lines, at their ends, within the rows, in the digest.
-    let cuts = [0, 1, 13, 15, 16, 17, lines[1], lines[1] + 1, lines[1] + 5, length / 3, length / 2];
-    let cuts = cuts.into_iter().chain([length - 33, length - 32, length - 31, length - 1]);
+    let cuts = [
+        0,
+        1,
+        13,
+        15,
+        16,
+        17,
+        lines[1],
+        lines[1] + 1,
+        lines[1] + 5,
+        length / 3,
+        length / 2,
+    ];
+    let cuts = cuts
+        .into_iter()
+        .chain([length - 33, length - 32, length - 31, length - 1]);
     for at in cuts {
         damaged.push((format!("cut at {at}"), whole[..at].to_vec()));
     }
     // One bit turned: in the name of the form, its number, the manifest, the first and last rows, the digest.
-    let mut flips = vec![0, 14, 15, 16, 40, lines[1], lines[1] + 1, lines[1] + 9, length - 40];
+    let mut flips = vec![
+        0,
+        14,
+        15,
+        16,
+        40,
+        lines[1],
+        lines[1] + 1,
+        lines[1] + 9,
+        length - 40,
+    ];
     flips.extend([length - 33, length - 32, length - 1]);
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     while damaged.len() + flips.len() < 46 {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         flips.push((chance >> 33) as usize % length);
     }
     for (at, bit) in flips.into_iter().zip((0..8).cycle()) {
@@ -134,7 +163,10 @@ fn a_backup_can_be_read_by_its_owner_only_and_replaces_an_earlier_one_whole() {
     node.org("itu");
     let file = node.file("backup");
     let first = node.json(&["backup", path(&file)]);
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     assert_eq!(first["includes"], "all");
     assert_eq!(first["bytes"], fs::metadata(&file).unwrap().len());
     node.start();
@@ -162,7 +194,9 @@ fn state_at(node: &Node, last: u64) -> String {
     let mut digests = Vec::new();
     let mut since = String::new();
     loop {
-        let page = node.get(&format!("/sync/v1/changes?limit=1000{since}")).text();
+        let page = node
+            .get(&format!("/sync/v1/changes?limit=1000{since}"))
+            .text();
         let mut rows = 0;
         for line in page.lines() {
             let (line, cursor) = Line::read(line.as_bytes()).unwrap();
@@ -314,7 +348,11 @@ fn a_restored_node_publishes_nothing_until_a_peer_told_what_it_had_and_then_no_n
         (hub.census()["publishes"] == true).then_some(())
     });
     peer.until_equal(&hub);
-    assert_eq!(hub.state_hash(), whole, "nothing is lost, and nothing came back");
+    assert_eq!(
+        hub.state_hash(),
+        whole,
+        "nothing is lost, and nothing came back"
+    );
     assert_eq!(hub.get(&format!("/api/v1/records/{scid}/c-1")).status, 410);
     let seq = |local: &str, name: &str| {
         let said = hub.publish("itu", &course(local, name));
@@ -326,11 +364,24 @@ fn a_restored_node_publishes_nothing_until_a_peer_told_what_it_had_and_then_no_n
     assert_eq!(seq("never", "Published before"), 1_000);
     let many = json!([course("new", "Once more"), course("c-2", "Once more")]);
     let said = hub.publish("itu", &many);
-    assert_eq!((&said[0]["seq"], &said[1]["seq"]), (&json!(1_001), &json!(1_002)));
+    assert_eq!(
+        (&said[0]["seq"], &said[1]["seq"]),
+        (&json!(1_001), &json!(1_002))
+    );
     // An import goes the same way, by its journal.
-    let rows = hub.write("rows.csv", "id,title,url\nc-2,Imported,https://a.example/\n");
+    let rows = hub.write(
+        "rows.csv",
+        "id,title,url\nc-2,Imported,https://a.example/\n",
+    );
     hub.json(&[
-        "import", &rows, "--org", "itu", "--set", "kind=course", "--set", "language=en",
+        "import",
+        &rows,
+        "--org",
+        "itu",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
     ]);
     assert_eq!(seq("c-2", "After the import"), 1_004);
     peer.until_equal(&hub);
@@ -365,7 +416,9 @@ fn a_restored_node_without_peers_publishes_once_its_operator_says_that_it_is_alo
 fn an_own_backup_has_what_is_at_home_here_and_fetches_the_rest_again() {
     let (hub, mut node) = Node::pair();
     hub.org("other");
-    let drafts: Vec<Value> = (0..50).map(|n| course(&format!("c-{n}"), "Foreign")).collect();
+    let drafts: Vec<Value> = (0..50)
+        .map(|n| course(&format!("c-{n}"), "Foreign"))
+        .collect();
     hub.publish("other", &json!(drafts));
     node.org("itu");
     node.publish("itu", &course("own", "Our own"));
@@ -389,4 +442,64 @@ fn an_own_backup_has_what_is_at_home_here_and_fetches_the_rest_again() {
     node.until_equal(&hub);
     assert_eq!(node.state_hash(), whole);
     node.until_found("q=foreign&limit=100", 50);
+}
+
+#[test]
+fn k18_of_two_nodes_with_one_key_the_one_that_hears_of_the_other_stops_publishing() {
+    let ports = [port(), port()];
+    let mut hub = Node::make_on(ports[0], &ports);
+    let mut peer = Node::make_on(ports[1], &ports);
+    hub.start();
+    peer.start();
+    hub.org("itu");
+    hub.publish("itu", &course("c-0", "Before"));
+    hub.befriend(&peer);
+    peer.until_equal(&hub);
+    let file = hub.file("backup");
+    hub.json(&["backup", path(&file)]);
+    let second = hub.file("second");
+    let on_second = |arguments: &[&str]| {
+        let all = [arguments, &["--dir", path(&second), "--json"]].concat();
+        baraza(&all).ok().json()
+    };
+    on_second(&["restore", path(&file)]);
+    on_second(&["reconcile", "--alone"]);
+    let draft = hub.write("draft.json", course("c-0", "By the second").to_string());
+    let said = on_second(&["publish", &draft, "--org", "itu"]);
+    assert_eq!(said["seq"], 1_001);
+    // What the first one publishes itself, and what comes back of it, is no reason to stop.
+    hub.publish("itu", &course("c-1", "By the first"));
+    peer.until_equal(&hub);
+    hub.json(&["sync"]);
+    assert_eq!(hub.census()["publishes"], true);
+    let bundle = hub.file("second.zst");
+    on_second(&["bundle", "export", path(&bundle)]);
+    peer.json(&["bundle", "import", path(&bundle)]);
+    until("the first one has heard of the second", || {
+        (hub.census()["publishes"] == false).then_some(())
+    });
+    assert!(
+        hub.log().contains("another node runs with the same keys"),
+        "{}",
+        hub.log()
+    );
+    let own = hub.write("own.json", course("c-1", "Again").to_string());
+    hub.run(&["publish", &own, "--org", "itu"])
+        .refused("stop it first");
+    let told = hub.run(&["doctor"]).refused("SERIOUS");
+    assert!(told.out.contains("same keys"), "{}", told.out);
+    // It does not go on by itself, not even after a restart.
+    hub.stop();
+    hub.start();
+    hub.json(&["sync"]);
+    assert_eq!(hub.census()["publishes"], false);
+    assert_eq!(hub.json(&["reconcile"])["publishes"], true);
+    assert_eq!(hub.json(&["publish", &own, "--org", "itu"])["seq"], 1_001);
+    let again = hub.write(
+        "again.json",
+        course("c-0", "By the first again").to_string(),
+    );
+    assert_eq!(hub.json(&["publish", &again, "--org", "itu"])["seq"], 2_001);
+    peer.until_equal(&hub);
+    assert_eq!(hub.census()["publishes"], true);
 }

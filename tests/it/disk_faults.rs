@@ -73,7 +73,10 @@ fn d05_a_node_whose_disk_is_full_reads_on_and_writes_again_once_there_is_room() 
     node.start();
     node.org("itu");
     let author = Author::hosted(&node.url);
-    assert_eq!(hand_in(&node.url, &author.record("before", 1, "Before")).status, 201);
+    assert_eq!(
+        hand_in(&node.url, &author.record("before", 1, "Before")).status,
+        201
+    );
     node.until_found("q=before", 1);
     for round in 1..=2 {
         let name = format!("Draft {round}");
@@ -84,13 +87,20 @@ fn d05_a_node_whose_disk_is_full_reads_on_and_writes_again_once_there_is_room() 
         let during = author.record(&format!("during-{round}"), 1, "During");
         for _ in 0..3 {
             let answer = hand_in(&node.url, &during);
-            assert_eq!((answer.status, answer.code()), (503, "unavailable".to_owned()));
+            assert_eq!(
+                (answer.status, answer.code()),
+                (503, "unavailable".to_owned())
+            );
             assert_eq!(answer.header("retry-after"), Some("10"));
         }
-        node.run(&["publish", &draft, "--org", "itu"]).refused("make room");
+        node.run(&["publish", &draft, "--org", "itu"])
+            .refused("make room");
         // Everything can still be read.
         assert_eq!(node.get(&author.path("before")).status, 200);
-        assert_eq!(node.get(&author.path(&format!("during-{round}"))).status, 404);
+        assert_eq!(
+            node.get(&author.path(&format!("during-{round}"))).status,
+            404
+        );
         assert_eq!(node.found("q=before").len(), 1);
         assert_eq!(node.get("/sync/v1/changes").status, 200);
         assert_eq!(node.state_hash(), state);
@@ -145,7 +155,9 @@ impl Failing {
 
     /// Calls work again.
     fn end(mut self) {
-        let told = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let told = Command::new("kill")
+            .args(["-INT", &self.0.id().to_string()])
+            .status();
         assert!(told.unwrap().success());
         self.0.wait().unwrap();
     }
@@ -155,19 +167,29 @@ impl Failing {
 fn a_failing_disk(calls: &str, error: &str) {
     let mut node = Node::hosting(&[]);
     let author = Author::hosted(&node.url);
-    assert_eq!(hand_in(&node.url, &author.record("before", 1, "Before")).status, 201);
+    assert_eq!(
+        hand_in(&node.url, &author.record("before", 1, "Before")).status,
+        201
+    );
     for round in 1..=3 {
         let Some(failing) = Failing::calls(node.process(), calls, error) else {
             return;
         };
         let lost = author.record(&format!("lost-{round}"), 1, "Lost");
         let answer = hand_in(&node.url, &lost);
-        assert_eq!((answer.status, answer.code()), (503, "unavailable".to_owned()));
+        assert_eq!(
+            (answer.status, answer.code()),
+            (503, "unavailable".to_owned())
+        );
         failing.end();
         let good = author.record(&format!("good-{round}"), 1, "Good");
         until("it writes again", || {
             let answer = hand_in(&node.url, &good);
-            assert!([201, 200, 503].contains(&answer.status), "{}", answer.text());
+            assert!(
+                [201, 200, 503].contains(&answer.status),
+                "{}",
+                answer.text()
+            );
             (answer.status != 503).then_some(())
         });
         assert_eq!(node.get(&author.path("before")).status, 200);
@@ -197,7 +219,10 @@ fn d14_a_node_out_of_files_refuses_connections_and_recovers_whole() {
     node.host_anyone();
     node.start_limited("ulimit -n 64");
     let author = Author::hosted(&node.url);
-    assert_eq!(hand_in(&node.url, &author.record("before", 1, "Before")).status, 201);
+    assert_eq!(
+        hand_in(&node.url, &author.record("before", 1, "Before")).status,
+        201
+    );
     let host: SocketAddr = client::authority(&node.url).parse().unwrap();
     // More callers than it has files for, who say nothing; they are held until the end.
     let silent: Vec<TcpStream> = (0..100)
@@ -214,7 +239,11 @@ fn d14_a_node_out_of_files_refuses_connections_and_recovers_whole() {
     let after = author.record("after", 1, "After");
     until("it writes again", || {
         let answer = hand_in(&node.url, &after);
-        assert!([201, 200, 503].contains(&answer.status), "{}", answer.text());
+        assert!(
+            [201, 200, 503].contains(&answer.status),
+            "{}",
+            answer.text()
+        );
         (answer.status != 503).then_some(())
     });
     let state = node.state_hash();
@@ -285,9 +314,20 @@ fn d15_an_import_that_is_killed_for_want_of_memory_is_there_whole_or_not_at_all(
         .collect();
     let file = node.write("rows.csv", format!("id,title,url\n{rows}"));
     let import = [
-        "import", &file, "--org", "many", "--set", "kind=course", "--set", "language=en",
+        "import",
+        &file,
+        "--org",
+        "many",
+        "--set",
+        "kind=course",
+        "--set",
+        "language=en",
     ];
-    let seen = || node.json(&["search", "--type", "Offering"])["total"].as_u64().unwrap();
+    let seen = || {
+        node.json(&["search", "--type", "Offering"])["total"]
+            .as_u64()
+            .unwrap()
+    };
     let mut killed = 0;
     for megabytes in [24, 40, 56, 72] {
         let Some(group) = LittleMemory::of(megabytes) else {

@@ -34,7 +34,9 @@ fn findings(ran: &Ran) -> Vec<Value> {
 
 fn codes(node: &Node) -> BTreeSet<String> {
     let found = findings(&node.run(&["doctor", "--json"]));
-    let codes = found.iter().map(|finding| finding["code"].as_str().unwrap().to_owned());
+    let codes = found
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap().to_owned());
     codes.collect()
 }
 
@@ -67,7 +69,9 @@ fn keys_that_others_can_read_are_named_whether_the_node_runs_or_not() {
     for _ in 0..2 {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         let found = findings(&node.run(&["doctor", "--json"]));
-        let exposed = found.iter().find(|finding| finding["code"] == "keys-exposed");
+        let exposed = found
+            .iter()
+            .find(|finding| finding["code"] == "keys-exposed");
         let mend = exposed.unwrap()["mend"].as_str().unwrap();
         let first = mend.split(';').next().unwrap();
         let typed = Command::new("sh").args(["-c", first]).status();
@@ -109,7 +113,10 @@ fn t08_a_clock_that_differs_from_those_of_peers_is_a_finding() {
         let peer = Hostile::start(move |_, stream| {
             let head = format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: text/plain\r\n");
             // Whoever asked may have gone.
-            let _ = write!(stream, "{head}content-length: 2\r\nconnection: close\r\n\r\nok");
+            let _ = write!(
+                stream,
+                "{head}content-length: 2\r\nconnection: close\r\n\r\nok"
+            );
         });
         let node = Node::make(&[peer.port]);
         node.json(&["follow", &peer.url]);
@@ -120,10 +127,18 @@ fn t08_a_clock_that_differs_from_those_of_peers_is_a_finding() {
 /// Days and the rest, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(seconds: i64) -> String {
     let output = Command::new("date")
-        .args(["-u", "-d", &format!("@{seconds}"), "+%a, %d %b %Y %H:%M:%S GMT"])
+        .args([
+            "-u",
+            "-d",
+            &format!("@{seconds}"),
+            "+%a, %d %b %Y %H:%M:%S GMT",
+        ])
         .env("LC_ALL", "C")
         .output();
-    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -149,7 +164,9 @@ fn d04_a_bit_turned_in_the_middle_of_the_store_is_never_served_and_never_goes_un
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     let mut turned = 0;
     while turned < 24 {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let at = (chance >> 33) as usize % length;
         if bytes[at] == 0 {
             // Mostly room that nothing was written to.
@@ -170,18 +187,28 @@ fn d04_a_bit_turned_in_the_middle_of_the_store_is_never_served_and_never_goes_un
         }
         let file = node.file("all.zst");
         let exported = node.json(&["bundle", "export", file.to_str().unwrap()]);
-        let checked = baraza(&["bundle", "verify", file.to_str().unwrap(), "--json"]).ok().json();
-        assert_eq!(checked["verified"], exported["records"], "byte {at}: {checked}");
+        let checked = baraza(&["bundle", "verify", file.to_str().unwrap(), "--json"])
+            .ok()
+            .json();
+        assert_eq!(
+            checked["verified"], exported["records"],
+            "byte {at}: {checked}"
+        );
         if has("publishing-held") {
             // Its end is gone: that is said, and what is missing can be fetched again.
             lost += 1;
         } else if has("record-damaged") {
             named += 1;
         } else {
-            assert_eq!(exported["records"], RECORDS, "byte {at}: records went unnoticed: {found:?}");
+            assert_eq!(
+                exported["records"], RECORDS,
+                "byte {at}: records went unnoticed: {found:?}"
+            );
             unharmed += 1;
         }
     }
-    println!("of {turned} turned bits {refused} were refused at the start, {lost} lost changes and were noticed, {named} were named, {unharmed} did no harm");
+    println!(
+        "of {turned} turned bits {refused} were refused at the start, {lost} lost changes and were noticed, {named} were named, {unharmed} did no harm"
+    );
     assert!(refused + lost + named > 0);
 }

@@ -107,13 +107,17 @@ impl Writer {
 
     fn entry(&mut self, kind: u8, name: &[u8], value: &[u8]) -> io::Result<()> {
         let length = |bytes: &[u8], max: u32| {
-            let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= max);
+            let length = u32::try_from(bytes.len())
+                .ok()
+                .filter(|length| *length <= max);
             length.ok_or_else(|| io::Error::other("a row or file that is too long for a backup"))
         };
         self.out.write_all(&[kind])?;
-        self.out.write_all(&length(name, NAME_BYTES_MAX)?.to_be_bytes())?;
+        self.out
+            .write_all(&length(name, NAME_BYTES_MAX)?.to_be_bytes())?;
         self.out.write_all(name)?;
-        self.out.write_all(&length(value, VALUE_BYTES_MAX)?.to_be_bytes())?;
+        self.out
+            .write_all(&length(value, VALUE_BYTES_MAX)?.to_be_bytes())?;
         self.out.write_all(value)
     }
 
@@ -140,7 +144,10 @@ impl Writer {
         self.entry(b'e', &[], &serde_json::to_vec(seal)?)?;
         let Hashed { mut inner, digest } = self.out.finish()?;
         inner.write_all(&digest.finalize())?;
-        inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        inner
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()
     }
 }
 
@@ -211,8 +218,8 @@ impl Reader {
                 found: form,
             });
         }
-        let manifest = serde_json::from_str(&line()?)
-            .map_err(|_| damaged("its manifest does not read"))?;
+        let manifest =
+            serde_json::from_str(&line()?).map_err(|_| damaged("its manifest does not read"))?;
         Ok(Self {
             path: path.to_owned(),
             manifest,
@@ -281,7 +288,9 @@ impl Reader {
     fn check_digest(&self, mut entries: Entries) -> Result<(), BackupError> {
         // Whatever stands behind the end was not written by us, and is counted all the same.
         let mut rest = [0; 1];
-        let read = entries.read(&mut rest).map_err(|error| self.damaged(error))?;
+        let read = entries
+            .read(&mut rest)
+            .map_err(|error| self.damaged(error))?;
         let mut reader = entries.finish();
         let rest = io::copy(&mut reader, &mut io::sink()).map_err(|error| self.damaged(error))?;
         let digest: [u8; DIGEST_BYTES as usize] = reader.into_inner().digest.finalize().into();
@@ -304,7 +313,10 @@ fn read_entry(from: &mut impl Read) -> io::Result<(u8, Vec<u8>, Vec<u8>)> {
         }
         // Memory is only taken for bytes that are there.
         let mut bytes = Vec::new();
-        let read = from.by_ref().take(u64::from(length)).read_to_end(&mut bytes)?;
+        let read = from
+            .by_ref()
+            .take(u64::from(length))
+            .read_to_end(&mut bytes)?;
         match read == length as usize {
             true => Ok(bytes),
             false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),

@@ -71,7 +71,10 @@ fn beside(target: &Path) -> PathBuf {
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         Some(folder) => File::open(folder)?.sync_all(),
         None => File::open(".")?.sync_all(),
     }
@@ -117,7 +120,9 @@ fn write(
         end = piece.end;
     }
     let moment = end.ok_or(crate::store::StoreError::Closed)?;
-    let files = keys.recv().map_err(|_| crate::store::StoreError::Closed)??;
+    let files = keys
+        .recv()
+        .map_err(|_| crate::store::StoreError::Closed)??;
     for (name, content) in files {
         writer.file(&name, &content).map_err(BackupError::at(new))?;
     }

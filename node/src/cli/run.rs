@@ -16,10 +16,10 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::commands::{self, Command, Done, Import, ImportFrom};
 use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
 use crate::control::{self, Progress, Step};
-use crate::{demo, doctor};
 use crate::identity;
 use crate::node::{Node, NodeError};
 use crate::standing::Settled;
+use crate::{demo, doctor};
 
 fn refused(error: impl std::fmt::Display) -> NodeError {
     NodeError::Refused(error.to_string())

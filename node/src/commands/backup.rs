@@ -33,15 +33,22 @@ pub(super) async fn run(
     let authors = at_home(node)?;
     let (work, target, progress) = (Arc::clone(node), path.to_owned(), progress.clone());
     let write = move || {
-        backup::take(&work.store, &work.config, manifest, authors, &target, |done| {
-            tell(&progress, Step::Saving, done, None);
-        })
+        backup::take(
+            &work.store,
+            &work.config,
+            manifest,
+            authors,
+            &target,
+            |done| {
+                tell(&progress, Step::Saving, done, None);
+            },
+        )
     };
     let taken = tokio::task::spawn_blocking(write)
         .await
         .map_err(refused)?
         .map_err(refused)?;
-    node.note_backup(&taken).await?;
+    backup::remember(&node.store, &taken).await?;
     let text = format!(
         "{} is whole: {} records and {} logs in {} bytes, state {}\nIt has secret keys in it: keep it where only you can read it.",
         taken.file.display(),
@@ -50,7 +57,10 @@ pub(super) async fn run(
         taken.bytes,
         taken.seal.state_hash,
     );
-    Ok(Done::new(text, serde_json::to_value(&taken).map_err(refused)?))
+    Ok(Done::new(
+        text,
+        serde_json::to_value(&taken).map_err(refused)?,
+    ))
 }
 
 /// The authors whose keys are here, or whose log says that they are at home here.
@@ -100,5 +110,8 @@ pub async fn restore(
         restored.seal.authors,
         restored.seal.state_hash,
     );
-    Ok(Done::new(text, serde_json::to_value(&restored).map_err(refused)?))
+    Ok(Done::new(
+        text,
+        serde_json::to_value(&restored).map_err(refused)?,
+    ))
 }

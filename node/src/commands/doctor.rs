@@ -36,7 +36,9 @@ pub fn report(found: &[Finding]) -> Result<Done, NodeError> {
             Weight::Serious => "SERIOUS",
             Weight::Note => "note",
         };
-        let Finding { what, why, mend, .. } = finding;
+        let Finding {
+            what, why, mend, ..
+        } = finding;
         format!("{weight}: {what}\n  why it matters: {why}\n  what to do: {mend}")
     });
     let text = match found {
@@ -44,10 +46,15 @@ pub fn report(found: &[Finding]) -> Result<Done, NodeError> {
         _ => lines.collect::<Vec<_>>().join("\n\n"),
     };
     let items = found.iter().map(serde_json::to_value);
-    let json: Value = items.collect::<Result<Vec<_>, _>>().map_err(refused)?.into();
+    let json: Value = items
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(refused)?
+        .into();
     Ok(Done {
         text,
         json,
-        is_complete: found.iter().all(|finding| finding.weight != Weight::Serious),
+        is_complete: found
+            .iter()
+            .all(|finding| finding.weight != Weight::Serious),
     })
 }

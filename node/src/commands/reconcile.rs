@@ -89,14 +89,16 @@ pub(crate) async fn try_with(node: &Node, urls: &[String]) -> Result<Tried, Node
                     own.len(),
                     pulled.stored
                 ));
-                tried.asked.push(
-                    json!({"url": url, "authors": known.len(), "stored": pulled.stored}),
-                );
+                tried
+                    .asked
+                    .push(json!({"url": url, "authors": known.len(), "stored": pulled.stored}));
                 told.push(url.clone());
             }
             Err(error) => {
                 tried.text.push(format!("{url}: {error}"));
-                tried.asked.push(json!({"url": url, "error": error.to_string()}));
+                tried
+                    .asked
+                    .push(json!({"url": url, "error": error.to_string()}));
             }
         }
     }

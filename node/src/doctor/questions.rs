@@ -53,7 +53,11 @@ pub(super) async fn of_peers(node: &Node) -> Result<Vec<Finding>, NodeError> {
         .filter_map(|peer| silence(peer, now))
         .collect();
     let mut ahead = Vec::new();
-    for peer in followed.iter().filter(|peer| !is_site(&peer.url)).take(CLOCKS_ASKED_MAX) {
+    for peer in followed
+        .iter()
+        .filter(|peer| !is_site(&peer.url))
+        .take(CLOCKS_ASKED_MAX)
+    {
         let address = format!("{}/livez", peer.url);
         if let Ok(answer) = node.client.document(&address, "text/plain").await
             && let Some(date) = answer.date
@@ -92,7 +96,10 @@ fn silence(peer: &Peer, now: Timestamp) -> Option<Finding> {
         "peer-silent",
         format!("{} was not read {since}: {error}", peer.url),
         "what it publishes does not come here",
-        format!("baraza sync {0}; if it is gone: baraza unfollow {0}", peer.url),
+        format!(
+            "baraza sync {0}; if it is gone: baraza unfollow {0}",
+            peer.url
+        ),
     ))
 }
 
@@ -179,7 +186,8 @@ fn keys_that_do_not_count(node: &Node) -> Result<Vec<Finding>, NodeError> {
     Ok(found)
 }
 
-const WHY_ROTTEN: &str = "it is shown and handed out nowhere, and a disk that changes one changes others";
+const WHY_ROTTEN: &str =
+    "it is shown and handed out nowhere, and a disk that changes one changes others";
 
 fn rotten(id: &RecordId) -> Finding {
     Finding::serious(
@@ -237,7 +245,9 @@ fn disputed(node: &Node) -> Result<Vec<Finding>, NodeError> {
                 "disputed",
                 format!("the log of {scid} has two lines"),
                 "this node goes by the one that it met first, which may be the thief's",
-                format!("baraza pin {scid} VERSION, once the organisation has said which is its own"),
+                format!(
+                    "baraza pin {scid} VERSION, once the organisation has said which is its own"
+                ),
             ));
         }
     }
@@ -292,7 +302,7 @@ fn size(node: &Node, content: u64) -> Result<Option<Finding>, NodeError> {
 }
 
 fn backup(node: &Node) -> Result<Option<Finding>, NodeError> {
-    let last = node.last_backup()?;
+    let last = crate::backup::last(&node.store)?;
     let what = match last {
         Some(at) if node.clock.now().seconds_after(at) <= BACKUP_SECONDS_MAX => return Ok(None),
         Some(at) => format!("the last backup is of {at}"),

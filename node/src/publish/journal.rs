@@ -174,7 +174,8 @@ impl Writing {
     /// # Errors
     /// The draft cannot be signed, or the disk.
     pub fn add(&mut self, draft: &Draft, origin: Option<Origin>) -> Result<Outcome, PublishError> {
-        let (Published { id, outcome, .. }, signed) = self.publisher.sign(&self.signer, draft, &self.numbering)?;
+        let (Published { id, outcome, .. }, signed) =
+            self.publisher.sign(&self.signer, draft, &self.numbering)?;
         if signed.is_none() && origin.is_none() {
             return Ok(outcome);
         }

@@ -178,7 +178,10 @@ impl Copying {
             let (key, value) = row?;
             let group = state::changed_by(&key);
             let goes_on = group.is_some()
-                && together.last().and_then(|(last, _)| state::changed_by(last)) == group;
+                && together
+                    .last()
+                    .and_then(|(last, _)| state::changed_by(last))
+                    == group;
             if !goes_on {
                 self.count(std::mem::take(&mut together))?;
                 if bytes >= PIECE_BYTES {
@@ -289,7 +292,12 @@ impl Copying {
             return true;
         }
         // What was read before comes before.
-        for piece in self.waiting.take().into_iter().chain([Piece { changes, end: None }]) {
+        for piece in self
+            .waiting
+            .take()
+            .into_iter()
+            .chain([Piece { changes, end: None }])
+        {
             if self.out.send(Ok(piece)).is_err() {
                 return false;
             }
@@ -301,7 +309,12 @@ impl Copying {
         let mut changed = std::mem::take(&mut self.changed);
         let mut digests = std::mem::take(&mut self.digests);
         digests.retain(|digest| changed.remove(digest).unwrap_or_default() >= 0);
-        digests.extend(changed.into_iter().filter(|(_, times)| *times > 0).map(|(digest, _)| digest));
+        digests.extend(
+            changed
+                .into_iter()
+                .filter(|(_, times)| *times > 0)
+                .map(|(digest, _)| digest),
+        );
         let last_change = match Engine::get(engine, &keys::meta("changes"))? {
             None => 0,
             Some(row) => row

@@ -300,7 +300,9 @@ impl Engine for Embedded {
 
     fn note_acknowledged(&self, last_change: u64) {
         // Without it a loss might go unnoticed; nothing is lost by that.
-        let _ = self.acknowledged.write_all_at(&last_change.to_be_bytes(), 0);
+        let _ = self
+            .acknowledged
+            .write_all_at(&last_change.to_be_bytes(), 0);
     }
 
     fn check_room(&self) -> Result<(), StoreError> {

@@ -58,7 +58,8 @@ impl Store {
             self.put_named(ROTTEN, &id.to_string(), None).await?;
         }
         for id in found.difference(&before) {
-            self.put_named(ROTTEN, &id.to_string(), Some(Vec::new())).await?;
+            self.put_named(ROTTEN, &id.to_string(), Some(Vec::new()))
+                .await?;
         }
         Ok(())
     }
@@ -69,7 +70,9 @@ impl Store {
     /// A disk fault.
     pub fn noted_rotten(&self) -> Result<Vec<RecordId>, StoreError> {
         let noted = self.all_named(ROTTEN)?.into_iter();
-        Ok(noted.filter_map(|(name, _)| RecordId::parse(&name).ok()).collect())
+        Ok(noted
+            .filter_map(|(name, _)| RecordId::parse(&name).ok())
+            .collect())
     }
 
     /// Puts a record in the place of a damaged version of it. `false` if nothing was damaged there; it is
@@ -104,7 +107,7 @@ fn is_rotten(key: &[u8], row: &[u8], change: impl Fn(&[u8]) -> Option<Vec<u8>>) 
 
 /// Takes the damaged versions of a record out, so that a whole one can be taken in.
 fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, StoreError> {
-    let record = offered.record();
+    let record = offered.proven().record();
     let id = record.header.record_id();
     let mut is_cleared = false;
     for (key, row) in tx.rows(&keys::held_of(&id))? {

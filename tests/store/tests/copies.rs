@@ -98,7 +98,10 @@ fn a_copy_taken_while_others_write_is_the_store_of_one_moment_byte_for_byte() {
             }
         }
         is_over.store(true, SeqCst);
-        println!("{} of 30 copies had writes in them, of up to {most} pieces", moved.len());
+        println!(
+            "{} of 30 copies had writes in them, of up to {most} pieces",
+            moved.len()
+        );
         assert!(moved.len() >= 10, "{moved:?}");
         assert!(most >= 2);
     });
@@ -112,7 +115,8 @@ fn a_copy_of_some_authors_has_theirs_and_nothing_of_others() {
         let author = Author::found(name, &[1], at(-1_000));
         node.learn([&author.entries[0]]);
         for n in 0..50 {
-            node.take(&author.record(&Version::of(&format!("r-{n}"), 1))).unwrap();
+            node.take(&author.record(&Version::of(&format!("r-{n}"), 1)))
+                .unwrap();
         }
         own = Some(author);
     }
@@ -144,7 +148,8 @@ fn whoever_takes_a_copy_may_go_and_writers_go_on() {
     node.learn([&author.entries[0]]);
     for n in 0..200 {
         drop(node.store.copy(Part::All, || {}));
-        node.take(&author.record(&Version::of(&format!("r-{n}"), 1))).unwrap();
+        node.take(&author.record(&Version::of(&format!("r-{n}"), 1)))
+            .unwrap();
     }
     assert_eq!(node.held().len(), 200);
 }

@@ -41,16 +41,28 @@ fn d04_a_record_with_one_bit_turned_anywhere_is_named_not_served_and_mended() {
         let row_before = engine.get(&key).unwrap().unwrap();
         let mut damaged = row_before.clone();
         damaged[at_byte] ^= 1 << bit;
-        engine.commit(&Batch::from([(key.clone(), Some(damaged))])).unwrap();
+        engine
+            .commit(&Batch::from([(key.clone(), Some(damaged))]))
+            .unwrap();
         if scan().rotten.is_empty() {
             // A bit of the packing that says nothing: what comes out is what was signed.
             let row = node.store.counting(&id).unwrap().unwrap();
-            assert_eq!(row.canonical().unwrap(), records[1].canonical(), "byte {at_byte}");
+            assert_eq!(
+                row.canonical().unwrap(),
+                records[1].canonical(),
+                "byte {at_byte}"
+            );
             assert_eq!(row.rank.seq, 2);
-            engine.commit(&Batch::from([(key.clone(), Some(row_before))])).unwrap();
+            engine
+                .commit(&Batch::from([(key.clone(), Some(row_before))]))
+                .unwrap();
             continue;
         }
-        assert_eq!(scan().rotten, BTreeSet::from([id.clone()]), "byte {at_byte}");
+        assert_eq!(
+            scan().rotten,
+            BTreeSet::from([id.clone()]),
+            "byte {at_byte}"
+        );
         found += 1;
         // Nobody is given other bytes than those that were signed.
         if let Ok(Some(row)) = node.store.counting(&id)

@@ -43,14 +43,18 @@ fn the_sample_of_form_0_is_made_by_this() {
         let (known, late) = authors();
         node.learn([&known.entries[0]]);
         for n in 1..=20 {
-            node.take(&known.record(&Version::of(&format!("r-{n}"), n))).unwrap();
+            node.take(&known.record(&Version::of(&format!("r-{n}"), n)))
+                .unwrap();
         }
         assert_eq!(node.learn([&late.entries[1]]), [LogReceipt::Waiting]);
         node.take(&late.record(&Version::of("r", 1).by(2))).unwrap();
         node.store.close();
     }
     let schema = 0_u64.to_be_bytes().to_vec();
-    let older = [(b"Mschema".to_vec(), Some(schema)), (WAITING.to_vec(), None)];
+    let older = [
+        (b"Mschema".to_vec(), Some(schema)),
+        (WAITING.to_vec(), None),
+    ];
     engine.commit(&Batch::from(older)).unwrap();
     engine.end();
     drop(engine);
@@ -87,7 +91,9 @@ fn d10_a_store_of_an_older_form_is_migrated_after_a_snapshot_and_has_all_that_it
     assert_eq!(form_of(&folder).unwrap(), Some(1));
     assert_eq!(store.epoch(), "epoch", "nobody has to read it anew");
     let (known, late) = authors();
-    let held = store.held(Some(&known.scid())).map(|row| row.unwrap().1.rank.seq);
+    let held = store
+        .held(Some(&known.scid()))
+        .map(|row| row.unwrap().1.rank.seq);
     let mut held: Vec<u64> = held.collect();
     held.sort_unstable();
     assert_eq!(held, (1..=20).collect::<Vec<_>>());

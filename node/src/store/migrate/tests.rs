@@ -65,7 +65,10 @@ fn d10_a_migration_cut_short_anywhere_is_rolled_back_and_done_whole_at_the_next_
         assert!(!folder.join(UNDER_WAY).exists());
         let rows = rows(&folder);
         assert_eq!(rows.len(), usize::from(ROWS));
-        assert!(rows.values().all(|value| *value == [2]), "cut after {fail_after}");
+        assert!(
+            rows.values().all(|value| *value == [2]),
+            "cut after {fail_after}"
+        );
         // The snapshot is the store as it was.
         let snapshot = parent.path().join("store-of-form-0");
         assert_eq!(form_of(&snapshot).unwrap(), Some(0));
