@@ -11,10 +11,11 @@ use std::io;
 use std::path::PathBuf;
 
 use protocol::id::VersionHash;
+use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keychain::KeychainError;
-use crate::store::StoreError;
+use crate::store::{Named, Store, StoreError};
 pub use restore::{Restored, restore};
 pub use take::{Taken, take};
 
@@ -81,6 +82,36 @@ impl BackupError {
         let path = path.into();
         |source| Self::File { path, source }
     }
+}
+
+/// The last backup that was taken, as the node remembers it.
+const LAST: (&str, &str) = ("backups", "last");
+
+/// What is put into a store when a backup was taken, or it was made of one.
+fn note(created: &str) -> Named {
+    Named {
+        table: LAST.0,
+        name: LAST.1.to_owned(),
+        value: created.as_bytes().to_vec(),
+    }
+}
+
+/// When the last backup was taken; `None` if none is remembered.
+///
+/// # Errors
+/// A disk fault.
+pub fn last(store: &Store) -> Result<Option<Timestamp>, StoreError> {
+    let at = store.named(LAST.0, LAST.1)?;
+    Ok(at.and_then(|at| Timestamp::parse(std::str::from_utf8(&at).ok()?).ok()))
+}
+
+/// Remembers that a backup was taken.
+///
+/// # Errors
+/// A disk fault.
+pub async fn remember(store: &Store, taken: &Taken) -> Result<(), StoreError> {
+    let Named { table, name, value } = note(&taken.manifest.created);
+    store.put_named(table, &name, Some(value)).await
 }
 
 /// What part of a node a backup has.

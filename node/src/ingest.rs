@@ -3,12 +3,16 @@
 //! Parse, prove, then one transaction that asks the author's key ring and the rules and writes. The
 //! answer is given when that is durable. HTTP and engines are somebody else's.
 
+mod own;
+
 use std::sync::Arc;
 
 use protocol::envelope::{Envelope, EnvelopeError};
-use protocol::id::VersionHash;
+use protocol::id::{RecordId, VersionHash};
 use protocol::identity::{LogEntry, LogError, WitnessProofs};
 use protocol::verified::{Proven, VerifyError};
+
+pub use own::Watch;
 
 use crate::clock::SharedClock;
 use crate::store::{
@@ -81,12 +85,46 @@ pub struct Checked(Vec<Result<Offered, IngestError>>);
 pub struct Ingest {
     store: Arc<Store>,
     clock: SharedClock,
+    watch: Option<Watch>,
 }
 
 impl Ingest {
     /// A door to a store, by a clock.
     pub fn new(store: Arc<Store>, clock: SharedClock) -> Self {
-        Self { store, clock }
+        Self {
+            store,
+            clock,
+            watch: None,
+        }
+    }
+
+    /// The same door, with somebody who watches over this node's own authors.
+    #[must_use]
+    pub fn watched_by(self, watch: Watch) -> Self {
+        Self {
+            watch: Some(watch),
+            ..self
+        }
+    }
+
+    /// The record, if somebody else hands it in and only this node could have made it.
+    fn unknown_own(
+        &self,
+        proven: &Proven,
+        sender: &Sender,
+    ) -> Result<Option<RecordId>, StoreError> {
+        match &self.watch {
+            Some(watch) if sender.is_some() => watch.unknown(proven.record()),
+            _ => Ok(None),
+        }
+    }
+
+    /// A record of our own that we did not make was taken in.
+    async fn note_second_copy(&self, id: RecordId) -> Result<(), StoreError> {
+        match &self.watch {
+            Some(watch) => watch.hold(id).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether this version came in before, whatever became of it; not those that wait.
@@ -111,7 +149,12 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::record`].
     pub async fn proven(&self, proven: Proven, sender: Sender) -> Result<Receipt, IngestError> {
-        Ok(self.store.admit(proven, self.clock.now(), sender).await?)
+        let unknown = self.unknown_own(&proven, &sender)?;
+        let receipt = self.store.admit(proven, self.clock.now(), sender).await?;
+        if let (Some(id), Receipt::Stored) = (unknown, receipt) {
+            self.note_second_copy(id).await?;
+        }
+        Ok(receipt)
     }
 
     /// Takes many records in: checked on all cores, written as one transaction. One bad record stops
@@ -152,14 +195,23 @@ impl Ingest {
         sequence: &Sequence,
     ) -> impl Future<Output = Result<Receipts, StoreError>> + Send + use<> {
         let mut refusals = Vec::with_capacity(checked.len());
+        let mut unknown = None;
         let mut proven = Vec::with_capacity(checked.len());
         for result in checked {
+            if let (Ok(good), None) = (&result, &unknown) {
+                unknown = self.unknown_own(good.proven(), &sender).transpose();
+            }
             refusals.push(result.map(|good| proven.push(good)));
         }
         let now = self.clock.now();
         let written = self.store.admit_next(proven, now, sender, beside, sequence);
+        let door = self.clone();
         async move {
-            let mut receipts = written.await?.into_iter();
+            let receipts = written.await?;
+            if let Some(id) = unknown.transpose()? {
+                door.note_second_copy(id).await?;
+            }
+            let mut receipts = receipts.into_iter();
             let mut next = || match receipts.next() {
                 Some(receipt) => Ok(receipt?),
                 None => Err(IngestError::Store(StoreError::Closed)),

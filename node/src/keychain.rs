@@ -650,6 +650,18 @@ impl Keychain {
         handles.iter().map(|handle| self.signer(handle)).collect()
     }
 
+    /// When a file of the folder was made, replaced or removed last.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn changed(&self) -> Result<std::time::SystemTime, KeychainError> {
+        let about = fs::metadata(&self.folder).and_then(|about| about.modified());
+        about.map_err(|source| KeychainError::File {
+            path: self.folder.clone(),
+            source,
+        })
+    }
+
     fn write_record_key(
         &self,
         handle: &str,

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use protocol::id::{Did, Scid};
 use protocol::identity::write::Place;
-use protocol::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use crate::backup;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::commands;
@@ -29,7 +27,7 @@ use crate::federation::pull::Puller;
 use crate::federation::remote::RemoteActors;
 use crate::federation::replays::Replays;
 use crate::follow::{FollowError, SearchFollower};
-use crate::ingest::{Ingest, IngestError};
+use crate::ingest::{Ingest, IngestError, Watch};
 use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
 use crate::labels::{Labels, LabelsError};
 use crate::publish::{PublishError, Publisher};
@@ -41,9 +39,6 @@ use crate::web;
 /// After a change, how long more changes are gathered before they are indexed: what is published is
 /// found within a second.
 const INDEX_GATHER: Duration = Duration::from_millis(100);
-
-/// Where the last backup is remembered.
-const BACKUPS: &str = "backups";
 
 /// How often a restored node asks those that it follows, until they have told it what it published.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
@@ -216,7 +211,12 @@ impl Node {
         let labels = Arc::new(Labels::shipped()?);
         let index = open_index(&config.index_folder())?.with_labels(labels.words());
         let follower = SearchFollower::new(Arc::clone(&store), index.clone());
-        let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&clock));
+        let watch = Watch::new(
+            Arc::clone(&store),
+            keychain.clone(),
+            Standing::new(Arc::clone(&store)),
+        );
+        let ingest = Ingest::new(Arc::clone(&store), Arc::clone(&clock)).watched_by(watch);
         let publisher = Publisher::new(
             Arc::clone(&store),
             ingest.clone(),
@@ -412,27 +412,6 @@ impl Node {
         }
     }
 
-    /// Remembers when the last backup was taken, and of what.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub async fn note_backup(&self, taken: &backup::Taken) -> Result<(), StoreError> {
-        let note = json!({"at": taken.manifest.created, "state": taken.seal.state_hash});
-        let row = Some(note.to_string().into_bytes());
-        self.store.put_named(BACKUPS, "last", row).await
-    }
-
-    /// When the last backup was taken; `None` if none is remembered.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub fn last_backup(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = self.store.named(BACKUPS, "last")?;
-        let note: Option<Value> = row.and_then(|row| serde_json::from_slice(&row).ok());
-        let at = note.as_ref().and_then(|note| note.get("at")?.as_str());
-        Ok(at.and_then(|at| Timestamp::parse(at).ok()))
-    }
-
     /// What this node has, in numbers.
     ///
     /// # Errors
@@ -559,7 +538,7 @@ async fn reconcile(node: Arc<Node>) {
             }
         };
         // Of two nodes with one key, only people can say which is to go on.
-        if !held.is_some_and(|held| matches!(held.why, Why::Restored { .. })) {
+        if !held.is_some_and(|held| matches!(held.why, Why::Restored { .. } | Why::Lost)) {
             return;
         }
         let asked = async {

@@ -11,7 +11,7 @@ use protocol::limits::SEQ_JUMP;
 use serde::{Deserialize, Serialize};
 
 use crate::restore::number_after;
-use crate::store::{Named, Store, StoreError};
+use crate::store::{LOST, Named, Store, StoreError};
 
 const TABLE: &str = "standing";
 const NAME: &str = "last";
@@ -28,6 +28,8 @@ pub enum Why {
         /// The date.
         of: String,
     },
+    /// Its store lacks changes that it had acknowledged.
+    Lost,
     /// Somebody else publishes with its keys: it came to hear of a version that it did not make.
     SecondCopy {
         /// Of which record.
@@ -69,8 +71,11 @@ fn because(why: &Why) -> String {
         Why::Restored { of } => format!(
             "it was restored from a backup of {of}, and others may have later versions of its records"
         ),
+        Why::Lost => {
+            "its store lost some of what it had acknowledged, and others may have it".to_owned()
+        }
         Why::SecondCopy { id } => format!(
-            "another node publishes with the same keys ({id}); stop that one first, or rotate the keys here"
+            "a version of {id} came that was signed with this node's key and that it did not make, so another node runs with the same keys, or this one is an older copy; if there is another one, stop it first"
         ),
     }
 }
@@ -144,6 +149,13 @@ impl Standing {
     }
 
     fn row(&self) -> Result<Option<Row>, StoreError> {
+        if let Some(mark) = self.store.named(LOST.0, LOST.1)? {
+            return Ok(Some(Row {
+                mark: String::from_utf8_lossy(&mark).into_owned(),
+                why: Why::Lost,
+                settled: None,
+            }));
+        }
         let row = self.store.named(TABLE, NAME)?;
         row.map(|row| serde_json::from_slice(&row).map_err(damaged))
             .transpose()
@@ -203,7 +215,8 @@ impl Standing {
         match self.row()? {
             Some(row) if row.settled.is_none() => {
                 let settled = Some(by);
-                self.put(&Row { settled, ..row }).await
+                self.put(&Row { settled, ..row }).await?;
+                self.store.put_named(LOST.0, LOST.1, None).await
             }
             _ => Ok(()),
         }

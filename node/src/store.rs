@@ -224,6 +224,7 @@ impl Store {
         }
         let engine = embedded::Embedded::open(folder)?;
         let was_ended = engine.was_ended();
+        begin_anew_after_loss(&engine, &epoch)?;
         let mut store = Self::on(Arc::new(engine), epoch, Rules::decided())?;
         store.was_ended = was_ended;
         if !was_ended {
@@ -803,7 +804,9 @@ impl Store {
             let what = match row {
                 ChangeRow::Held(key) => {
                     let relayed = self.relayed(&key)?;
-                    relayed.map(|(id, row)| What::Held { id, row })
+                    // A damaged record that was mended stands at the end; its former place may be left.
+                    let here = relayed.filter(|(_, row)| row.change == number);
+                    here.map(|(id, row)| What::Held { id, row })
                 }
                 ChangeRow::Entry(key) => match self.engine.get(&key)? {
                     None => None,
@@ -981,6 +984,43 @@ impl Store {
     pub fn close(&self) {
         self.writer.stop();
     }
+}
+
+/// Where it stands that acknowledged changes were lost, and under which epoch the log went on.
+pub(crate) const LOST: (&str, &str) = ("standing", "lost");
+
+/// A store that has fewer changes than it acknowledged goes on under a new epoch, and reads all of its
+/// peers again: somebody turned bits in its file, or put an older one in its place.
+fn begin_anew_after_loss(engine: &embedded::Embedded, epoch: &str) -> Result<(), StoreError> {
+    let has = match Engine::get(engine, &keys::meta("changes"))? {
+        None => 0,
+        Some(row) => row
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| corrupt("a counter that does not read"))?,
+    };
+    let acknowledged = engine.acknowledged();
+    if has >= acknowledged {
+        return Ok(());
+    }
+    tracing::error!(
+        has,
+        acknowledged,
+        "the store lacks changes that it had acknowledged: its file was damaged, or an older one was put in its place. It publishes nothing until peers told what is missing"
+    );
+    let mark = epoch.as_bytes().to_vec();
+    let mut batch = engine::Batch::from([
+        (keys::meta("schema"), Some(SCHEMA.to_be_bytes().to_vec())),
+        (keys::meta("epoch"), Some(mark.clone())),
+        (keys::named(LOST.0, LOST.1.as_bytes()), Some(mark)),
+    ]);
+    let places = keys::named("places", &[]);
+    for row in engine.range(&places, &transaction::after(&places)) {
+        batch.insert(row?.0, None);
+    }
+    engine.commit(&batch)?;
+    engine.note_acknowledged(has);
+    Ok(())
 }
 
 /// The record that a change of judgement names.

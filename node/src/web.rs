@@ -221,8 +221,11 @@ pub(crate) async fn serve(app: App, listener: TcpListener) {
         tokio::spawn(async move {
             // The time for headers is only counted from their first byte: who sends none would keep a
             // place for ever.
+            let mut first = [0];
             let has_spoken = tokio::select! {
-                said = tokio::time::timeout(HEADER_READ, stream.readable()) => matches!(said, Ok(Ok(()))),
+                said = tokio::time::timeout(HEADER_READ, stream.peek(&mut first)) => {
+                    matches!(said, Ok(Ok(1)))
+                }
                 () = stopping.stopping() => false,
             };
             if !has_spoken {

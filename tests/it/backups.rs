@@ -443,3 +443,63 @@ fn an_own_backup_has_what_is_at_home_here_and_fetches_the_rest_again() {
     assert_eq!(node.state_hash(), whole);
     node.until_found("q=foreign&limit=100", 50);
 }
+
+#[test]
+fn k18_of_two_nodes_with_one_key_the_one_that_hears_of_the_other_stops_publishing() {
+    let ports = [port(), port()];
+    let mut hub = Node::make_on(ports[0], &ports);
+    let mut peer = Node::make_on(ports[1], &ports);
+    hub.start();
+    peer.start();
+    hub.org("itu");
+    hub.publish("itu", &course("c-0", "Before"));
+    hub.befriend(&peer);
+    peer.until_equal(&hub);
+    let file = hub.file("backup");
+    hub.json(&["backup", path(&file)]);
+    let second = hub.file("second");
+    let on_second = |arguments: &[&str]| {
+        let all = [arguments, &["--dir", path(&second), "--json"]].concat();
+        baraza(&all).ok().json()
+    };
+    on_second(&["restore", path(&file)]);
+    on_second(&["reconcile", "--alone"]);
+    let draft = hub.write("draft.json", course("c-0", "By the second").to_string());
+    let said = on_second(&["publish", &draft, "--org", "itu"]);
+    assert_eq!(said["seq"], 1_001);
+    // What the first one publishes itself, and what comes back of it, is no reason to stop.
+    hub.publish("itu", &course("c-1", "By the first"));
+    peer.until_equal(&hub);
+    hub.json(&["sync"]);
+    assert_eq!(hub.census()["publishes"], true);
+    let bundle = hub.file("second.zst");
+    on_second(&["bundle", "export", path(&bundle)]);
+    peer.json(&["bundle", "import", path(&bundle)]);
+    until("the first one has heard of the second", || {
+        (hub.census()["publishes"] == false).then_some(())
+    });
+    assert!(
+        hub.log().contains("another node runs with the same keys"),
+        "{}",
+        hub.log()
+    );
+    let own = hub.write("own.json", course("c-1", "Again").to_string());
+    hub.run(&["publish", &own, "--org", "itu"])
+        .refused("stop it first");
+    let told = hub.run(&["doctor"]).refused("SERIOUS");
+    assert!(told.out.contains("same keys"), "{}", told.out);
+    // It does not go on by itself, not even after a restart.
+    hub.stop();
+    hub.start();
+    hub.json(&["sync"]);
+    assert_eq!(hub.census()["publishes"], false);
+    assert_eq!(hub.json(&["reconcile"])["publishes"], true);
+    assert_eq!(hub.json(&["publish", &own, "--org", "itu"])["seq"], 1_001);
+    let again = hub.write(
+        "again.json",
+        course("c-0", "By the first again").to_string(),
+    );
+    assert_eq!(hub.json(&["publish", &again, "--org", "itu"])["seq"], 2_001);
+    peer.until_equal(&hub);
+    assert_eq!(hub.census()["publishes"], true);
+}

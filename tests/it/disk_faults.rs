@@ -78,12 +78,10 @@ fn d05_a_node_whose_disk_is_full_reads_on_and_writes_again_once_there_is_room() 
         201
     );
     node.until_found("q=before", 1);
-    let draft = node.write(
-        "draft.json",
-        json!({"type": "Offering", "localId": "d", "body": {"kind": "course", "name": {"en": "D"}}})
-            .to_string(),
-    );
     for round in 1..=2 {
+        let name = format!("Draft {round}");
+        let draft = json!({"type": "Offering", "localId": "d", "body": {"kind": "course", "name": {"en": name}}});
+        let draft = node.write("draft.json", draft.to_string());
         let filler = disk.fill();
         let state = node.state_hash();
         let during = author.record(&format!("during-{round}"), 1, "During");

@@ -15,6 +15,7 @@ mod bad_times;
 mod command_line;
 mod completeness;
 mod disk_faults;
+mod doctor;
 mod exchange;
 mod faults;
 mod imports;

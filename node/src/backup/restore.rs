@@ -131,12 +131,11 @@ fn make(
         }
     };
     let manifest = reader.manifest;
-    filling.finish(
-        &store,
-        manifest.schema,
-        epoch,
-        vec![standing::restored(&manifest.created, epoch)?],
-    )?;
+    let notes = vec![
+        standing::restored(&manifest.created, epoch)?,
+        super::note(&manifest.created),
+    ];
+    filling.finish(&store, manifest.schema, epoch, notes)?;
     let opened = Store::open(&store, epoch.to_owned())?;
     let found = opened.state_hash()?;
     opened.close();

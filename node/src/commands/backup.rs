@@ -48,7 +48,7 @@ pub(super) async fn run(
         .await
         .map_err(refused)?
         .map_err(refused)?;
-    node.note_backup(&taken).await?;
+    backup::remember(&node.store, &taken).await?;
     let text = format!(
         "{} is whole: {} records and {} logs in {} bytes, state {}\nIt has secret keys in it: keep it where only you can read it.",
         taken.file.display(),

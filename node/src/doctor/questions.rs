@@ -62,7 +62,7 @@ pub(super) async fn of_peers(node: &Node) -> Result<Vec<Finding>, NodeError> {
         if let Ok(answer) = node.client.document(&address, "text/plain").await
             && let Some(date) = answer.date
         {
-            ahead.push(node.clock.now().seconds_after(date));
+            ahead.push(node.clock.now().unix_seconds() - date.unix_seconds());
         }
     }
     ahead.sort_unstable();
@@ -302,7 +302,7 @@ fn size(node: &Node, content: u64) -> Result<Option<Finding>, NodeError> {
 }
 
 fn backup(node: &Node) -> Result<Option<Finding>, NodeError> {
-    let last = node.last_backup()?;
+    let last = crate::backup::last(&node.store)?;
     let what = match last {
         Some(at) if node.clock.now().seconds_after(at) <= BACKUP_SECONDS_MAX => return Ok(None),
         Some(at) => format!("the last backup is of {at}"),

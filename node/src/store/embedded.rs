@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub struct Embedded {
     /// Nothing while it is opened again.
     open: RwLock<Option<Arc<Open>>>,
     folder: PathBuf,
+    acknowledged: File,
     was_ended: bool,
 }
 
@@ -47,6 +49,10 @@ struct Open {
 /// A file that is there from opening to the orderly end: who finds it knows that a write may have been
 /// cut off.
 const OPEN: &str = "open";
+
+/// A file that says which change was acknowledged last. It is written after the commit and not synced, so
+/// it never says too much: a store that has less has lost something.
+const ACKNOWLEDGED: &str = "acknowledged";
 
 fn unusable(folder: &Path) -> impl Fn(io::Error) -> StoreError {
     |error| StoreError::Unusable {
@@ -82,8 +88,24 @@ impl Embedded {
         Ok(Self {
             open: RwLock::new(Some(Arc::new(open))),
             folder: folder.to_owned(),
+            acknowledged: File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(folder.join(ACKNOWLEDGED))
+                .map_err(&unusable)?,
             was_ended,
         })
+    }
+
+    /// The change that was acknowledged last, as far as is known.
+    pub fn acknowledged(&self) -> u64 {
+        let mut number = [0; 8];
+        match self.acknowledged.read_exact_at(&mut number, 0) {
+            Ok(()) => u64::from_be_bytes(number),
+            Err(_) => 0,
+        }
     }
 
     /// Whether whoever had it open before came to an orderly end. If not, what was being written then
@@ -274,6 +296,13 @@ impl Engine for Embedded {
         open.rows.flush()?;
         open.file.sync_data()?;
         open.sync_blobs()
+    }
+
+    fn note_acknowledged(&self, last_change: u64) {
+        // Without it a loss might go unnoticed; nothing is lost by that.
+        let _ = self
+            .acknowledged
+            .write_all_at(&last_change.to_be_bytes(), 0);
     }
 
     fn check_room(&self) -> Result<(), StoreError> {

@@ -29,6 +29,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Applies all of the batch or nothing. When it returns, the batch survives a power cut.
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// Remembers outside of the rows which change was acknowledged last, for whoever opens it next.
+    fn note_acknowledged(&self, _last_change: u64) {}
+
     /// Whether there is room for a commit.
     ///
     /// # Errors

@@ -93,9 +93,9 @@ impl Offered {
         })
     }
 
-    /// The record.
-    pub(super) fn record(&self) -> &Record {
-        self.proven.record()
+    /// What is offered.
+    pub fn proven(&self) -> &Proven {
+        &self.proven
     }
 }
 

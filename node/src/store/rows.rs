@@ -75,10 +75,10 @@ impl HeldRow {
             return None;
         }
         Some(Self {
-            status: if head.get(1) == Some(&1) {
-                Status::Withdrawn
-            } else {
-                Status::Active
+            status: match head.get(1) {
+                Some(0) => Status::Active,
+                Some(1) => Status::Withdrawn,
+                _ => return None,
             },
             rank: Rank {
                 seq: number(2)?,

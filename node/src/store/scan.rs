@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use protocol::envelope::Envelope;
 use protocol::id::RecordId;
 use protocol::time::Timestamp;
 
@@ -35,7 +36,8 @@ impl Store {
             if !keys::is_held(&key) {
                 continue;
             }
-            if is_rotten(&value) {
+            let change = |place: &[u8]| self.engine.get(place).ok().flatten();
+            if is_rotten(&key, &value, change) {
                 scan.rotten.extend(keys::id_of_held(&key));
             }
             looked += 1;
@@ -89,17 +91,27 @@ impl Store {
     }
 }
 
-fn is_rotten(row: &[u8]) -> bool {
-    HeldRow::read(row).and_then(|row| row.canonical()).is_err()
+/// Whether a row is not what was written: its record's bytes, and what stands before them. That it leads to
+/// its place in the change log is asked of the log.
+fn is_rotten(key: &[u8], row: &[u8], change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+    let whole = || {
+        let row = HeldRow::read(row).ok()?;
+        let record = Envelope::parse(&row.canonical().ok()?).ok()?;
+        let header = record.header();
+        let is_told = change(&keys::change(row.change))? == ChangeRow::Held(key.to_vec()).write();
+        let is_same = (header.seq, header.status) == (row.rank.seq, row.status);
+        (is_told && is_same && keys::id_of_held(key)? == header.record_id()).then_some(())
+    };
+    whole().is_none()
 }
 
 /// Takes the damaged versions of a record out, so that a whole one can be taken in.
 fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, StoreError> {
-    let record = offered.record();
+    let record = offered.proven().record();
     let id = record.header.record_id();
     let mut is_cleared = false;
     for (key, row) in tx.rows(&keys::held_of(&id))? {
-        if !is_rotten(&row) {
+        if !is_rotten(&key, &row, |place| tx.get(place).ok().flatten()) {
             continue;
         }
         let change = ChangeRow::Held(key.clone()).write();

@@ -266,7 +266,14 @@ impl Durable {
             *failed = Some(error.to_string());
         }
         match &*failed {
-            None => Ok(()),
+            None => {
+                if let Some(Some(number)) = group.get(&keys::meta("changes"))
+                    && let Ok(number) = number.as_slice().try_into()
+                {
+                    engine.note_acknowledged(u64::from_be_bytes(number));
+                }
+                Ok(())
+            }
             Some(reason) => Err(StoreError::NotWritten {
                 reason: reason.clone(),
             }),

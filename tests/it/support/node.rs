@@ -311,6 +311,10 @@ impl Node {
         baraza(&["serve", "--dir", self.dir().to_str().unwrap()])
     }
 
+    pub(crate) fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// The number of the process.
     pub(crate) fn process(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()
