@@ -74,14 +74,14 @@ pub struct HeldBack {
 }
 
 /// Keeps told how complete each author is.
-pub struct Watch {
+pub struct Comparison {
     store: Arc<Store>,
     /// One reading of the change log at a time.
     turn: Mutex<()>,
 }
 
-impl Watch {
-    /// A watch over a store.
+impl Comparison {
+    /// A comparison over a store.
     pub fn new(store: Arc<Store>) -> Self {
         Self {
             store,

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::commands;
-use crate::completeness::Watch;
+use crate::completeness::Comparison;
 use crate::config::{Config, ConfigError};
 use crate::control;
 use crate::federation::actors::{Actors, Local};
@@ -131,7 +131,7 @@ pub struct Node {
     /// Reading for people and programs.
     pub catalogue: Catalogue,
     /// How complete each author is here.
-    pub completeness: Arc<Watch>,
+    pub completeness: Arc<Comparison>,
     /// Other nodes.
     pub peers: Peers,
     /// Reads other nodes' logs.
@@ -258,7 +258,7 @@ impl Node {
         });
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
-            completeness: Arc::new(Watch::new(Arc::clone(&store))),
+            completeness: Arc::new(Comparison::new(Arc::clone(&store))),
             standing: Standing::new(Arc::clone(&store)),
             config,
             clock,
