@@ -36,7 +36,7 @@ use rows::{AuthorRow, ChangeRow, corrupt};
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 
 /// A fault of the disk or of what is on it. Never a reason to think that something is not there.
 #[derive(Debug, thiserror::Error)]
