@@ -34,7 +34,10 @@ impl Row {
 /// Codes in a form that every engine takes for one word.
 pub(crate) fn codes(area: &str, country: &str) -> [String; 2] {
     let plain = |code: &str| code.replace('-', "").to_lowercase();
-    [format!("area{}", plain(area)), format!("country{}", plain(country))]
+    [
+        format!("area{}", plain(area)),
+        format!("country{}", plain(country)),
+    ]
 }
 
 /// How many there are, and the first by id.

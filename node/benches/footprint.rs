@@ -54,7 +54,7 @@ fn main() {
             if size > held {
                 let grown = grow(&node, &corpus, &pages, held..size).await;
                 signed_bytes += grown.bytes;
-                pace = json!((( size - held) as f64 / grown.time.as_secs_f64()).round());
+                pace = json!(((size - held) as f64 / grown.time.as_secs_f64()).round());
                 held = size;
             }
             let mut point = measure(&mut node, &asked, signed_bytes).await;
@@ -90,7 +90,10 @@ async fn grow(
     let mut bytes = 0;
     for start in numbers.clone().step_by(PART) {
         let records = corpus.sign(start..numbers.end.min(start + PART));
-        bytes += records.iter().map(|record| record.len() as u64).sum::<u64>();
+        bytes += records
+            .iter()
+            .map(|record| record.len() as u64)
+            .sum::<u64>();
         pages.add(&[], &records);
     }
     eprintln!("signed");

@@ -97,14 +97,27 @@ fn in_turn(paths: &[String]) -> String {
 /// Requests a second; one that fails ends the benchmark.
 fn wrk(time: &str, script: &Path, address: &str) -> f64 {
     let output = Command::new("wrk")
-        .args(["--threads", "1", "--connections", CONNECTIONS, "--duration", time, "--script"])
+        .args([
+            "--threads",
+            "1",
+            "--connections",
+            CONNECTIONS,
+            "--duration",
+            time,
+            "--script",
+        ])
         .arg(script)
         .arg(address)
         .output()
         .unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && !told.contains("Non-2xx") && !told.contains("errors"), "{told}");
-    let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    assert!(
+        output.status.success() && !told.contains("Non-2xx") && !told.contains("errors"),
+        "{told}"
+    );
+    let rate = told
+        .lines()
+        .find_map(|line| line.strip_prefix("Requests/sec:"));
     rate.unwrap().trim().parse().unwrap()
 }
 
@@ -134,7 +147,11 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, settings).unwrap();
-        let child = Command::new("nginx").arg("-c").arg(&file).stderr(Stdio::null()).spawn();
+        let child = Command::new("nginx")
+            .arg("-c")
+            .arg(&file)
+            .stderr(Stdio::null())
+            .spawn();
         let child = child.unwrap();
         while std::net::TcpStream::connect(("127.0.0.1", PORTS[2])).is_err() {
             std::thread::sleep(LOOK);

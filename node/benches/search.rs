@@ -56,7 +56,10 @@ fn main() {
     let corpus = Corpus::new();
     let asked = corpus.asked(searches);
     // The server that runs as another user must be able to reach its folder.
-    let folder = tempfile::Builder::new().permissions(everyone()).tempdir().unwrap();
+    let folder = tempfile::Builder::new()
+        .permissions(everyone())
+        .tempdir()
+        .unwrap();
     let mut engines = Engines {
         index: Index::create_fresh(&folder.path().join("index")).unwrap(),
         bare: Bare::new(&folder.path().join("bare")),
@@ -85,8 +88,16 @@ fn main() {
             }
             let [ours, bare, postgres, sqlite, _] = answers;
             assert!(ours == bare, "{:?}: {ours:?}, bare {bare:?}", asked.words);
-            assert!(ours == postgres, "{:?}: {ours:?}, PostgreSQL {postgres:?}", asked.words);
-            assert!(ours == sqlite, "{:?}: {ours:?}, SQLite {sqlite:?}", asked.words);
+            assert!(
+                ours == postgres,
+                "{:?}: {ours:?}, PostgreSQL {postgres:?}",
+                asked.words
+            );
+            assert!(
+                ours == sqlite,
+                "{:?}: {ours:?}, SQLite {sqlite:?}",
+                asked.words
+            );
             totals[number] = ours.unwrap().total;
         }
     }
@@ -219,7 +230,10 @@ impl Engines {
 fn hits(asked: &[Asked], totals: &[u64]) -> Value {
     let mut hits = serde_json::Map::new();
     for class in ["rare", "middle", "common"] {
-        let of_class = asked.iter().zip(totals).filter(|(asked, _)| asked.class == class);
+        let of_class = asked
+            .iter()
+            .zip(totals)
+            .filter(|(asked, _)| asked.class == class);
         let mut totals: Vec<u64> = of_class.map(|(_, total)| *total).collect();
         totals.sort_unstable();
         let told = json!([totals.first(), totals.get(totals.len() / 2), totals.last()]);

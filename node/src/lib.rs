@@ -3,6 +3,7 @@
 //! Read [`ingest`] first: it is the one door, and everything else reads the change log behind it.
 //! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
+pub mod bench;
 pub mod bundle;
 pub mod catalogue;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+mod disk;
 pub mod federation;
 mod fold;
 pub mod follow;

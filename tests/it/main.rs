@@ -15,6 +15,7 @@ mod command_line;
 mod exchange;
 mod faults;
 mod imports;
+mod measuring;
 mod own_fetches;
 mod own_identity;
 mod spreadsheets;

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use tantivy::collector::{Count, TopDocs};
 use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
-use tantivy::schema::{
-    Field, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
-};
+use tantivy::schema::{Field, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{Index, IndexReader, IndexWriter, Order, TantivyDocument, Term};
 
 use super::{Answer, PAGE, Row, codes};
@@ -73,7 +71,12 @@ impl Bare {
     }
 
     pub(crate) fn segments(&self) -> usize {
-        self.reader.as_ref().unwrap().searcher().segment_readers().len()
+        self.reader
+            .as_ref()
+            .unwrap()
+            .searcher()
+            .segment_readers()
+            .len()
     }
 
     pub(crate) fn search(&self, asked: &Asked) -> Answer {
@@ -82,7 +85,10 @@ impl Bare {
             Box::new(TermQuery::new(term, IndexRecordOption::Basic))
         };
         let any = |word: &String| -> Box<dyn Query> {
-            let places = self.texts.iter().map(|field| (Occur::Should, term(*field, word)));
+            let places = self
+                .texts
+                .iter()
+                .map(|field| (Occur::Should, term(*field, word)));
             Box::new(BooleanQuery::new(places.collect()))
         };
         let codes = codes(asked.area, asked.country);

@@ -54,7 +54,9 @@ impl Postgres {
     /// Makes a cluster and starts it.
     pub(crate) fn new(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let mut postgres = Self {
             folder: folder.to_owned(),
             loading: None,
@@ -67,7 +69,13 @@ impl Postgres {
         let data = postgres.data();
         run(postgres
             .command("initdb")
-            .args(["--auth=trust", "--username=bench", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args([
+                "--auth=trust",
+                "--username=bench",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ])
             .arg(&data));
         let mut options = format!("-k {}", folder.display());
         for setting in SETTINGS {
@@ -75,7 +83,14 @@ impl Postgres {
         }
         run(postgres
             .command("pg_ctl")
-            .args(["start", "--wait", "--silent", "--options", &options, "--log"])
+            .args([
+                "start",
+                "--wait",
+                "--silent",
+                "--options",
+                &options,
+                "--log",
+            ])
             .arg(folder.join("log"))
             .arg("--pgdata")
             .arg(&data));
@@ -112,7 +127,12 @@ impl Postgres {
     fn psql(&self) -> Command {
         let mut command = Command::new("psql");
         command
-            .args(["--quiet", "--no-psqlrc", "--username=bench", "--dbname=postgres"])
+            .args([
+                "--quiet",
+                "--no-psqlrc",
+                "--username=bench",
+                "--dbname=postgres",
+            ])
             .args(["--set", "ON_ERROR_STOP=1", "--host"])
             .arg(&self.folder)
             .stdout(Stdio::null());
@@ -121,7 +141,10 @@ impl Postgres {
 
     pub(crate) fn put(&mut self, rows: &[Row]) {
         let (_, given) = self.loading.as_mut().unwrap();
-        for Row { id, texts, codes, .. } in rows {
+        for Row {
+            id, texts, codes, ..
+        } in rows
+        {
             writeln!(given, "{id}\t{}\t{}", texts.join(" "), codes.join(" ")).unwrap();
         }
     }

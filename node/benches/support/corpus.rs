@@ -103,9 +103,8 @@ fn texts(folder: &Path) -> Vec<PathBuf> {
 /// Small ASCII letters only: every engine cuts and folds such words in the same way.
 fn words_of(text: &[u8]) -> impl Iterator<Item = String> {
     let words = text.split(|byte| !byte.is_ascii_alphanumeric() && byte.is_ascii());
-    let is_plain = |word: &&[u8]| {
-        (3..=14).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic)
-    };
+    let is_plain =
+        |word: &&[u8]| (3..=14).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic);
     words
         .filter(is_plain)
         .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
@@ -178,7 +177,10 @@ impl Corpus {
 
     /// The authors' key logs.
     pub(crate) fn entries(&self) -> Vec<LogEntry> {
-        self.authors.iter().map(|(entry, _)| entry.clone()).collect()
+        self.authors
+            .iter()
+            .map(|(entry, _)| entry.clone())
+            .collect()
     }
 
     /// A record's id.
@@ -205,7 +207,11 @@ impl Corpus {
             let parts: Vec<_> = numbers
                 .chunks(numbers.len().div_ceil(CORES).max(1))
                 .map(|part| {
-                    scope.spawn(|| part.iter().map(|number| self.sign_one(*number)).collect::<Vec<_>>())
+                    scope.spawn(|| {
+                        part.iter()
+                            .map(|number| self.sign_one(*number))
+                            .collect::<Vec<_>>()
+                    })
                 })
                 .collect();
             parts

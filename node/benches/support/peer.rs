@@ -51,7 +51,11 @@ impl Pages {
         while lines.peek().is_some() {
             let mut held = self.0.lock().unwrap();
             let State { ready, end, .. } = &mut *held;
-            let since = if *end == 0 { String::new() } else { cursor(*end).to_string() };
+            let since = if *end == 0 {
+                String::new()
+            } else {
+                cursor(*end).to_string()
+            };
             let mut page = String::new();
             for line in lines.by_ref().take(CHANGES_ROWS_MAX) {
                 *end += 1;

@@ -31,7 +31,14 @@ impl Process {
         let made = Command::new(env!("CARGO_BIN_EXE_baraza"))
             .arg("init")
             .arg(folder)
-            .args(["--name", "bench", "--url", &process.url, "--insecure-peer", &peer])
+            .args([
+                "--name",
+                "bench",
+                "--url",
+                &process.url,
+                "--insecure-peer",
+                &peer,
+            ])
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success());
@@ -40,7 +47,11 @@ impl Process {
 
     /// Carries a command out.
     pub(crate) fn run(&self, arguments: &[&str]) {
-        let ran = self.command().args(arguments).stdout(Stdio::null()).status();
+        let ran = self
+            .command()
+            .args(arguments)
+            .stdout(Stdio::null())
+            .status();
         assert!(ran.unwrap().success(), "{arguments:?}");
     }
 
@@ -89,7 +100,12 @@ impl Process {
 
     /// An answer's bytes.
     pub(crate) async fn get(&self, path: &str) -> Vec<u8> {
-        let answer = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        let answer = self
+            .client
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.bytes().await.unwrap().to_vec()
     }
@@ -104,7 +120,9 @@ impl Process {
     /// Memory that is neither files nor shared, in bytes: what nothing but the process can give back.
     pub(crate) fn anonymous_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
         kilobytes.parse::<u64>().unwrap() * 1_024
     }
@@ -134,5 +152,7 @@ fn bytes_below(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path) else {
         return 0;
     };
-    entries.map(|entry| bytes_below(&entry.unwrap().path())).sum()
+    entries
+        .map(|entry| bytes_below(&entry.unwrap().path()))
+        .sum()
 }

@@ -257,7 +257,7 @@ fn d11_a_store_of_a_newer_release_is_refused_and_nothing_in_it_is_changed() {
         let newer = Batch::from([
             (
                 super::keys::meta("schema"),
-                Some(2_u64.to_be_bytes().to_vec()),
+                Some((SCHEMA + 1).to_be_bytes().to_vec()),
             ),
             (
                 b"Zfuture".to_vec(),
@@ -290,7 +290,10 @@ fn d11_the_files_of_a_newer_release_stay_byte_for_byte() {
     };
     let folder = tempfile::tempdir().unwrap();
     drop(Store::open(folder.path(), "epoch".to_owned()).unwrap());
-    assert_eq!(super::embedded::form_of(folder.path()).unwrap(), Some(SCHEMA));
+    assert_eq!(
+        super::embedded::form_of(folder.path()).unwrap(),
+        Some(SCHEMA)
+    );
     super::embedded::write_form(folder.path(), SCHEMA + 1).unwrap();
     let before = files(folder.path());
     let refused = Store::open(folder.path(), "epoch".to_owned());
@@ -304,7 +307,10 @@ fn a_store_without_a_form_file_gets_one_and_a_damaged_one_is_named() {
     drop(Embedded::open(folder.path()).unwrap());
     assert_eq!(super::embedded::form_of(folder.path()).unwrap(), None);
     drop(Store::open(folder.path(), "epoch".to_owned()).unwrap());
-    assert_eq!(super::embedded::form_of(folder.path()).unwrap(), Some(SCHEMA));
+    assert_eq!(
+        super::embedded::form_of(folder.path()).unwrap(),
+        Some(SCHEMA)
+    );
     std::fs::write(folder.path().join("form"), b"one").unwrap();
     let refused = Store::open(folder.path(), "epoch".to_owned());
     assert!(matches!(refused, Err(StoreError::Corrupt { detail }) if detail.contains("form")));
