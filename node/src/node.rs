@@ -43,6 +43,9 @@ const INDEX_GATHER: Duration = Duration::from_millis(100);
 /// How often a restored node asks those that it follows, until they have told it what it published.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
+/// Without a change for so long, the index gives its writer's memory back.
+const INDEX_REST: Duration = Duration::from_secs(10);
+
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
 
@@ -466,10 +469,15 @@ fn open_index(folder: &Path) -> Result<Index, SearchError> {
 
 async fn keep_index(node: Arc<Node>) {
     let mut ticks = node.store.ticks();
+    let mut is_resting = false;
     loop {
         ticks.mark_unchanged();
         let follower = Arc::clone(&node.follower);
-        let pause = match tokio::task::spawn_blocking(move || follower.advance()).await {
+        let advance = move || match is_resting {
+            true => follower.rest().map(|()| None),
+            false => follower.advance(),
+        };
+        let pause = match tokio::task::spawn_blocking(advance).await {
             Ok(Ok(pause)) => pause,
             Ok(Err(error)) => {
                 tracing::error!(%error, "the search index does not keep up");
@@ -480,14 +488,20 @@ async fn keep_index(node: Arc<Node>) {
         let waited = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
+                None if is_resting => std::future::pending().await,
+                None => tokio::time::sleep(INDEX_REST).await,
             }
         };
-        tokio::select! {
-            changed = ticks.changed() => if changed.is_err() { return },
-            () = waited => {}
+        is_resting = tokio::select! {
+            changed = ticks.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                false
+            }
+            () = waited => pause.is_none(),
             () = node.stopping() => return,
-        }
+        };
         tokio::select! {
             () = tokio::time::sleep(INDEX_GATHER) => {}
             () = node.stopping() => return,

@@ -19,6 +19,7 @@ mod doctor;
 mod exchange;
 mod faults;
 mod imports;
+mod measuring;
 mod own_fetches;
 mod own_identity;
 mod spreadsheets;

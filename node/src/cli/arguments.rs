@@ -234,6 +234,12 @@ pub(super) enum Typed {
         #[arg(long)]
         alone: bool,
     },
+    /// Measure what this machine can carry, in a folder of its own beside the node's data
+    Bench {
+        /// Made-up records to measure with
+        #[arg(long, default_value_t = crate::bench::RECORDS, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+        records: u64,
+    },
 }
 
 #[derive(Debug, Subcommand)]
