@@ -539,7 +539,7 @@ fn calls_of(trace: &str, database: &str) -> Vec<Call> {
             let mut parts = call.splitn(2, ", ").nth(1).unwrap().split(", ");
             let bytes = unpack(parts.next().unwrap());
             let length: usize = parts.next().unwrap().parse().unwrap();
-            let offset = parts.next().unwrap().split(')').next().unwrap();
+            let offset = parts.next().unwrap().split(')').next().unwrap().trim();
             assert_eq!(bytes.len(), length, "the trace cut a write short");
             calls.push(Call::Written {
                 offset: offset.parse().unwrap(),

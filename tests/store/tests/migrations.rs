@@ -88,7 +88,7 @@ fn d10_a_store_of_an_older_form_is_migrated_after_a_snapshot_and_has_all_that_it
     let folder = parent.path().join("store");
     assert_eq!(form_of(&folder).unwrap(), Some(0));
     let store = Store::open(&folder, "another".to_owned()).unwrap();
-    assert_eq!(form_of(&folder).unwrap(), Some(1));
+    assert_eq!(form_of(&folder).unwrap(), Some(baraza::store::SCHEMA));
     assert_eq!(store.epoch(), "epoch", "nobody has to read it anew");
     let (known, late) = authors();
     let held = store
