@@ -3,6 +3,7 @@
 //!
 //! The real program, in a process of its own, follows a peer. At each size it is asked 1,000 searches
 //! over HTTP, stopped, started, killed, started again, and its index is filled anew.
+//! Memory is RssAnon: what is neither files nor shared. Backup has its place and no figure yet.
 //! Prints one JSON line. `BARAZA_BENCH_SIZES` names the sizes (0,100000,1000000);
 //! `BARAZA_BENCH_FOLDER` is where its folder is made.
 #![allow(
@@ -27,6 +28,8 @@ const SEARCHES: usize = 1_000;
 const STARTS: usize = 3;
 /// Records that are signed at a time.
 const PART: usize = 20_000;
+/// After which a node that has nothing to do has given back what it worked with.
+const REST: Duration = Duration::from_secs(15);
 /// How often it is asked how far it is.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -110,6 +113,7 @@ async fn grow(
 
 async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Value {
     let grown_memory = node.anonymous_memory();
+    tokio::time::sleep(REST).await;
     let times = search(node, asked).await;
     let searched_memory = node.anonymous_memory();
     let (store, index) = (node.disk("data/store"), node.disk("data/index"));
@@ -128,7 +132,9 @@ async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Valu
     let reindex = start.elapsed();
     let index_anew = node.disk("data/index");
     node.start().await;
-    let ratio = |bytes: u64| support::rounded(bytes as f64 / signed_bytes.max(1) as f64);
+    let ratio = |bytes: u64| {
+        (signed_bytes > 0).then(|| support::rounded(bytes as f64 / signed_bytes as f64))
+    };
     json!({
         "signed_bytes": signed_bytes, "store_bytes": store, "index_bytes": index,
         "disk_ratio": ratio(store + index), "store_ratio": ratio(store), "index_ratio": ratio(index),

@@ -13,7 +13,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn wrk(time: &str, script: &Path, address: &str) -> f64 {
 struct Nginx(Child);
 
 impl Nginx {
-    fn start(folder: &PathBuf, paths: &[String], bodies: &[Vec<u8>]) -> Self {
+    fn start(folder: &Path, paths: &[String], bodies: &[Vec<u8>]) -> Self {
         let files = folder.join("files");
         for (path, body) in paths.iter().zip(bodies) {
             let file = files.join(path.trim_start_matches('/'));
