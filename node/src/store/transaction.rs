@@ -408,7 +408,7 @@ impl Drop for Writer {
 
 fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &watch::Sender<u64>) {
     let mut at_hand = AtHand::default();
-    let mut copies: Vec<Box<Copying>> = Vec::new();
+    let mut copies: Vec<Copying> = Vec::new();
     let mut mended = Stopwatch::start();
     loop {
         // A copy gives way to what there is to write.
@@ -434,7 +434,7 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
         let mut answers = Vec::new();
         while let Some(work) = next.take() {
             match work {
-                Work::Copy(copying) => copies.push(copying),
+                Work::Copy(copying) => copies.push(*copying),
                 Work::Job(job) => {
                     let mut transaction = Transaction {
                         engine,
@@ -501,7 +501,7 @@ fn commit(
     engine: &dyn Engine,
     durable: &Durable,
     group: &Batch,
-    copies: &mut Vec<Box<Copying>>,
+    copies: &mut Vec<Copying>,
 ) -> Result<(), StoreError> {
     let before: Vec<_> = copies
         .iter()
