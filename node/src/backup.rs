@@ -58,6 +58,11 @@ pub enum BackupError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The node did not give the rest.
+    #[error(
+        "the backup was not finished: the node is stopping, or the file is written too slowly; take it again, or onto a faster disk"
+    )]
+    CutShort,
     /// What was restored is not what was backed up.
     #[error(
         "the restored store has the state hash {found}, and the backup names {named}: nothing was kept"
