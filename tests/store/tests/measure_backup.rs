@@ -79,6 +79,7 @@ fn a_backup_of_many_records_while_others_write() {
     fs::create_dir_all(dir.join("keys")).unwrap();
     let settings = "name = \"Measured\"\nurl = \"https://hub.example\"\n";
     fs::write(dir.join("baraza.toml"), settings).unwrap();
+    fs::write(dir.join("keys/node.key"), "not a key").unwrap();
     let config = Config::load(&dir).unwrap();
     let store = Store::open(&config.store_folder(), "first".to_owned()).unwrap();
     let author = Author::found(1, &[1], at(-1_000));
