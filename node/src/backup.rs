@@ -1,6 +1,6 @@
 //! One file that has a whole node in it: what it holds, its keys and its settings.
 //!
-//! [`take`] writes one while the node works, [`restore`] makes a node of one. The form is in [`file`] and
+//! [`take()`] writes one while the node works, [`restore()`] makes a node of one. The form is in [`mod@file`] and
 //! in docs/operators.md.
 
 pub mod file;
