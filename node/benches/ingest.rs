@@ -320,6 +320,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
             publishing: Publishing::default(),
             federation: Federation {
                 insecure_peers: peers.to_vec(),
+                ..Federation::default()
             },
             hosting: Hosting::default(),
         };

@@ -285,6 +285,10 @@ pinned-why = The operator of this node chose which one it goes by.
 closed-why = The author has closed this identity: nothing of it counts any more.
 twins-why = This author has signed two different versions under one number.
 incomplete-why = Some records of this author could not be taken in yet.
+full-why = This node has as many records of this organisation as it takes of one; newer ones are at its home.
+complete-as-of = Complete here as of { $it }: all that the organisation said it had then is here.
+lacking-why = By the organisation’s own count of { $it }, records of it are missing here: { $other }. Whoever gave that count to this node holds them back or lacks them, too.
+held-of-named = { $it } of { $other } are here
 
 ## An organisation
 profile = Profile
@@ -345,6 +349,7 @@ peer-filter = Only:
 peer-never = Never
 peer-error = Last attempt:
 peer-refusal = Last refusal:
+peer-holds-back = Gives less than these organisations counted:
 census-records = Records shown
 census-authors = Organisations known
 census-withdrawn = Withdrawn records

@@ -284,6 +284,10 @@ pinned-why = L’exploitant de ce nœud a choisi celle qui vaut ici.
 closed-why = L’auteur a fermé cette identité : rien de ce qu’elle a signé ne compte plus.
 twins-why = Cet auteur a signé deux versions différentes sous un même numéro.
 incomplete-why = Certaines fiches de cet auteur n’ont pas encore pu être prises en compte.
+full-why = Ce nœud a autant de fiches de cette organisation qu’il en accepte d’une seule ; les plus récentes sont chez elle.
+complete-as-of = Complet ici au { $it } : tout ce que l’organisation disait avoir à cette date est ici.
+lacking-why = D’après le décompte de l’organisation du { $it }, il manque ici des fiches : { $other }. Ceux qui ont remis ce décompte à ce nœud les retiennent ou ne les ont pas non plus.
+held-of-named = { $it } sur { $other } sont ici
 
 ## Une organisation
 profile = Profil
@@ -344,6 +348,7 @@ peer-filter = Seulement :
 peer-never = Jamais
 peer-error = Dernier essai :
 peer-refusal = Dernier refus :
+peer-holds-back = Donne moins que ces organisations n’ont compté :
 census-records = Fiches affichées
 census-authors = Organisations connues
 census-withdrawn = Fiches retirées

@@ -1,6 +1,8 @@
 //! Bundles: a part of the network as one file, `ndjson.zst`, that verifies with nothing else at hand.
 
-use std::collections::BTreeMap;
+mod census;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use bytes::Bytes;
@@ -12,12 +14,14 @@ use protocol::identity::{Branches, LogEntry, Taken, WitnessProofs};
 use protocol::limits::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
 use protocol::sync::{Filter, Line};
 use protocol::time::Timestamp;
-use protocol::verified::Judged;
+use protocol::verified::{Judged, Record, Verified};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::ingest::Ingest;
 use crate::store::{LogReceipt, Receipt, Store, StoreError};
+use census::Census;
+pub use census::Counted;
 
 /// Records taken in at a time.
 const BATCH: usize = 512;
@@ -138,6 +142,9 @@ pub struct Imported {
     pub refused: Vec<String>,
     /// How many were refused.
     pub refused_count: u64,
+    /// Whose logs came.
+    #[serde(skip)]
+    pub authors: BTreeSet<Scid>,
 }
 
 impl Imported {
@@ -165,7 +172,15 @@ pub async fn import(ingest: &Ingest, file: impl Read + Send) -> Result<Imported,
                     take_batch(ingest, &mut batch, &mut imported).await?;
                 }
             }
-            Ok((Line::Log { entry, witness, .. }, _)) => {
+            Ok((
+                Line::Log {
+                    scid,
+                    entry,
+                    witness,
+                },
+                _,
+            )) => {
+                imported.authors.insert(scid);
                 take_batch(ingest, &mut batch, &mut imported).await?;
                 let proofs = witness.map_or(Ok(WitnessProofs::empty()), |witness| {
                     WitnessProofs::parse(witness.as_bytes())
@@ -221,6 +236,9 @@ pub struct Checked {
     pub without_log: u64,
     /// What does not verify.
     pub refused: Vec<String>,
+    /// How complete authors are by their own checkpoints; those without one that can be judged are left
+    /// out.
+    pub counted: Vec<Counted>,
 }
 
 /// Checks a bundle, or any file of its lines, with nothing but the file.
@@ -230,6 +248,7 @@ pub struct Checked {
 pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleError> {
     let mut checked = Checked::default();
     let mut logs: BTreeMap<Scid, Branches> = BTreeMap::new();
+    let (rules, mut census) = (Rules::decided(), Census::default());
     for (line, number) in lines(file)?.zip(1..) {
         let line = line?;
         let refused = match Line::read(&line) {
@@ -247,23 +266,27 @@ pub fn check(file: impl Read + Send, now: Timestamp) -> Result<Checked, BundleEr
                 let branches = logs.entry(scid).or_insert_with(|| Branches::empty(scid));
                 check_entry(branches, entry, witness, now).err()
             }
-            Ok((Line::Record { record }, _)) => match check_record(&logs, record.as_bytes()) {
-                Ok(true) => {
-                    checked.verified += 1;
-                    None
+            Ok((Line::Record { record }, _)) => {
+                match check_record(&rules, &logs, record.as_bytes()) {
+                    Ok(Some(record)) => {
+                        census.add(&rules, &record);
+                        checked.verified += 1;
+                        None
+                    }
+                    Ok(None) => {
+                        checked.without_log += 1;
+                        None
+                    }
+                    Err(reason) => Some(reason),
                 }
-                Ok(false) => {
-                    checked.without_log += 1;
-                    None
-                }
-                Err(reason) => Some(reason),
-            },
+            }
         };
         checked
             .refused
             .extend(refused.map(|reason| format!("line {number}: {reason}")));
     }
     checked.authors = logs.values().filter(|log| log.head().is_some()).count() as u64;
+    checked.counted = census.judge(&rules);
     Ok(checked)
 }
 
@@ -289,21 +312,52 @@ fn check_entry(
     }
 }
 
-/// `false` if the author's log, or the key in it, is not there to check against.
-fn check_record(logs: &BTreeMap<Scid, Branches>, record: &[u8]) -> Result<bool, String> {
+/// `None` if the author's log, or the key in it, is not there to check against.
+fn check_record(
+    rules: &Rules,
+    logs: &BTreeMap<Scid, Branches>,
+    record: &[u8],
+) -> Result<Option<Verified<Record>>, String> {
     let envelope = Envelope::parse(record).map_err(|error| error.to_string())?;
     let head = logs
         .get(envelope.header().author.scid())
         .and_then(Branches::head);
     let proven = envelope.prove().map_err(|error| error.to_string())?;
-    let judged = proven.against(
-        &Rules::decided(),
-        head.map(protocol::identity::LogState::keys),
-    );
-    Ok(matches!(
-        judged.map_err(|error| error.to_string())?,
-        Judged::Verified(_)
-    ))
+    let judged = proven.against(rules, head.map(protocol::identity::LogState::keys));
+    match judged.map_err(|error| error.to_string())? {
+        Judged::Verified(record) => Ok(Some(record)),
+        Judged::NotYet(_) => Ok(None),
+    }
+}
+
+/// Authors that are told one by one.
+const TOLD_MAX: usize = 50;
+
+/// For people: who is complete as of when, and of whom something is missing. What is missing comes first.
+pub fn tell(counted: &[Counted]) -> String {
+    let mut counted: Vec<&Counted> = counted.iter().collect();
+    counted.sort_by_key(|counted| counted.is_complete);
+    let mut text = String::new();
+    for Counted {
+        author,
+        as_of,
+        named,
+        held,
+        is_complete,
+    } in counted.iter().take(TOLD_MAX)
+    {
+        text.push_str(&if *is_complete {
+            format!("\n  {author}: complete as of {as_of}, with {named} records")
+        } else {
+            format!(
+                "\n  {author}: INCOMPLETE, {held} records are here that count; by its own count of {as_of} it had {named}"
+            )
+        });
+    }
+    if let Some(more) = counted.len().checked_sub(TOLD_MAX + 1) {
+        text.push_str(&format!("\n  and {} more", more + 1));
+    }
+    text
 }
 
 /// Bytes handed to a task that sends them.

@@ -8,6 +8,7 @@ mod import;
 mod org;
 mod reconcile;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 pub use backup::restore;
 pub use doctor::report;
 pub use import::{From as ImportFrom, Import};
-use protocol::id::RecordId;
+use protocol::id::{RecordId, Scid};
 use protocol::record::Draft;
 pub(crate) use reconcile::{followed, try_with};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::bundle;
+use crate::completeness::HeldBack;
 use crate::control::{Progress, Step};
-use crate::federation::peers::peer_address;
+use crate::federation::peers::{Peer, peer_address};
 use crate::federation::site::is_site;
 use crate::keychain::Signer;
 use crate::node::{Node, NodeError};
@@ -113,6 +115,8 @@ pub enum Command {
     Sync {
         /// Which; all if absent.
         url: Option<String>,
+        /// From the beginning of its log.
+        full: bool,
     },
     /// Lists the peers.
     Peers,
@@ -302,10 +306,12 @@ pub async fn run(
                 json!({"url": url}),
             ))
         }
-        Command::Sync { url } => sync(node, url.as_deref()).await,
+        Command::Sync { url, full } => sync(node, url.as_deref(), full).await,
         Command::Peers => peers(node),
         Command::BundleExport { path, filter } => {
             let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
+            // Whoever gets the file can tell whether all is in it.
+            node.publish_checkpoints().await?;
             let store = Arc::clone(&node.store);
             let target = path.clone();
             let write = move || {
@@ -327,6 +333,8 @@ pub async fn run(
             let file = File::open(&path)
                 .map_err(|error| refused(format!("{}: {error}", path.display())))?;
             let imported = bundle::import(&node.ingest, file).await.map_err(refused)?;
+            node.completeness.advance().await?;
+            let counted = counted_here(node, &imported.authors)?;
             let mut text = format!(
                 "{} new records, {} held already, {} waiting for a key log, {} refused",
                 imported.stored, imported.held, imported.parked, imported.refused_count
@@ -334,11 +342,13 @@ pub async fn run(
             for reason in &imported.refused {
                 text.push_str(&format!("\n  {reason}"));
             }
-            let is_complete = imported.refused_count == 0;
+            text.push_str(&bundle::tell(&counted));
+            let mut json = serde_json::to_value(&imported).map_err(refused)?;
+            json["counted"] = serde_json::to_value(&counted).map_err(refused)?;
             Ok(Done {
                 text,
-                json: serde_json::to_value(&imported).map_err(refused)?,
-                is_complete,
+                json,
+                is_complete: imported.refused_count == 0,
             })
         }
         Command::Reindex => {
@@ -536,7 +546,7 @@ fn search(node: &Arc<Node>, query: &str, language: Option<&str>) -> Result<Done,
     Ok(Done::new(text, answer))
 }
 
-async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
+async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeError> {
     node.puller.start()?;
     let wanted = url.map(peer_address).transpose().map_err(refused)?;
     let mut text = Vec::new();
@@ -551,7 +561,11 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
         if wanted.as_ref().is_some_and(|wanted| *wanted != peer.url) {
             continue;
         }
-        match node.puller.catch_up(&peer.url).await {
+        let caught_up = match full {
+            true => node.puller.read_anew(&peer.url).await,
+            false => node.puller.catch_up(&peer.url).await,
+        };
+        match caught_up {
             Ok(pulled) => {
                 text.push(format!(
                     "{}: {} new records, {} refused",
@@ -591,6 +605,26 @@ async fn sync(node: &Node, url: Option<&str>) -> Result<Done, NodeError> {
     })
 }
 
+/// How complete these authors are here.
+fn counted_here(node: &Node, authors: &BTreeSet<Scid>) -> Result<Vec<bundle::Counted>, NodeError> {
+    let mut counted = Vec::new();
+    for scid in authors {
+        let standing = node.completeness.of(scid)?;
+        counted.extend(
+            standing
+                .newest()
+                .map(|(count, is_complete)| bundle::Counted {
+                    author: scid.to_string(),
+                    as_of: count.as_of().to_string(),
+                    named: count.named,
+                    held: count.held,
+                    is_complete,
+                }),
+        );
+    }
+    Ok(counted)
+}
+
 fn peers(node: &Node) -> Result<Done, NodeError> {
     let peers = node.peers.all()?;
     let mut table = comfy_table::Table::new();
@@ -601,8 +635,11 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         "last heard",
         "records",
         "refused",
+        "holds back",
         "last error",
     ]);
+    let held_back = node.completeness.held_back()?;
+    let held_back_by = |peer: &Peer| held_back.get(&peer.url).map_or(&[][..], Vec::as_slice);
     for peer in &peers {
         table.add_row([
             peer.url.clone(),
@@ -611,6 +648,11 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
                 .map_or_else(|| "never".to_owned(), |heard| heard.to_string()),
             peer.received.to_string(),
             peer.refused.to_string(),
+            match held_back_by(peer).len() {
+                0 => String::new(),
+                1 => "of 1 organisation".to_owned(),
+                count => format!("of {count} organisations"),
+            },
             peer.last_error.clone().unwrap_or_default(),
         ]);
     }
@@ -624,6 +666,13 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         .map(|peer| {
             let mut item = serde_json::to_value(peer).map_err(refused)?;
             // In the peer's own words: the cursor of the last line that was taken in.
+            let holds_back = |HeldBack { author, count }: &HeldBack| {
+                json!({
+                    "author": author.to_string(), "as_of": count.as_of().to_string(),
+                    "named": count.named, "held": count.held,
+                })
+            };
+            item["holds_back"] = held_back_by(peer).iter().map(holds_back).collect();
             item["read_to"] = node.peers.cursor(&peer.url, &peer.filter)?.into();
             Ok(item)
         })

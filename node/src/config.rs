@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::store::Quotas;
+
 /// The name of the settings file within a node's folder.
 pub const FILE: &str = "baraza.toml";
 
@@ -126,12 +128,36 @@ impl Default for Publishing {
 }
 
 /// About other nodes.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Federation {
     /// Hosts and ports that are reached over plain http, for trials and closed networks.
     #[serde(default)]
     pub insecure_peers: Vec<String>,
+    /// Most records that are taken of one author from elsewhere.
+    #[serde(default = "default_records_per_author")]
+    pub records_per_author: u64,
+    /// Most records that are taken from one peer.
+    #[serde(default = "default_records_per_peer")]
+    pub records_per_peer: u64,
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        Self {
+            insecure_peers: Vec::new(),
+            records_per_author: default_records_per_author(),
+            records_per_peer: default_records_per_peer(),
+        }
+    }
+}
+
+fn default_records_per_author() -> u64 {
+    Quotas::default().of_author
+}
+
+fn default_records_per_peer() -> u64 {
+    Quotas::default().from_sender
 }
 
 fn default_language() -> String {
@@ -158,6 +184,19 @@ pub struct Config {
 }
 
 impl Config {
+    /// How many records are taken.
+    pub fn quotas(&self) -> Quotas {
+        let Federation {
+            records_per_author: of_author,
+            records_per_peer: from_sender,
+            ..
+        } = self.settings.federation;
+        Quotas {
+            of_author,
+            from_sender,
+        }
+    }
+
     /// Reads and checks the settings of the node in `folder`.
     ///
     /// # Errors

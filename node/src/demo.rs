@@ -308,6 +308,7 @@ async fn start(
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure_peers(options),
+            ..Federation::default()
         },
         hosting: Hosting {
             policy: HostingPolicy::Open,

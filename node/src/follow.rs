@@ -117,6 +117,19 @@ impl SearchFollower {
         self.run(Some(progress), Filling::commit)
     }
 
+    /// Lets the writer go, with the memory that it holds, until there is something to do again; what it
+    /// merges is merged first.
+    ///
+    /// # Errors
+    /// A fault of the index.
+    pub fn rest(&self) -> Result<(), FollowError> {
+        let mut slot = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(filling) = slot.take_if(|filling| filling.uncommitted == 0) {
+            filling.writer.finish()?;
+        }
+        Ok(())
+    }
+
     /// Where the index stands, if that is a place in this log: an index of another log is filled anew.
     fn position(&self) -> Result<u64, FollowError> {
         let cursor = self.index.position().and_then(|text| Cursor::parse(&text));

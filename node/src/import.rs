@@ -41,6 +41,7 @@ mod workbook;
 use std::io::{BufRead as _, Read};
 use std::str::FromStr;
 
+use protocol::id::Scid;
 use protocol::limits::{JSON_STRING_BYTES_MAX, RECORD_BYTES_MAX};
 use protocol::record::Draft;
 
@@ -220,6 +221,8 @@ pub struct Options<'a> {
     pub licence: String,
     /// Where the rows come from.
     pub source: Source,
+    /// Who publishes the rows; a record that somebody else signed is refused, for it is theirs.
+    pub author: Option<Scid>,
     /// Names to codes.
     pub labels: &'a dyn Labels,
     /// How much is taken in.
@@ -237,6 +240,7 @@ impl Default for Options<'_> {
             language: None,
             licence: "CC-BY-4.0".to_owned(),
             source: Source::default(),
+            author: None,
             labels: &NoLabels,
             limits: Limits::default(),
         }

@@ -35,6 +35,9 @@ pub enum IngestError {
     /// A bound was reached.
     #[error("{0}")]
     Full(String),
+    /// This node has as many records of the author, or from the sender, as it takes.
+    #[error("{0}")]
+    Quota(String),
     /// The disk, never the sender's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,6 +49,7 @@ impl From<Refusal> for IngestError {
             Refusal::Verify(error) => Self::Unverified(error),
             Refusal::Store(error) => Self::Store(error),
             full @ Refusal::ParkedFull { .. } => Self::Full(full.to_string()),
+            full @ Refusal::Quota { .. } => Self::Quota(full.to_string()),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
 pub mod backup;
+pub mod bench;
 pub mod bundle;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod completeness;
 pub mod config;
 pub mod control;
 pub mod demo;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::commands;
+use crate::completeness::Comparison;
 use crate::config::{Config, ConfigError};
 use crate::control;
 use crate::federation::actors::{Actors, Local};
@@ -42,8 +43,14 @@ const INDEX_GATHER: Duration = Duration::from_millis(100);
 /// How often a restored node asks those that it follows, until they have told it what it published.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
+/// Without a change for so long, the index gives its writer's memory back.
+const INDEX_REST: Duration = Duration::from_secs(10);
+
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
+
+/// After a change, how long more changes are gathered before it is judged how complete their authors are.
+const COMPLETENESS_GATHER: Duration = Duration::from_secs(5);
 
 /// How often authors whose keys are here are looked at for a new checkpoint, and the shortest time
 /// between two of one author.
@@ -126,6 +133,8 @@ pub struct Node {
     pub labels: Arc<Labels>,
     /// Reading for people and programs.
     pub catalogue: Catalogue,
+    /// How complete each author is here.
+    pub completeness: Arc<Comparison>,
     /// Other nodes.
     pub peers: Peers,
     /// Reads other nodes' logs.
@@ -194,7 +203,8 @@ impl Node {
             let reason = "it is missing: bring it back, or make a new node elsewhere".to_owned();
             return Err(StoreError::Unusable { folder, reason }.into());
         }
-        let store = Arc::new(Store::open(&folder, keychain::random_name()?)?);
+        let store = Store::open(&folder, keychain::random_name()?)?;
+        let store = Arc::new(store.with_quotas(config.quotas()));
         // A process that ended between a log entry and its keys left both as they were.
         for signer in keychain.signers()? {
             if let Some(author) = store.author(signer.did.scid())? {
@@ -251,6 +261,7 @@ impl Node {
         });
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
+            completeness: Arc::new(Comparison::new(Arc::clone(&store))),
             standing: Standing::new(Arc::clone(&store)),
             config,
             clock,
@@ -292,6 +303,7 @@ impl Node {
         tasks.push(tokio::spawn(keep_index(Arc::clone(self))));
         tasks.push(tokio::spawn(admit_due(Arc::clone(self))));
         tasks.push(tokio::spawn(deliver(Arc::clone(self))));
+        tasks.push(tokio::spawn(judge_completeness(Arc::clone(self))));
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
         tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
         Ok(())
@@ -322,6 +334,27 @@ impl Node {
     /// A fault of the store or of the index.
     pub fn index_now(&self) -> Result<(), NodeError> {
         Ok(self.follower.catch_up()?)
+    }
+
+    /// Says of each author whose key is here how many records it has, at most hourly; a node that may not
+    /// publish says nothing. One that cannot be counted keeps none of the others from it.
+    ///
+    /// # Errors
+    /// The keys do not read, or a disk fault.
+    pub async fn publish_checkpoints(&self) -> Result<(), NodeError> {
+        if self.standing.held()?.is_some() {
+            return Ok(());
+        }
+        for signer in self.keychain.signers()? {
+            if let Err(error) = self
+                .publisher
+                .checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS)
+                .await
+            {
+                tracing::error!(%error, author = signer.handle, "no checkpoint was published");
+            }
+        }
+        Ok(())
     }
 
     /// Whether a request for this host is for this node. A node on loopback has several names there.
@@ -436,10 +469,15 @@ fn open_index(folder: &Path) -> Result<Index, SearchError> {
 
 async fn keep_index(node: Arc<Node>) {
     let mut ticks = node.store.ticks();
+    let mut is_resting = false;
     loop {
         ticks.mark_unchanged();
         let follower = Arc::clone(&node.follower);
-        let pause = match tokio::task::spawn_blocking(move || follower.advance()).await {
+        let advance = move || match is_resting {
+            true => follower.rest().map(|()| None),
+            false => follower.advance(),
+        };
+        let pause = match tokio::task::spawn_blocking(advance).await {
             Ok(Ok(pause)) => pause,
             Ok(Err(error)) => {
                 tracing::error!(%error, "the search index does not keep up");
@@ -450,16 +488,41 @@ async fn keep_index(node: Arc<Node>) {
         let waited = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
+                None if is_resting => std::future::pending().await,
+                None => tokio::time::sleep(INDEX_REST).await,
             }
         };
+        is_resting = tokio::select! {
+            changed = ticks.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                false
+            }
+            () = waited => pause.is_none(),
+            () = node.stopping() => return,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(INDEX_GATHER) => {}
+            () = node.stopping() => return,
+        }
+    }
+}
+
+/// Judges the authors of whom something came, once it is quiet for a moment.
+async fn judge_completeness(node: Arc<Node>) {
+    let mut ticks = node.store.ticks();
+    loop {
+        ticks.mark_unchanged();
+        if let Err(error) = node.completeness.advance().await {
+            tracing::error!(%error, "it was not judged how complete the authors are");
+        }
         tokio::select! {
             changed = ticks.changed() => if changed.is_err() { return },
-            () = waited => {}
             () = node.stopping() => return,
         }
         tokio::select! {
-            () = tokio::time::sleep(INDEX_GATHER) => {}
+            () = tokio::time::sleep(COMPLETENESS_GATHER) => {}
             () = node.stopping() => return,
         }
     }
@@ -472,24 +535,8 @@ async fn publish_checkpoints(node: Arc<Node>) {
             () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
             () = node.stopping() => return,
         }
-        if !matches!(node.standing.held(), Ok(None)) {
-            continue;
-        }
-        let signers = match node.keychain.signers() {
-            Ok(signers) => signers,
-            Err(error) => {
-                tracing::error!(%error, "no checkpoint was published");
-                continue;
-            }
-        };
-        for signer in signers {
-            if let Err(error) = node
-                .publisher
-                .checkpoint(&signer, CHECKPOINT_PAUSE_SECONDS)
-                .await
-            {
-                tracing::error!(%error, author = signer.handle, "no checkpoint was published");
-            }
+        if let Err(error) = node.publish_checkpoints().await {
+            tracing::error!(%error, "no checkpoint was published");
         }
     }
 }

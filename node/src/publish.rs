@@ -416,3 +416,46 @@ fn tree_of(row: &HeldRow) -> Result<Map<String, Value>, StoreError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock, SystemClock};
+    use crate::config::Config;
+    use crate::node::Node;
+
+    #[tokio::test]
+    async fn t07_no_version_number_goes_back_with_the_clock_and_the_newest_version_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            toml::from_str("name = \"Test hub\"\nurl = \"http://127.0.0.1:8898\"").unwrap();
+        let config = Config::check(folder.path(), settings).unwrap();
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        Node::init(&config, clock.clone()).await.unwrap();
+        let node = Node::open(config, clock.clone()).unwrap();
+        node.add_organization("org").await.unwrap();
+        let signer = node.keychain.signer("org").unwrap();
+        let publish = async |name: &str| {
+            let draft = json!({
+                "type": "Offering", "localId": "a", "language": "en",
+                "body": {"kind": "course", "name": {"en": name}, "areas": ["cyber"]},
+            });
+            let drafts = [Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap()];
+            let published = node.publisher.publish(&signer, &drafts, |_| {}).await;
+            published.unwrap().pop().unwrap().seq
+        };
+        assert_eq!(publish("before").await, 1);
+        clock.advance(-3_600);
+        assert_eq!(publish("an hour earlier").await, 2);
+        clock.advance(7_200);
+        assert_eq!(publish("later").await, 3);
+        let id = RecordId {
+            author: *signer.did.scid(),
+            local: LocalId::parse("a").unwrap(),
+        };
+        let shown = node.catalogue.record(&id).unwrap().unwrap();
+        assert_eq!(shown.header.seq, 3);
+        assert_eq!(shown.name(&["en"]).unwrap().1, "later");
+        node.stop().await;
+    }
+}

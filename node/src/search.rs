@@ -34,8 +34,7 @@ mod cursor;
 mod document;
 mod facet;
 mod labels;
-#[cfg(test)]
-mod measure;
+mod places;
 mod plan;
 mod query;
 mod rank;

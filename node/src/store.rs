@@ -12,6 +12,7 @@ mod keys;
 mod logs;
 mod migrate;
 mod past;
+mod quota;
 mod records;
 mod rows;
 mod scan;
@@ -39,6 +40,7 @@ pub use embedded::FREE_BYTES_MIN;
 use engine::{Engine, Row};
 pub use fill::Filling;
 pub use logs::{LogReceipt, LogRefusal};
+pub use quota::Quotas;
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, ChangeRow, corrupt};
@@ -46,7 +48,7 @@ pub use scan::Scan;
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;
 
 /// A fault of the disk or of what is on it. Never a reason to think that something is not there.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +195,8 @@ pub struct Author {
     pub has_twins: bool,
     /// Records were refused because too many waited for the log.
     pub is_incomplete: bool,
+    /// As many of its records are held as this node takes of one author: it takes no new ones.
+    pub is_full: bool,
 }
 
 /// What a node keeps. Cheap to clone through its `Arc`s; one writer thread behind it.
@@ -203,6 +207,7 @@ pub struct Store {
     ticks: watch::Receiver<u64>,
     epoch: String,
     rules: Rules,
+    quotas: Quotas,
     was_ended: bool,
 }
 
@@ -279,8 +284,16 @@ impl Store {
             ticks,
             epoch,
             rules,
+            quotas: Quotas::default(),
             was_ended: true,
         })
+    }
+
+    /// Takes no more records than this.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
     }
 
     /// Whether whoever had it open before came to an orderly end.
@@ -351,7 +364,8 @@ impl Store {
         sequence: &Sequence,
     ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
     {
-        let (rules, sequence) = (self.rules, sequence.clone());
+        let (rules, quotas) = (self.rules, self.quotas);
+        let sequence = sequence.clone();
         let failed = sequence.clone();
         let job = move |tx: &mut transaction::Transaction<'_>| {
             if sequence.has_failed.load(Ordering::Relaxed) {
@@ -362,14 +376,14 @@ impl Store {
             }
             let receipts: Result<Vec<_>, StoreError> = offered
                 .into_iter()
-                .map(
-                    |offered| match records::admit(tx, &rules, offered, now, &sender) {
+                .map(|offered| {
+                    match records::admit(tx, &rules, offered, now, &sender, Some(&quotas)) {
                         // A refusal is written too: an author of whom records were refused for want
                         // of room is noted.
                         Err(Refusal::Store(error)) => Err(error),
                         receipt => Ok(receipt),
-                    },
-                )
+                    }
+                })
                 .collect();
             if receipts.is_err() {
                 sequence.has_failed.store(true, Ordering::Relaxed);
@@ -416,7 +430,7 @@ impl Store {
         let answer = self.writer.submit(move |tx| {
             let receipt = logs::learn(tx, &rules, &entry, &WitnessProofs::empty(), now)?;
             for offered in offered {
-                records::admit(tx, &rules, offered, now, &None)?;
+                records::admit(tx, &rules, offered, now, &None, None)?;
             }
             Ok(receipt)
         });
@@ -477,16 +491,18 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn author(&self, scid: &Scid) -> Result<Option<Author>, StoreError> {
-        self.author_of(&AuthorRow::read(&*self.engine, scid)?)
+        self.author_of(scid, &AuthorRow::read(&*self.engine, scid)?)
     }
 
-    fn author_of(&self, row: &AuthorRow) -> Result<Option<Author>, StoreError> {
+    fn author_of(&self, scid: &Scid, row: &AuthorRow) -> Result<Option<Author>, StoreError> {
+        let is_full = quota::is_reached(&*self.engine, &self.quotas, scid)?;
         Ok(row.state()?.map(|state| Author {
             state,
             is_disputed: row.is_disputed,
             is_pinned: row.is_pinned,
             has_twins: row.has_twins,
             is_incomplete: row.is_incomplete,
+            is_full,
         }))
     }
 
@@ -498,9 +514,12 @@ impl Store {
         let prefix = keys::authors();
         let mut authors = Vec::new();
         for row in self.engine.range(&prefix, &transaction::after(&prefix)) {
-            let row: AuthorRow = serde_json::from_slice(&row?.1)
+            let (key, row) = row?;
+            let scid =
+                keys::scid_of_author(&key).ok_or_else(|| corrupt("an author without a name"))?;
+            let row: AuthorRow = serde_json::from_slice(&row)
                 .map_err(|_| corrupt("an author that does not read"))?;
-            authors.extend(self.author_of(&row)?);
+            authors.extend(self.author_of(&scid, &row)?);
         }
         Ok(authors)
     }

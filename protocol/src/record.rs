@@ -15,7 +15,7 @@ mod solution;
 
 use serde_json::{Map, Value};
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Completeness};
 pub use draft::{Draft, DraftError};
 pub use endorsement::Endorsement;
 pub use fields::{Code, FieldError, FieldErrors, TextMap};

@@ -138,6 +138,87 @@ fn asked_by_hash(peer: &Hostile) -> usize {
 }
 
 #[test]
+fn r09_who_sends_more_than_a_share_fills_that_share_and_nobody_elses() {
+    let (first, second, other) = (stranger(), stranger(), stranger());
+    let feed = |authors: &[&Author], more: Vec<Vec<u8>>| {
+        let mut lines = Vec::new();
+        for (author, n) in authors.iter().zip(1..) {
+            lines.push(log_line(n, &author.scid(), &author.log[0]));
+            lines.extend(
+                (0..20).map(|n| record_line(9, &author.record(&format!("r{n:02}"), 1, "Many"))),
+            );
+        }
+        lines.extend(more.iter().map(|record| record_line(9, record)));
+        lines.push(end_line(10));
+        Hostile::feed(lines)
+    };
+    // What is held may be changed and withdrawn all the same.
+    let mut withdrawn = first.offering("r01", 2, "");
+    withdrawn.insert("status".into(), json!("withdrawn"));
+    withdrawn.remove("body");
+    withdrawn.remove("language");
+    let changed = first.record("r00", 2, "Changed");
+    let more = vec![changed.clone(), first.sign(withdrawn)];
+    let greedy = feed(&[&first, &second], more);
+    let modest = feed(&[&other], Vec::new());
+    let mut node = Node::make(&[greedy.port, modest.port]);
+    node.edit("records_per_author = 200000", "records_per_author = 10");
+    node.edit("records_per_peer = 2000000", "records_per_peer = 15");
+    node.edit("policy = \"closed\"", "policy = \"open\"");
+    node.start();
+    node.json(&["follow", &greedy.url]);
+    greedy.until_asked_since("feed-10");
+    node.json(&["follow", &modest.url]);
+    modest.until_asked_since("feed-10");
+    let held = |author: &Author| {
+        let is_held = |n: &usize| node.get(&author.path(&format!("r{n:02}"))).status != 404;
+        (0..20).filter(is_held).count()
+    };
+    assert_eq!((held(&first), held(&second), held(&other)), (10, 5, 10));
+    assert_eq!(
+        node.get(&first.path("r00")).body,
+        first.record("r00", 2, "Changed")
+    );
+    assert_eq!(node.get(&first.path("r01")).status, 410);
+    let told = node.json(&["peers"]);
+    let items = told["items"].as_array().unwrap();
+    let told = items.iter().find(|told| told["url"] == greedy.url).unwrap();
+    assert_eq!(told["refused"], 25, "{told}");
+    let reason = told["last_refusal"].as_str().unwrap();
+    assert!(reason.contains("records_per_peer"), "{reason}");
+    let organizations = node.get("/api/v1/organizations").json();
+    let is_full = |author: &Author| {
+        let items = organizations["items"].as_array().unwrap();
+        let told = items
+            .iter()
+            .find(|told| told["id"] == author.scid())
+            .unwrap();
+        told["isFull"].clone()
+    };
+    assert_eq!(
+        (is_full(&first), is_full(&second)),
+        (json!(true), json!(false))
+    );
+    let answer = crate::support::author::hand_in(&node.url, &first.record("more", 1, "More"));
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (422, &json!("quota-reached"))
+    );
+
+    // The operator takes more, and reads anew.
+    node.stop();
+    node.edit("records_per_author = 10", "records_per_author = 1000");
+    node.edit("records_per_peer = 15", "records_per_peer = 1000");
+    node.start();
+    node.json(&["sync", "--full"]);
+    let held = |author: &Author| {
+        let is_held = |n: &usize| node.get(&author.path(&format!("r{n:02}"))).status != 404;
+        (0..20).filter(is_held).count()
+    };
+    assert_eq!((held(&first), held(&second), held(&other)), (20, 20, 20));
+}
+
+#[test]
 fn y05_only_what_was_asked_for_by_hash_is_taken_and_the_rest_is_counted() {
     let author = stranger();
     let record = |local: &str| author.record(local, 1, "Named");

@@ -454,3 +454,41 @@ fn real_data_imports_whole_once_and_a_follower_ends_with_the_same() {
     });
     assert!(start.elapsed() < Duration::from_secs(120));
 }
+
+#[test]
+fn i11_a_record_of_another_organisation_is_refused_and_theirs_stays_as_it_is() {
+    let node = Node::running(&[]);
+    node.org("itu");
+    let diplo = node.org("diplo");
+    let theirs = json!([{
+        "type": "Offering", "localId": "c-1", "language": "en",
+        "body": {"kind": "course", "name": {"en": "Theirs"}, "areas": ["cyber"]},
+    }]);
+    node.publish("diplo", &theirs);
+    let path = format!("/api/v1/records/{diplo}/c-1");
+    let signed = node.get(&path).body;
+    let hash = node.state_hash();
+    let mut changed: Value = serde_json::from_slice(&signed).unwrap();
+    changed["body"]["name"]["en"] = json!("Ours now");
+    changed.as_object_mut().unwrap().remove("proof");
+    for (name, record) in [
+        ("signed.json", signed.clone()),
+        ("changed.json", changed.to_string().into_bytes()),
+    ] {
+        let file = node.write(name, &record);
+        let ran = node.run(&["import", &file, "--org", "itu", "--json"]);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let finding = ran.json()["findings"][0].clone();
+        assert_eq!(finding["column"], "author", "{finding}");
+        assert!(
+            finding["problem"].as_str().unwrap().contains(&diplo),
+            "{finding}"
+        );
+    }
+    assert_eq!(node.state_hash(), hash);
+    assert_eq!(node.get(&path).body, signed);
+    // Its own organisation takes it, as a draft.
+    let file = node.write("signed.json", &signed);
+    let said = node.json(&["import", &file, "--org", "diplo"]);
+    assert_eq!(said["refused"], 0, "{said}");
+}

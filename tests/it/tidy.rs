@@ -78,14 +78,9 @@ fn each_engine_stays_in_its_home() {
                 "node/src/clock.rs",
                 "node/src/federation/client",
                 "node/src/federation/outbox.rs",
-                "node/src/search/measure.rs",
             ],
         ),
-        // Tests ask it where data lies and how much to measure.
-        (
-            "env::var",
-            &["node/src/config.rs", "node/src/search/measure.rs"],
-        ),
+        ("env::var", &["node/src/config.rs"]),
         ("RustCrypto", &[]),
     ] {
         let strays = strays(&code, word, homes);

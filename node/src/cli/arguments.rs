@@ -191,6 +191,9 @@ pub(super) enum Typed {
     Sync {
         /// Its address
         url: Option<String>,
+        /// From the beginning of its log: what was refused before may be taken now
+        #[arg(long)]
+        full: bool,
     },
     /// The nodes that this one knows, and how it stands with each
     Peers,
@@ -230,6 +233,12 @@ pub(super) enum Typed {
         /// No other node has anything newer of this one
         #[arg(long)]
         alone: bool,
+    },
+    /// Measure what this machine can carry, in a folder of its own beside the node's data
+    Bench {
+        /// Made-up records to measure with
+        #[arg(long, default_value_t = crate::bench::RECORDS, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+        records: u64,
     },
 }
 

@@ -12,6 +12,7 @@ use url::form_urlencoded::Serializer;
 
 use super::arguments::{Arguments, Bundle, Identity, Org, Typed};
 use super::verify;
+use crate::bench;
 use crate::clock::{SharedClock, SystemClock};
 use crate::commands::{self, Command, Done, Import, ImportFrom};
 use crate::config::{self, Config, Federation, Hosting, Publishing, Settings};
@@ -44,7 +45,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 country,
                 listen: None,
                 publishing: Publishing::default(),
-                federation: Federation { insecure_peers },
+                federation: Federation {
+                    insecure_peers,
+                    ..Federation::default()
+                },
                 hosting: Hosting::default(),
             };
             return init(Config::check(&folder, settings)?, clock).await;
@@ -60,6 +64,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             url,
             is_alone: alone,
         },
+        Typed::Bench { records } => {
+            return tokio::select! {
+                done = bench::run(&folder, records, clock) => done,
+                stopped = until_signal() => {
+                    stopped?;
+                    Err(refused("stopped before it was done"))
+                }
+            };
+        }
         Typed::Demo { port, data, once } => {
             return demo::run(
                 demo::Options {
@@ -223,7 +236,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             }
         }
         Typed::Unfollow { url } => Command::Unfollow { url },
-        Typed::Sync { url } => Command::Sync { url },
+        Typed::Sync { url, full } => Command::Sync { url, full },
         Typed::Peers => Command::Peers,
         Typed::Reindex => Command::Reindex,
     };

@@ -57,7 +57,10 @@ pub(super) fn bundle(path: &Path, clock: &dyn Clock) -> Result<Done, NodeError> 
     for reason in checked.refused.iter().take(50) {
         text.push_str(&format!("\n  {reason}"));
     }
-    let is_complete = checked.refused.is_empty() && checked.without_log == 0;
+    text.push_str(&bundle::tell(&checked.counted));
+    let is_complete = checked.refused.is_empty()
+        && checked.without_log == 0
+        && checked.counted.iter().all(|counted| counted.is_complete);
     Ok(Done {
         text,
         json: serde_json::to_value(&checked).map_err(refused)?,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use protocol::codes;
+use protocol::id::Scid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -109,7 +110,7 @@ pub(super) async fn run(
 ) -> Result<Done, NodeError> {
     let signer = node.keychain.signer(&command.handle)?;
     let scid = *signer.did.scid();
-    let mut reading = Reading::new(command, &node.config.settings.publishing.licence)?;
+    let mut reading = Reading::new(command, scid, &node.config.settings.publishing.licence)?;
     reading.open(node, progress).await?;
     let source = command
         .source
@@ -220,11 +221,12 @@ struct Reading {
     set: Vec<Setting>,
     input: Box<dyn Read + Send>,
     source: Source,
+    author: Scid,
 }
 
 impl Reading {
     /// What was asked for, looked at before anything is opened.
-    fn new(command: &Import, licence: &str) -> Result<Self, NodeError> {
+    fn new(command: &Import, author: Scid, licence: &str) -> Result<Self, NodeError> {
         let mapping = match &command.map {
             None => None,
             Some(path) => {
@@ -241,6 +243,7 @@ impl Reading {
             set: set.collect::<Result<_, _>>().map_err(refused)?,
             input: Box::new(io::empty()),
             source: Source::default(),
+            author,
             licence: licence.to_owned(),
             command: command.clone(),
         })
@@ -283,6 +286,7 @@ impl Reading {
             set: self.set,
             licence: self.licence,
             source: self.source,
+            author: Some(self.author),
             labels: &names,
             ..Options::default()
         };

@@ -292,8 +292,12 @@ impl Inner {
         accept: HeaderValue,
     ) -> Result<Document, FetchError> {
         let deadline = Instant::now() + self.limits.document_time;
+        // Whoever waited longer for a place would only connect to give up: behind a host that never
+        // answers, hundreds would.
+        let last_place = Instant::now() + self.limits.document_time / 2;
         for _ in 0..=REDIRECTS_MAX {
-            let slot = self.slots.take(&target, Class::Document, deadline).await?;
+            let slot = self.slots.take(&target, Class::Document, last_place);
+            let slot = slot.await?;
             let step = self.step(&target, accept.clone());
             let step = self.in_time(&target, deadline, step).await;
             drop(slot);
@@ -444,13 +448,10 @@ fn is_of_the_whole_host(error: &FetchError) -> bool {
     )
 }
 
-/// Failures that would be met again at once: not our own crowding, nor a server's bad moment.
+/// Failures that would be met again at once, and those of a server that is in trouble: strangers who
+/// name its keys must not make us knock each time. Not our own crowding, nor a broken connection.
 fn is_worth_remembering(error: &FetchError) -> bool {
-    match error {
-        FetchError::Busy { .. } | FetchError::Broken { .. } => false,
-        FetchError::Status { status, .. } => *status < 500,
-        _ => true,
-    }
+    !matches!(error, FetchError::Busy { .. } | FetchError::Broken { .. })
 }
 
 fn redirect_location(response: &Response) -> Option<String> {

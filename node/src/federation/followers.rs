@@ -149,6 +149,23 @@ impl Followers {
         Ok(true)
     }
 
+    /// Forgets all followers that receive at an inbox.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn remove_inbox(&self, inbox: &str) -> Result<(), StoreError> {
+        let there: Vec<(String, String)> = self
+            .rows()
+            .values()
+            .filter(|row| row.inbox == inbox)
+            .map(|row| (row.actor.clone(), row.followed.clone()))
+            .collect();
+        for (actor, followed) in there {
+            self.remove(&actor, &followed).await?;
+        }
+        Ok(())
+    }
+
     /// The follower whose `Follow` had this id.
     pub fn by_follow(&self, actor: &str, follow: &str) -> Option<Follower> {
         let rows = self.rows();

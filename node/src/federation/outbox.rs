@@ -92,6 +92,11 @@ impl SendError {
             if (400..500).contains(status) && !matches!(status, 408 | 425 | 429))
     }
 
+    /// Whether whoever was there says that it is gone for good (RFC 9110, 15.5.11).
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Refused { status: 410, .. })
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. }
@@ -482,6 +487,12 @@ impl Inner {
             done = item.number.saturating_sub(1).max(done);
             match self.post(&item.by, &item.inbox, item.activity).await {
                 Ok(()) => {}
+                Err(error) if error.is_gone() => {
+                    let inbox = item.inbox;
+                    tracing::info!(inbox, "is gone for good: nothing more is sent there");
+                    self.followers.remove_inbox(&inbox).await?;
+                    self.peers.forget_inbox(&inbox).await?;
+                }
                 Err(error) if error.is_final() => {
                     tracing::info!(host, %error, "an announcement was refused");
                 }

@@ -261,6 +261,20 @@ impl Peers {
         self.store.put_named(PLACES, url, None).await
     }
 
+    /// Notes of peers that receive at an inbox that they follow this node no longer.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn forget_inbox(&self, inbox: &str) -> Result<(), PeerError> {
+        for peer in self.all()? {
+            if peer.follower_inbox.as_deref() == Some(inbox) {
+                self.change(&peer.url, |peer| peer.follower_inbox = None)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes what is known of a peer, which is made if it is new.
     ///
     /// # Errors

@@ -25,8 +25,9 @@ use super::client::{Client, FetchError, StreamRequest};
 use super::peers::{Peer, PeerError, Peers, peer_address};
 use super::site;
 use crate::clock::{SharedClock, Stopwatch};
+use crate::completeness;
 use crate::ingest::{Ingest, IngestError, Receipts};
-use crate::store::{Receipt, Sequence, StoreError};
+use crate::store::{Named, Receipt, Sequence, StoreError};
 
 /// Records taken in as one transaction: half a page.
 const BATCH: usize = CHANGES_ROWS_MAX / 2;
@@ -205,6 +206,19 @@ impl Puller {
     /// # Errors
     /// See [`PullError`].
     pub async fn catch_up(&self, url: &str) -> Result<Pulled, PullError> {
+        self.read_to_end(url, false).await
+    }
+
+    /// Reads a followed peer's log from its beginning to its end: what was refused before may be taken
+    /// now.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn read_anew(&self, url: &str) -> Result<Pulled, PullError> {
+        self.read_to_end(url, true).await
+    }
+
+    async fn read_to_end(&self, url: &str, mut is_anew: bool) -> Result<Pulled, PullError> {
         let turn = self.tasks().get(url).map(|task| Arc::clone(&task.turn));
         let turn = turn.ok_or_else(|| PeerError::Unknown {
             url: url.to_owned(),
@@ -215,6 +229,9 @@ impl Puller {
             let pulled = {
                 self.hint(url);
                 let _turn = turn.lock().await;
+                if std::mem::take(&mut is_anew) {
+                    self.0.peers.begin_anew(url).await?;
+                }
                 self.0.page(url, 0).await?
             };
             all.add(pulled);
@@ -474,6 +491,8 @@ struct PageReader<'p> {
     /// Which part was asked for.
     filter: String,
     batch: Vec<Vec<u8>>,
+    /// What is put with the batch: which checkpoints the peer gave.
+    beside: Vec<Named>,
     cursor: Option<Cursor>,
     /// How far the log was read before.
     read_to: Option<String>,
@@ -500,6 +519,7 @@ impl<'p> PageReader<'p> {
             sender: url.into(),
             filter,
             batch: Vec::new(),
+            beside: Vec::new(),
             cursor: None,
             read_to,
             under_way: VecDeque::new(),
@@ -525,6 +545,8 @@ impl<'p> PageReader<'p> {
             Line::End => {}
             Line::Record { record } => {
                 self.pulled.lines += 1;
+                self.beside
+                    .extend(completeness::note_given(record, self.url));
                 self.batch.push(record.as_bytes().to_vec());
             }
             Line::Version { hash } => {
@@ -579,10 +601,10 @@ impl<'p> PageReader<'p> {
         while self.under_way.len() >= BATCHES_UNDER_WAY_MAX {
             self.settle_one().await?;
         }
-        let place = match cursor {
-            None => Vec::new(),
-            Some(cursor) => vec![self.inner.peers.place(self.url, &self.filter, &cursor)?],
-        };
+        let mut beside = std::mem::take(&mut self.beside);
+        if let Some(cursor) = cursor {
+            beside.push(self.inner.peers.place(self.url, &self.filter, &cursor)?);
+        }
         let (ingest, sender) = (self.inner.ingest.clone(), self.sender.clone());
         let sequence = self.sequence.clone();
         let (placed, is_placed) = oneshot::channel();
@@ -594,7 +616,7 @@ impl<'p> PageReader<'p> {
             if let Some(before) = before {
                 before.await.map_err(|_| StoreError::Closed)?;
             }
-            let receipts = ingest.take(checked, Some(sender), place, &sequence);
+            let receipts = ingest.take(checked, Some(sender), beside, &sequence);
             // Whoever waits for it may have gone.
             let _ = placed.send(());
             receipts.await
@@ -614,13 +636,24 @@ impl<'p> PageReader<'p> {
         let Some(under_way) = self.under_way.pop_front() else {
             return Ok(());
         };
+        let mut refused = 0;
+        let mut last_refusal = None;
         for receipt in under_way.await.map_err(|_| StoreError::Closed)?? {
             match receipt {
                 Ok(Receipt::Stored) => self.pulled.stored += 1,
                 Ok(_) => {}
                 Err(IngestError::Store(error)) => return Err(error.into()),
-                Err(error) => self.refuse(&error).await?,
+                Err(error) => {
+                    refused += 1;
+                    last_refusal = Some(error);
+                }
             }
+        }
+        // Written down once: a peer may send a million that are refused.
+        if let Some(error) = last_refusal {
+            self.pulled.refused += refused;
+            let reason = error.to_string();
+            self.inner.count_refused(self.url, refused, &reason).await?;
         }
         Ok(())
     }

@@ -142,7 +142,10 @@ impl RemoteActors {
         };
         let kept = self.lock();
         let kept = kept.get(address)?;
-        (now - kept.fetched < age_max).then(|| Arc::clone(&kept.actor))
+        // What was fetched later than now was fetched before the clock was put back.
+        (0..age_max)
+            .contains(&(now - kept.fetched))
+            .then(|| Arc::clone(&kept.actor))
     }
 
     fn keep(&self, address: &str, actor: &Arc<Actor>) {
@@ -169,5 +172,62 @@ impl RemoteActors {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use protocol::time::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn actor(address: &str) -> Arc<Actor> {
+        let document =
+            json!({"id": address, "type": "Application", "inbox": format!("{address}/inbox")});
+        Arc::new(Actor::parse(document.to_string().as_bytes()).unwrap())
+    }
+
+    fn actors(clock: &Arc<ManualClock>) -> RemoteActors {
+        RemoteActors::new(
+            Client::new(BTreeSet::new(), "a test").unwrap(),
+            clock.clone(),
+        )
+    }
+
+    #[test]
+    fn r10_actors_never_outgrow_their_table_and_the_newest_stay() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_000_000)));
+        let actors = actors(&clock);
+        let address = |n: usize| format!("https://m.example/{n}");
+        let one = actor(&address(0));
+        for n in 0..ACTORS_MAX * 2 {
+            if n == ACTORS_MAX {
+                clock.advance(1);
+            }
+            actors.keep(&address(n), &one);
+            assert!(actors.lock().len() <= ACTORS_MAX);
+        }
+        let is_kept = |n: usize| actors.kept(&address(n), Freshness::Kept).is_some();
+        assert!((ACTORS_MAX..ACTORS_MAX * 2).all(is_kept));
+        assert!(!(0..ACTORS_MAX).any(is_kept));
+    }
+
+    #[test]
+    fn t07_an_actor_is_believed_no_longer_for_a_clock_that_is_put_back() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_000_000)));
+        let actors = actors(&clock);
+        actors.keep("https://m.example/a", &actor("https://m.example/a"));
+        let is_kept = || {
+            actors
+                .kept("https://m.example/a", Freshness::Kept)
+                .is_some()
+        };
+        assert!(is_kept());
+        clock.advance(-3_600);
+        assert!(!is_kept());
     }
 }

@@ -177,7 +177,7 @@ fn hex(bytes: &[u8; 32]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Claim, Replays, TABLE};
+    use super::{Claim, Replays, SEEN_MAX, Seen, TABLE};
     use crate::store::Store;
 
     #[tokio::test]
@@ -201,5 +201,24 @@ mod tests {
         }
         assert!(store.all_named(TABLE).unwrap().len() <= 3);
         store.close();
+    }
+
+    #[test]
+    fn r10_requests_are_remembered_up_to_a_bound_and_rows_are_free_again_after_their_time() {
+        let mut seen = Seen::default();
+        let mut fill = |until: i64| {
+            let mut taken = 0;
+            for n in 0..SEEN_MAX * 2 {
+                if let Some(number) = seen.take_row() {
+                    seen.insert(format!("{until}-{n}"), number, until);
+                    taken += 1;
+                }
+            }
+            seen.forget_before(until + 1);
+            assert!(seen.by_fingerprint.is_empty() && seen.by_end.is_empty());
+            taken
+        };
+        assert_eq!(fill(300), SEEN_MAX);
+        assert_eq!(fill(600), SEEN_MAX);
     }
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, Read as _};
 
 use protocol::canonical::{Numbers, parse};
+use protocol::id::Did;
 use protocol::limits::RECORD_BYTES_MAX;
 use protocol::proof::Proof;
 use serde_json::{Map, Value};
@@ -292,6 +293,19 @@ fn read_draft(
                 out,
             );
         }
+    }
+    if let Some(author) = tree.get("author").and_then(Value::as_str)
+        && let Some(scid) = settings.options.author
+        && Did::parse(author).is_ok_and(|author| *author.scid() != scid)
+    {
+        let problem = format!("this is a record of {author}, not of the organisation that imports");
+        return refuse(
+            row,
+            "author",
+            &problem,
+            "follow the node that has it, or take it in with `baraza bundle import`: it stays theirs. To publish something of your own that builds on it, drop `author` and `proof`",
+            out,
+        );
     }
     let before = tree.len();
     tree.retain(|name, _| !SIGNED.contains(&name.as_str()));

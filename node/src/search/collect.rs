@@ -57,8 +57,8 @@ pub(super) fn collect(
     };
     for reader in searcher.segment_readers() {
         let mut segment = Segment::open(reader, query)?;
+        let mut block = Block::default();
         if is_scored {
-            let mut block = Block::default();
             weight.for_each(reader, &mut |doc, score| {
                 // Scores are sums of small whole numbers, which an f32 holds exactly.
                 if block.push(doc, score as u32) {
@@ -68,7 +68,8 @@ pub(super) fn collect(
             segment.take(&mut block);
         } else {
             weight.for_each_no_score(reader, &mut |docs| {
-                let mut block = Block::of(docs);
+                block.docs.extend_from_slice(docs);
+                block.scores.resize(docs.len(), 0);
                 segment.take(&mut block);
             })?;
         }
@@ -94,13 +95,6 @@ struct Block {
 }
 
 impl Block {
-    fn of(docs: &[DocId]) -> Self {
-        Self {
-            docs: docs.to_vec(),
-            scores: vec![0; docs.len()],
-        }
-    }
-
     /// Whether the block is full now.
     fn push(&mut self, doc: DocId, score: u32) -> bool {
         self.docs.push(doc);

@@ -12,6 +12,7 @@ use tantivy::{Searcher, TantivyError, Term};
 use super::document::{DESCRIBED_IN, EVERYWHERE, OFFERED_IN, REACH, in_part, not_in, whole_of};
 use super::facet::{Facet, GLOBAL};
 use super::labels::LabelWords;
+use super::places::AnyPlace;
 use super::query::{Matching, Query, Wanted};
 use super::rank::{Grade, POINTS_EXACT_LANGUAGE, POINTS_OWN_LANGUAGE, Part, Sort, points};
 use super::schema::{Fields, code};
@@ -51,11 +52,16 @@ pub(super) fn plan(
             }
         }
     }
+    let required = match query.matching {
+        Matching::Any => query.filters.len(),
+        Matching::All | Matching::Plain => query.filters.len() + query.text.wanted.len(),
+    };
     let planner = Planner {
         fields,
         query,
         stemmed,
         labels,
+        is_narrowed: required > 1,
     };
     let mut clauses: Vec<(Occur, Clause)> = Vec::new();
 
@@ -79,7 +85,7 @@ pub(super) fn plan(
         clauses.push((Occur::Must, planner.filter(filter.facet, &filter.values)));
     }
     if clauses.is_empty() {
-        clauses.push((Occur::Must, worth(Box::new(AllQuery), 0)));
+        clauses.push((Occur::Must, planner.worth(Box::new(AllQuery), 0)));
     }
     clauses.extend(
         query
@@ -100,9 +106,33 @@ struct Planner<'p> {
     /// The languages to stem by: positions and fields.
     stemmed: Vec<(usize, Field)>,
     labels: &'p LabelWords,
+    /// Whether a record must have more than one thing, so that few of those that have one are looked at.
+    is_narrowed: bool,
 }
 
 impl Planner<'_> {
+    /// Gives a clause its points. Who does not order by them is spared the sums.
+    fn worth(&self, clause: Clause, points: u32) -> Clause {
+        match self.query.sort {
+            // Sums of these stay exact: they are small whole numbers.
+            Sort::Relevance => Box::new(ConstScoreQuery::new(clause, points as f32)),
+            Sort::Newest | Sort::Id => clause,
+        }
+    }
+
+    /// Any of these places will do; the best one counts.
+    fn best_of(&self, places: Vec<Clause>) -> Clause {
+        match self.query.sort {
+            Sort::Relevance => Box::new(DisjunctionMaxQuery::new(places)),
+            Sort::Newest | Sort::Id => Box::new(BooleanQuery::new(
+                places
+                    .into_iter()
+                    .map(|place| (Occur::Should, place))
+                    .collect(),
+            )),
+        }
+    }
+
     fn wanted(&self, wanted: &Wanted) -> Clause {
         let words = self.words(wanted, true);
         if wanted.sequences.is_empty() || self.query.matching == Matching::Plain {
@@ -117,15 +147,13 @@ impl Planner<'_> {
                 )
             };
             let all = BooleanQuery::new(wanted.sequences.iter().map(each).collect());
-            worth(
+            self.worth(
                 Box::new(all),
                 points(part, Grade::Gram).saturating_mul(count),
             )
         };
         let cut_otherwise = Part::ALL.into_iter().map(all_in);
-        Box::new(DisjunctionMaxQuery::new(
-            std::iter::once(words).chain(cut_otherwise).collect(),
-        ))
+        self.best_of(std::iter::once(words).chain(cut_otherwise).collect())
     }
 
     /// What excludes a record: the word itself or its stem. A shared beginning is too little.
@@ -148,7 +176,8 @@ impl Planner<'_> {
     fn word(&self, word: &Word<'_>, only_plain: bool, with_grams: bool) -> Clause {
         let mut places = Vec::new();
         for (part, field) in self.plain_parts() {
-            places.push(worth(term(field, &word.folded), points(part, Grade::Plain)));
+            let term = Term::from_field_text(field, &word.folded);
+            places.push((term, points(part, Grade::Plain)));
         }
         if !only_plain {
             for (position, field) in &self.stemmed {
@@ -156,17 +185,29 @@ impl Planner<'_> {
             }
             if let Some(gram) = gram_asked(word).filter(|_| with_grams) {
                 for part in Part::ALL {
-                    places.push(worth(
-                        term(self.fields.grams, &in_part(part, gram)),
-                        points(part, Grade::Gram),
-                    ));
+                    let term = Term::from_field_text(self.fields.grams, &in_part(part, gram));
+                    places.push((term, points(part, Grade::Gram)));
                 }
             }
             for (grade, codes) in self.labels.codes(word, self.own_stemmer(), with_grams) {
-                places.push(worth(self.any_term(codes), points(Part::Label, grade)));
+                let points = points(Part::Label, grade);
+                let term = |code| Term::from_field_text(self.fields.code, code);
+                places.extend(codes.into_iter().map(|code| (term(code), points)));
             }
         }
-        Box::new(DisjunctionMaxQuery::new(places))
+        self.any_place(places)
+    }
+
+    /// Any of these terms will do; the best one counts.
+    fn any_place(&self, places: Vec<(Term, u32)>) -> Clause {
+        if self.is_narrowed {
+            return Box::new(AnyPlace(places));
+        }
+        let each = |(term, points)| {
+            let term = TermQuery::new(term, IndexRecordOption::Basic);
+            self.worth(Box::new(term), points)
+        };
+        self.best_of(places.into_iter().map(each).collect())
     }
 
     /// That of the asker's language.
@@ -177,7 +218,7 @@ impl Planner<'_> {
         }
     }
 
-    fn stems(&self, position: usize, field: Field, word: &Word<'_>, places: &mut Vec<Clause>) {
+    fn stems(&self, position: usize, field: Field, word: &Word<'_>, places: &mut Vec<(Term, u32)>) {
         let is_own = self.own_stemmer() == Some(position);
         let grade = if is_own { Grade::OwnStem } else { Grade::Stem };
         let mut found = Vec::new();
@@ -187,10 +228,8 @@ impl Planner<'_> {
         found.dedup();
         for stem in found {
             for part in Part::ALL {
-                places.push(worth(
-                    term(field, &in_part(part, &stem)),
-                    points(part, grade),
-                ));
+                let term = Term::from_field_text(field, &in_part(part, &stem));
+                places.push((term, points(part, grade)));
             }
         }
     }
@@ -203,7 +242,7 @@ impl Planner<'_> {
                 .iter()
                 .map(|word| Term::from_field_text(field, &word.folded))
                 .collect();
-            worth(
+            self.worth(
                 Box::new(PhraseQuery::new(terms)),
                 points(part, Grade::Plain).saturating_mul(count),
             )
@@ -211,12 +250,12 @@ impl Planner<'_> {
         let mut places: Vec<Clause> = self.plain_parts().map(place).collect();
         let codes = self.labels.phrase(words);
         if self.query.matching != Matching::Plain && !codes.is_empty() {
-            places.push(worth(
+            places.push(self.worth(
                 self.any_term(codes),
                 points(Part::Label, Grade::Plain).saturating_mul(count),
             ));
         }
-        Box::new(DisjunctionMaxQuery::new(places))
+        self.best_of(places)
     }
 
     fn plain_parts(&self) -> impl Iterator<Item = (Part, Field)> {
@@ -233,7 +272,7 @@ impl Planner<'_> {
             }
             _ => self.any_code(facet.name(), values.iter().map(AsRef::as_ref)),
         };
-        worth(any, 0)
+        self.worth(any, 0)
     }
 
     /// Records that reach any of these places.
@@ -290,20 +329,18 @@ impl Planner<'_> {
         let exact = filters
             .flat_map(|filter| &filter.values)
             .filter(|tag| primary_language(tag) != tag.as_ref())
-            .map(|tag| worth(self.code(OFFERED_IN, tag), POINTS_EXACT_LANGUAGE))
+            .map(|tag| self.worth(self.code(OFFERED_IN, tag), POINTS_EXACT_LANGUAGE))
             .collect::<Vec<_>>();
         let own = self.query.language.as_deref();
-        let own = own.map(|language| worth(self.code(DESCRIBED_IN, language), POINTS_OWN_LANGUAGE));
-        let exact =
-            (!exact.is_empty()).then(|| Box::new(DisjunctionMaxQuery::new(exact)) as Clause);
+        let own =
+            own.map(|language| self.worth(self.code(DESCRIBED_IN, language), POINTS_OWN_LANGUAGE));
+        let exact = (!exact.is_empty()).then(|| self.best_of(exact) as Clause);
         exact.into_iter().chain(own)
     }
 
     fn any_code<'v>(&self, family: &str, values: impl Iterator<Item = &'v str>) -> Clause {
-        let any = values
-            .map(|value| (Occur::Should, self.code(family, value)))
-            .collect();
-        Box::new(BooleanQuery::new(any))
+        let term = |value| Term::from_field_text(self.fields.code, &code(family, value));
+        self.any_place(values.map(|value| (term(value), 0)).collect())
     }
 
     /// Records with any of these codes, written as terms.
@@ -325,9 +362,4 @@ fn term(field: Field, text: &str) -> Clause {
         Term::from_field_text(field, text),
         IndexRecordOption::Basic,
     ))
-}
-
-/// Sums of these stay exact: they are small whole numbers.
-fn worth(clause: Clause, points: u32) -> Clause {
-    Box::new(ConstScoreQuery::new(clause, points as f32))
 }

@@ -29,6 +29,8 @@ const PARKED: u8 = b'P';
 const AHEAD: u8 = b'D';
 /// Number → what changed.
 const CHANGE: u8 = b'C';
+/// Author or sender → how many records are held of it, or came from it.
+const COUNT: u8 = b'#';
 /// Name → something that another module keeps: peers, followers, organisations, deliveries.
 const NAMED: u8 = b'N';
 
@@ -36,8 +38,23 @@ pub(super) fn meta(name: &str) -> Vec<u8> {
     key(META, &[name.as_bytes()])
 }
 
+/// How many records are held of an author.
+pub(super) fn count_of_author(scid: &Scid) -> Vec<u8> {
+    key(COUNT, &[b"a", scid.as_digest()])
+}
+
+/// How many records came from a sender.
+pub(super) fn count_from_sender(sender: &str) -> Vec<u8> {
+    key(COUNT, &[b"s", sender.as_bytes()])
+}
+
 pub(super) fn author(scid: &Scid) -> Vec<u8> {
     key(AUTHOR, &[scid.as_digest()])
+}
+
+/// The author in a row of [`author`].
+pub(super) fn scid_of_author(key: &[u8]) -> Option<Scid> {
+    Some(Scid::from_digest(key.get(1..)?.try_into().ok()?))
 }
 
 pub(super) fn authors() -> Vec<u8> {
@@ -272,6 +289,12 @@ pub(super) fn owner(key: &[u8], value: Option<&[u8]>) -> Owner {
             }
         }
         (Some(&AHEAD), _) => Owner::Others,
+        (Some(&COUNT), _) => match key.get(1..) {
+            Some([b'a', scid @ ..]) => scid
+                .try_into()
+                .map_or(Owner::Others, |scid| Owner::Author(Scid::from_digest(scid))),
+            _ => Owner::Others,
+        },
         _ => author(key),
     }
 }

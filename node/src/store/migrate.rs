@@ -8,8 +8,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use protocol::id::RecordId;
+
 use super::embedded::{self, Embedded};
 use super::engine::{Batch, Engine};
+use super::rows::corrupt;
 use super::transaction::after;
 use super::{SCHEMA, StoreError, keys};
 
@@ -20,7 +23,7 @@ const UNDER_WAY: &str = "migrating";
 type Step = fn(&dyn Engine) -> Result<(), StoreError>;
 
 /// What leads from form 0 to 1, from 1 to 2 and so on.
-const STEPS: [Step; SCHEMA as usize] = [count_waiting];
+const STEPS: [Step; SCHEMA as usize] = [count_waiting, count_records];
 
 /// Form 0 did not count the bytes of log entries that wait for others, which bounds them. No release wrote
 /// it: it is here so that there is an older form to come from.
@@ -36,6 +39,33 @@ fn count_waiting(engine: &dyn Engine) -> Result<(), StoreError> {
     }
     let counted = (keys::meta("waiting"), Some(bytes.to_be_bytes().to_vec()));
     engine.commit(&Batch::from([counted]))
+}
+
+/// Form 1 did not count the records of each author. Who sent them is not known any more.
+fn count_records(engine: &dyn Engine) -> Result<(), StoreError> {
+    let mut counts = Batch::new();
+    let mut counted: Option<(RecordId, u64)> = None;
+    let mut put = |counted: &Option<(RecordId, u64)>| {
+        if let Some((id, count)) = counted {
+            let count = count.to_be_bytes().to_vec();
+            counts.insert(keys::count_of_author(&id.author), Some(count));
+        }
+    };
+    let held = keys::all_held();
+    for row in engine.range(&held, &after(&held)) {
+        let (key, _) = row?;
+        let id = keys::id_of_held(&key).ok_or_else(|| corrupt("a row without a record id"))?;
+        counted = match counted.take() {
+            Some((last, count)) if last == id => Some((last, count)),
+            Some((last, count)) if last.author == id.author => Some((id, count + 1)),
+            before => {
+                put(&before);
+                Some((id, 1))
+            }
+        };
+    }
+    put(&counted);
+    engine.commit(&counts)
 }
 
 /// Brings the store in `folder` to this form. It does nothing to one that has it, to a new one and to one of

@@ -11,6 +11,7 @@ use protocol::time::Timestamp;
 use protocol::verified::{Judged, Proven, Record, Verified, VerifyError};
 
 use super::engine::Row;
+use super::quota::{self, Quotas};
 use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, keys, past};
@@ -56,6 +57,18 @@ pub enum Refusal {
         /// `author` or `sender`.
         of: &'static str,
     },
+    /// As many records are held as are taken.
+    #[error(
+        "this node has {max} records of this {of}, which is as many as it takes: ask its operator to raise federation.{setting}"
+    )]
+    Quota {
+        /// `author` or `sender`.
+        of: &'static str,
+        /// How many.
+        max: u64,
+        /// What the operator would raise.
+        setting: &'static str,
+    },
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,13 +102,14 @@ impl Offered {
 /// Who handed a record over, for bounds: a peer's name, or `None` for this node itself.
 pub type Sender = Option<Box<str>>;
 
-/// Takes a proven record in, or says why not.
+/// Takes a proven record in, or says why not. What waited here before has no quota.
 pub(super) fn admit(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     offered: Offered,
     now: Timestamp,
     sender: &Sender,
+    quotas: Option<&Quotas>,
 ) -> Result<Receipt, Refusal> {
     let Offered { proven, packed } = offered;
     let (author, hash) = (*proven.record().header.author.scid(), proven.record().hash);
@@ -110,7 +124,7 @@ pub(super) fn admit(
     }
     let ring = tx.ring_of(&author)?;
     match proven.against(rules, ring.as_deref())? {
-        Judged::Verified(record) => Ok(hold(tx, rules, &record, packed, now)?),
+        Judged::Verified(record) => hold(tx, rules, &record, packed, now, sender, quotas),
         Judged::NotYet(proven) => park(tx, &author, proven.record(), sender),
     }
 }
@@ -120,13 +134,16 @@ fn is_held(place: &[u8]) -> bool {
     place.first() == keys::all_held().first()
 }
 
+/// Holds a record that counts, by the rules.
 fn hold(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     record: &Verified<Record>,
     packed: Vec<u8>,
     now: Timestamp,
-) -> Result<Receipt, StoreError> {
+    sender: &Sender,
+    quotas: Option<&Quotas>,
+) -> Result<Receipt, Refusal> {
     let id = record.header.record_id();
     let slot = rules.slot(&record.key);
     let key = keys::held(&id, &slot);
@@ -161,6 +178,12 @@ fn hold(
                 } else {
                     past::keep_displaced(tx, &id, &slot, displaced, now)?;
                 }
+            }
+            if versions.is_empty() {
+                if let Some(quotas) = quotas {
+                    quota::check(tx, quotas, &id.author, sender)?;
+                }
+                quota::count(tx, &id.author, sender)?;
             }
             let change = tx.append(&ChangeRow::Held(key.clone()))?;
             tx.put(keys::version(&record.hash), key.clone());
@@ -264,7 +287,10 @@ pub(super) fn judge_anew(
             Ok(Judged::NotYet(_)) => continue,
             Ok(Judged::Verified(record)) => {
                 let packed = pack(&record.canonical)?;
-                hold(tx, rules, &record, packed, now)?;
+                match hold(tx, rules, &record, packed, now, &sender, None) {
+                    Err(Refusal::Store(error)) => return Err(error),
+                    _held_or_older => {}
+                }
             }
             // It will never count: the key was dropped or the author closed.
             Err(_) => {}
@@ -292,6 +318,9 @@ fn drop_held(
     tx.remove(keys::change(held.change));
     tx.remove(key);
     past::keep_dropped(tx, &id, &slot, held, now);
+    if tx.rows(&keys::held_of(&id))?.is_empty() {
+        quota::count_off(tx, &id.author)?;
+    }
     tx.append(&ChangeRow::Judged(keys::held_of(&id)))?;
     show_again(tx, rules, &id, &versions)
 }
@@ -426,7 +455,7 @@ pub(super) fn admit_due(
                 let (sender, proven) = read_parked(row)?;
                 tx.remove(key);
                 count_parked(tx, proven.record().header.author.scid(), &sender, -1)?;
-                match admit(tx, rules, Offered::new(proven)?, now, &sender) {
+                match admit(tx, rules, Offered::new(proven)?, now, &sender, None) {
                     Err(Refusal::Store(error)) => return Err(error),
                     Ok(_) => admitted += 1,
                     Err(_) => {}

@@ -8,7 +8,7 @@ use protocol::time::Timestamp;
 
 use super::rows::{ChangeRow, HeldRow};
 use super::transaction::{Reader as _, Transaction, after};
-use super::{Offered, Refusal, Store, StoreError, keys, records};
+use super::{Offered, Refusal, Store, StoreError, keys, quota, records};
 
 /// Records that were found damaged, to be fetched again.
 const ROTTEN: &str = "rotten";
@@ -84,7 +84,7 @@ impl Store {
         let rules = self.rules;
         let answer = self.writer.submit(move |tx| {
             let is_mended = clear_rotten(tx, &offered)?;
-            records::admit(tx, &rules, offered, now, &None)?;
+            records::admit(tx, &rules, offered, now, &None, None)?;
             Ok(is_mended)
         });
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
@@ -131,6 +131,9 @@ fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, Sto
         is_cleared = true;
     }
     if is_cleared {
+        if tx.rows(&keys::held_of(&id))?.is_empty() {
+            quota::count_off(tx, &id.author)?;
+        }
         tx.remove(keys::named(ROTTEN, id.to_string().as_bytes()));
     }
     Ok(is_cleared)

@@ -258,7 +258,7 @@ fn d11_a_store_of_a_newer_release_is_refused_and_nothing_in_it_is_changed() {
         let newer = Batch::from([
             (
                 super::keys::meta("schema"),
-                Some(2_u64.to_be_bytes().to_vec()),
+                Some((super::SCHEMA + 1).to_be_bytes().to_vec()),
             ),
             (
                 b"Zfuture".to_vec(),
@@ -272,7 +272,7 @@ fn d11_a_store_of_a_newer_release_is_refused_and_nothing_in_it_is_changed() {
             "epoch".to_owned(),
             protocol::acceptance::Rules::decided(),
         );
-        assert!(matches!(refused, Err(StoreError::Newer { found: 2 })));
+        assert!(matches!(refused, Err(StoreError::Newer { found }) if found == super::SCHEMA + 1));
         assert_eq!(range(&*engine, b"", &[u8::MAX; 64]), before);
     });
 }
@@ -291,11 +291,14 @@ fn d11_the_files_of_a_newer_release_stay_byte_for_byte() {
     };
     let folder = tempfile::tempdir().unwrap();
     drop(Store::open(folder.path(), "epoch".to_owned()).unwrap());
-    assert_eq!(super::embedded::form_of(folder.path()).unwrap(), Some(1));
-    super::embedded::write_form(folder.path(), 2).unwrap();
+    assert_eq!(
+        super::embedded::form_of(folder.path()).unwrap(),
+        Some(super::SCHEMA)
+    );
+    super::embedded::write_form(folder.path(), super::SCHEMA + 1).unwrap();
     let before = files(folder.path());
     let refused = Store::open(folder.path(), "epoch".to_owned());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 2 })));
+    assert!(matches!(refused, Err(StoreError::Newer { found }) if found == super::SCHEMA + 1));
     assert!(before == files(folder.path()));
 }
 
@@ -305,7 +308,10 @@ fn a_store_without_a_form_file_gets_one_and_a_damaged_one_is_named() {
     drop(Embedded::open(folder.path()).unwrap());
     assert_eq!(super::embedded::form_of(folder.path()).unwrap(), None);
     drop(Store::open(folder.path(), "epoch".to_owned()).unwrap());
-    assert_eq!(super::embedded::form_of(folder.path()).unwrap(), Some(1));
+    assert_eq!(
+        super::embedded::form_of(folder.path()).unwrap(),
+        Some(super::SCHEMA)
+    );
     std::fs::write(folder.path().join("form"), b"one").unwrap();
     let refused = Store::open(folder.path(), "epoch".to_owned());
     assert!(matches!(refused, Err(StoreError::Corrupt { detail }) if detail.contains("form")));

@@ -41,6 +41,17 @@ pub(super) trait Reader {
     fn rows(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
         self.between(prefix, &after(prefix))
     }
+
+    /// The number under a key, 0 if there is none.
+    fn counter(&self, key: &[u8]) -> Result<u64, StoreError> {
+        match self.get(key)? {
+            None => Ok(0),
+            Some(row) => row
+                .try_into()
+                .map(u64::from_be_bytes)
+                .map_err(|_| corrupt("a counter that does not read")),
+        }
+    }
 }
 
 impl Reader for dyn Engine {
@@ -193,17 +204,6 @@ impl Transaction<'_> {
         let number = self.count(&keys::meta("changes"), 1)?;
         self.put(keys::change(number), change.write());
         Ok(number)
-    }
-
-    /// The number under a key, 0 if there is none.
-    pub(super) fn counter(&self, key: &[u8]) -> Result<u64, StoreError> {
-        match self.get(key)? {
-            None => Ok(0),
-            Some(row) => row
-                .try_into()
-                .map(u64::from_be_bytes)
-                .map_err(|_| corrupt("a counter that does not read")),
-        }
     }
 
     /// Adds to the number under a key and gives the sum.

@@ -370,6 +370,7 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
         let mut items = Vec::new();
         for author in work.catalogue.authors()? {
             let state = &author.author.state;
+            let standing = work.completeness.of(author.scid())?;
             let vouching = work.catalogue.members_of(&hubs, author.scid(), now)?;
             let member_of: Vec<Value> = vouching
                 .iter()
@@ -386,6 +387,11 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                 "closed": state.is_deactivated(),
                 "hasProfile": author.profile.is_some(),
                 "siteConfirmed": author.has_confirmed_site,
+                "isFull": author.author.is_full && !work.hosts(state.did()),
+                "completeAsOf": standing.complete.map(|count| count.as_of().to_string()),
+                "lacking": standing.lacking.map(|count| json!({
+                    "asOf": count.as_of().to_string(), "named": count.named, "held": count.held,
+                })),
                 "memberOf": member_of,
             }));
         }

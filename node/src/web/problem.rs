@@ -231,6 +231,7 @@ impl From<IngestError> for Problem {
                 retry_after_seconds: Some(60),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "parked-full", detail)
             },
+            IngestError::Quota(detail) => unacceptable("quota-reached", detail),
             IngestError::Store(error) => error.into(),
         }
     }

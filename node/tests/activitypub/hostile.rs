@@ -10,8 +10,8 @@ use protocol::key::SecretKey;
 use serde_json::{Value, json};
 
 use crate::world::{
-    Signed, Stranger, World, add_organization, client, free_ports, now, record, run, seq_at, start,
-    start_by, tombstone,
+    Signed, Silent, Stranger, World, add_organization, client, free_ports, now, record, run,
+    seq_at, start, start_by, through_router, tombstone, until,
 };
 
 fn refused(status: u16, code: &str) -> (u16, String) {
@@ -733,4 +733,40 @@ async fn a_changed_key_is_looked_up_once_and_wrong_signatures_make_us_ask_nobody
     assert_eq!(like(&m).send(&client, &inbox).await, taken());
     assert_eq!(m.asked().len(), 2);
     n.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k11_a_thousand_keys_on_one_slow_host_keep_nobody_else_waiting() {
+    let world = World::new().await;
+    let inbox = world.inbox();
+    let silent = Silent::start(world.ports[3]).await;
+    let body = json!({"type": "Like"}).to_string().into_bytes();
+    let ask = |n: usize| {
+        let key_id = format!("http://127.0.0.1:{}/actors/{n}#key", world.ports[3]);
+        let request = Signed::by(&world.m.key, &key_id, &inbox, body.clone());
+        let node = Arc::clone(&world.n);
+        async move { through_router(node, request).await }
+    };
+    let asked: Vec<_> = (0..1_000).map(|n| tokio::spawn(ask(n))).collect();
+    until("the slow host is asked", || silent.open() == 4).await;
+    // Meanwhile somebody else is heard.
+    let like = world.m.activity("Like", json!("x"));
+    let like = world.m.signed(&inbox, &like);
+    assert_eq!(like.send(&world.client, &inbox).await, taken());
+    assert_eq!(asked.iter().filter(|asked| asked.is_finished()).count(), 0);
+    assert_eq!((silent.open(), silent.accepted()), (4, 4));
+    for asked in asked {
+        let status = asked.await.unwrap();
+        assert!(matches!(status, 401 | 503), "{status}");
+    }
+    // Those who waited have given up before those who asked.
+    assert_eq!(silent.accepted(), 4);
+    // What failed is known for a while: the host is not asked again.
+    let before = silent.accepted();
+    let again: Vec<_> = (0..4).map(|n| tokio::spawn(ask(n))).collect();
+    for again in again {
+        again.await.unwrap();
+    }
+    assert_eq!(silent.accepted(), before);
+    world.n.stop().await;
 }

@@ -7,7 +7,8 @@ use protocol::id::RecordId;
 use serde_json::Value;
 
 use crate::world::{
-    Stranger, World, add_organization, free_ports, offering, publish, run, start, until,
+    Stranger, World, add_organization, free_ports, offering, publish, record, run, seq_at, start,
+    until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,6 +184,42 @@ async fn a_server_that_fails_gets_it_later_and_what_it_refuses_is_passed_over() 
     assert_eq!(third["actor"], n.config.address("/orgs/welders"));
     n.stop().await;
     drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k14_a_host_that_is_gone_is_sent_nothing_more_and_its_authors_records_stay() {
+    let World {
+        folder,
+        n,
+        m,
+        p,
+        client,
+        ..
+    } = World::new().await;
+    add_organization(&n, "welders").await;
+    let signer = m.identity(&n, folder.path(), "gone").await;
+    let theirs = record(&signer, "theirs", 1, "Theirs").to_string();
+    n.ingest.record(theirs.as_bytes(), None).await.unwrap();
+    let inbox = n.config.address("/inbox");
+    let welders = n.config.address("/orgs/welders");
+    for stranger in [&m, &p] {
+        let follow = stranger.activity("Follow", welders.clone().into());
+        let follow = stranger.signed(&inbox, &follow);
+        assert_eq!(follow.send(&client, &inbox).await.0, 202);
+        let is_accepted = || stranger.received().iter().any(|it| it["type"] == "Accept");
+        until("the follow is accepted", is_accepted).await;
+    }
+
+    m.answer_with(410);
+    publish(&n, "welders", offering("first", "First")).await;
+    until("it is gone", || n.followers.count(&welders) == 1).await;
+    let knocks = m.knocks();
+    publish(&n, "welders", offering("second", "Second")).await;
+    let is_second = |it: &Value| it["object"]["barazaRecord"]["localId"] == "second";
+    until("the other has it", || p.received().iter().any(is_second)).await;
+    assert_eq!(m.knocks(), knocks);
+    assert_eq!(seq_at(&n, &signer, "theirs"), Some(1));
+    n.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

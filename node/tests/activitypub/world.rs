@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener as PortFinder};
 use std::path::Path;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use baraza::clock::{SharedClock, SystemClock};
@@ -29,7 +29,9 @@ use protocol::key::SecretKey;
 use protocol::record::Draft;
 use protocol::time::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
+use tower::ServiceExt as _;
 
 /// How long a test waits for something to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,6 +89,7 @@ pub(crate) async fn start_by(
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure(peers),
+            ..Federation::default()
         },
         hosting: Hosting::default(),
     };
@@ -441,4 +444,57 @@ impl World {
             .send(&self.client, &inbox)
             .await
     }
+}
+
+/// A server that takes connections and never says anything.
+pub(crate) struct Silent {
+    open: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Silent {
+    pub(crate) async fn start(port: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))
+            .await
+            .unwrap();
+        let silent = Self {
+            open: Arc::default(),
+            accepted: Arc::default(),
+        };
+        let (open, accepted) = (Arc::clone(&silent.open), Arc::clone(&silent.accepted));
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                accepted.fetch_add(1, Ordering::SeqCst);
+                open.fetch_add(1, Ordering::SeqCst);
+                let open = Arc::clone(&open);
+                tokio::spawn(async move {
+                    // Until the other side goes.
+                    let mut ignored = [0; 1_024];
+                    while socket.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        silent
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+}
+
+/// Hands a request to a node's inbox without a socket; gives the status.
+pub(crate) async fn through_router(node: Arc<Node>, request: Signed) -> u16 {
+    let mut builder = http::Request::post("/inbox").header("host", node.config.authority());
+    for (name, value) in &request.headers {
+        builder = builder.header(*name, value);
+    }
+    let request = builder.body(Body::from(request.body)).unwrap();
+    let answer = baraza::web::router(node).oneshot(request).await.unwrap();
+    answer.status().as_u16()
 }

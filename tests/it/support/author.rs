@@ -1,11 +1,12 @@
 //! An author that holds its own keys and signs whatever a test wants, true or not.
 
 use protocol::canonical::to_canonical;
-use protocol::id::{Did, EntryHash};
+use protocol::id::{Did, EntryHash, VersionHash};
 use protocol::identity::write::{Change, Place, create, update};
 use protocol::identity::{LogEntry, LogState, WitnessProofs, key_hash};
 use protocol::key::SecretKey;
 use protocol::proof::sign;
+use protocol::record::Checkpoint;
 use protocol::time::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -232,6 +233,19 @@ impl Author {
     /// A signed offering.
     pub(crate) fn record(&self, local: &str, seq: u64, name: &str) -> Vec<u8> {
         self.sign(self.offering(local, seq, name))
+    }
+
+    /// The author's signed count of these versions.
+    pub(crate) fn checkpoint(&self, seq: u64, counting: &[&[u8]]) -> Vec<u8> {
+        let mut hashes: Vec<VersionHash> = counting.iter().map(|it| VersionHash::of(it)).collect();
+        let mut tree = self.offering(Checkpoint::LOCAL_ID, seq, "");
+        tree.insert("type".into(), "Checkpoint".into());
+        let body = json!({
+            "count": hashes.len(), "digest": Checkpoint::digest(&mut hashes).to_string(),
+            "logVersion": self.state.version_id().to_string(),
+        });
+        tree.insert("body".into(), body);
+        self.sign(tree)
     }
 
     /// Where a record of this author is read.

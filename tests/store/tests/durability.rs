@@ -412,31 +412,17 @@ fn no_acknowledgement_is_written_before_fdatasync_on_the_database_has_returned()
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
     let store = folder.path().join("store");
-    let traced = Command::new("strace")
-        .args(["-f", "-y", "-s", "64", "-e"])
-        .arg("trace=fdatasync,fsync,write,pwrite64,sync_file_range")
-        .arg("-o")
-        .arg(&trace)
-        .args([PUBLISHER.as_ref(), store.as_os_str()])
-        .args(["0", "1", "40"])
-        .output();
-    let traced = match traced {
-        Ok(traced) if traced.status.success() => traced,
-        Ok(traced) => {
-            let why = String::from_utf8_lossy(&traced.stderr).into_owned();
-            assert!(
-                why.contains("ptrace") || why.contains("PTRACE"),
-                "the publisher failed: {why}"
-            );
-            println!("skipped: tracing is not allowed here: {why}");
-            return;
-        }
-        Err(_) => {
-            println!("skipped: strace is not installed");
-            return;
-        }
+    let options = [
+        "-f",
+        "-y",
+        "-s",
+        "64",
+        "-e",
+        "trace=fdatasync,fsync,write,pwrite64,sync_file_range",
+    ];
+    let Some(said) = traced(&options, &trace, &store, &["0", "1", "40"]) else {
+        return;
     };
-    let said = String::from_utf8(traced.stdout).unwrap();
     let acknowledged = said.lines().filter(is_acknowledgement).count();
     assert_eq!(acknowledged, 40 + 14);
 
@@ -464,6 +450,34 @@ fn no_acknowledgement_is_written_before_fdatasync_on_the_database_has_returned()
     }
     assert_eq!(checked, acknowledged);
     println!("{checked} acknowledgements, each after fdatasync on {database} had returned");
+}
+
+/// Runs the publisher under `strace`, and gives what it said; `None`, with the reason told, where that is
+/// not possible.
+fn traced(options: &[&str], trace: &Path, store: &Path, arguments: &[&str]) -> Option<String> {
+    let traced = Command::new("strace")
+        .args(options)
+        .arg("-o")
+        .arg(trace)
+        .args([PUBLISHER.as_ref(), store.as_os_str()])
+        .args(arguments)
+        .output();
+    match traced {
+        Ok(traced) if traced.status.success() => Some(String::from_utf8(traced.stdout).unwrap()),
+        Ok(traced) => {
+            let why = String::from_utf8_lossy(&traced.stderr).into_owned();
+            assert!(
+                why.contains("ptrace") || why.contains("PTRACE"),
+                "the publisher failed: {why}"
+            );
+            println!("skipped: tracing is not allowed here: {why}");
+            None
+        }
+        Err(_) => {
+            println!("skipped: strace is not installed");
+            None
+        }
+    }
 }
 
 fn is_acknowledgement(line: &&str) -> bool {
@@ -496,4 +510,113 @@ fn read_trace(trace: &str) -> Vec<String> {
         }
     }
     calls
+}
+
+/// A system call of a traced process that changed the database or made it durable, or acknowledged.
+enum Call {
+    Written { offset: usize, bytes: Vec<u8> },
+    Synced,
+    Acknowledged { local: String, hash: VersionHash },
+}
+
+/// Reads a trace whose texts stand in hexadecimal digits.
+fn calls_of(trace: &str, database: &str) -> Vec<Call> {
+    let unpack = |text: &str| -> Vec<u8> {
+        let digits = text.trim_matches('"').split("\\x").skip(1);
+        digits
+            .map(|digits| u8::from_str_radix(digits, 16).unwrap())
+            .collect()
+    };
+    let is_of_database = |call: &str| {
+        let file = call
+            .split_once('<')
+            .and_then(|(_, rest)| rest.split_once('>'));
+        file.is_some_and(|(file, _)| file == database || unpack(file) == database.as_bytes())
+    };
+    let mut calls = Vec::new();
+    for call in read_trace(trace) {
+        if call.starts_with("pwrite64(") && is_of_database(&call) {
+            let mut parts = call.splitn(2, ", ").nth(1).unwrap().split(", ");
+            let bytes = unpack(parts.next().unwrap());
+            let length: usize = parts.next().unwrap().parse().unwrap();
+            let offset = parts.next().unwrap().split(')').next().unwrap();
+            assert_eq!(bytes.len(), length, "the trace cut a write short");
+            calls.push(Call::Written {
+                offset: offset.parse().unwrap(),
+                bytes,
+            });
+        } else if call.starts_with("fdatasync(") && is_of_database(&call) && call.ends_with("= 0") {
+            calls.push(Call::Synced);
+        } else if call.starts_with("write(1<") {
+            let said = unpack(
+                call.splitn(2, ", ")
+                    .nth(1)
+                    .unwrap()
+                    .split(", ")
+                    .next()
+                    .unwrap(),
+            );
+            let said = String::from_utf8(said).unwrap();
+            if let ["new", local, hash] = said.trim_end().split(' ').collect::<Vec<_>>()[..] {
+                calls.push(Call::Acknowledged {
+                    local: local.to_owned(),
+                    hash: VersionHash::parse(hash).unwrap(),
+                });
+            }
+        }
+    }
+    calls
+}
+
+#[test]
+fn d02_a_power_cut_that_drops_all_that_was_not_synced_loses_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, store) = (folder.path().join("trace"), folder.path().join("store"));
+    // What was there before, and came to an orderly end.
+    let first = publisher(&store, 0, 1).arg("1").status().unwrap();
+    assert!(first.success());
+    let base = std::fs::read(store.join("db")).unwrap();
+    let before = copy_with(&store, &base);
+    let Some(_) = traced(
+        &[
+            "-f",
+            "-y",
+            "-xx",
+            "-s",
+            "8000000",
+            "-e",
+            "trace=pwrite64,fdatasync,write",
+        ],
+        &trace,
+        &store,
+        &["1", "1", "30"],
+    ) else {
+        return;
+    };
+    let database = store.join("db").display().to_string();
+    let calls = calls_of(&std::fs::read_to_string(&trace).unwrap(), &database);
+    let (mut durable, mut written) = (base.clone(), base);
+    let mut acknowledged: Vec<(String, VersionHash)> = Vec::new();
+    for call in calls {
+        match call {
+            Call::Written { offset, bytes } => {
+                let end = offset + bytes.len();
+                written.resize(written.len().max(end), 0);
+                written[offset..end].copy_from_slice(&bytes);
+            }
+            Call::Synced => durable.clone_from(&written),
+            Call::Acknowledged { local, hash } => {
+                acknowledged.push((local, hash));
+                // The power goes now. Of the other files, only those of before are there.
+                let after = copy_with(before.path(), &durable);
+                let store = Store::open(after.path(), "another".to_owned()).unwrap();
+                for (local, hash) in &acknowledged {
+                    let held = store.by_hash(hash).unwrap();
+                    let (_, row) = held.unwrap_or_else(|| panic!("{local} is lost"));
+                    assert_eq!(VersionHash::of(&row.canonical().unwrap()), *hash);
+                }
+            }
+        }
+    }
+    assert_eq!(acknowledged.len(), 30);
 }

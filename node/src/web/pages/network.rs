@@ -3,6 +3,8 @@
 use askama::Template;
 use http::StatusCode;
 
+use super::fact::organization_href;
+use super::organization::held_of_named;
 use super::text::{Said, Web};
 use super::words::Words;
 use super::{Page, Problem, Written};
@@ -13,6 +15,8 @@ use crate::node::Node;
 const DRAWN_MAX: usize = 12;
 /// Longest host in the picture, in characters.
 const HOST_CHARS_MAX: usize = 26;
+/// Most authors that are named as held back by one peer; `baraza peers --json` has them all.
+const NAMED_MAX: usize = 20;
 /// From one node of the picture to the next, in its own units.
 const STEP: usize = 36;
 
@@ -34,6 +38,7 @@ struct NetworkPage {
 
 /// A node as it stands in the table and in the picture.
 struct PeerRow {
+    url: String,
     address: Web,
     /// Its host, as much of it as the picture has room for.
     short: String,
@@ -45,6 +50,8 @@ struct PeerRow {
     refused: String,
     error: Option<Said>,
     refusal: Option<Said>,
+    /// Authors of whom it gives less than they counted: name, page, how much of it is here.
+    holds_back: Vec<(String, String, String)>,
     /// `well`, `ill` or `new`: how the picture shows it; words say the same.
     state: &'static str,
     y: usize,
@@ -91,6 +98,21 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         .iter()
         .map(|peer| PeerRow::of(peer, words, now))
         .collect();
+    for (url, authors) in node.completeness.held_back()? {
+        let Some(row) = peers.iter_mut().find(|row| row.url == url) else {
+            continue;
+        };
+        for held_back in authors.iter().take(NAMED_MAX) {
+            let author = node.catalogue.author(&held_back.author)?;
+            let name = author.map_or_else(
+                || held_back.author.to_string(),
+                |author| author.name(&[words.code()]),
+            );
+            let how_much = held_of_named(words, &held_back.count);
+            row.holds_back
+                .push((name, organization_href(words, &held_back.author), how_much));
+        }
+    }
     // Those with whom there is something to do stand in the picture first.
     peers.sort_by_key(|peer| (!peer.is_followed, !peer.is_follower));
     for (position, peer) in peers.iter_mut().enumerate() {
@@ -123,6 +145,7 @@ impl PeerRow {
         };
         let heard = peer.last_heard().map(|heard| words.ago(now, heard));
         Self {
+            url: peer.url.clone(),
             short: Said::plain(&host, words).shortened(HOST_CHARS_MAX).text,
             address,
             is_followed: peer.is_followed,
@@ -144,6 +167,7 @@ impl PeerRow {
                 .last_refusal
                 .as_deref()
                 .map(|error| Said::tagged(error, "en", words).shortened(300)),
+            holds_back: Vec::new(),
             y: 0,
         }
     }

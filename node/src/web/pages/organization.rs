@@ -14,6 +14,7 @@ use super::trust::{Long, Trust};
 use super::words::Words;
 use super::{Page, Problem, Written, label};
 use crate::catalogue::{Saying, ShownAuthor};
+use crate::completeness::Count;
 use crate::node::Node;
 use crate::search::{Facet, Query, QueryParts, Sort};
 use crate::store::StoreError;
@@ -49,6 +50,12 @@ struct OrganizationPage {
     keys_left_out: bool,
     is_incomplete: bool,
     is_pinned: bool,
+    /// No new records of it are taken.
+    is_full: bool,
+    /// As of when all is here that it had.
+    complete_as_of: Option<String>,
+    /// What is missing by its own count.
+    lacking: Option<String>,
     /// What hubs say of it, and who they are.
     member_of: Vec<(String, String)>,
     log_href: String,
@@ -97,6 +104,9 @@ pub(super) fn write(
         keys_left_out: false,
         is_incomplete: author.author.is_incomplete,
         is_pinned: author.author.is_pinned,
+        is_full: author.author.is_full && !node.hosts(author.author.state.did()),
+        complete_as_of: None,
+        lacking: None,
         member_of: Vec::new(),
         log_href: format!("/api/v1/organizations/{scid}/did.jsonl"),
         trust: None,
@@ -108,6 +118,14 @@ pub(super) fn write(
         page.member_of
             .push((name, organization_href(words, hub.scid())));
     }
+    let standing = node.completeness.of(&scid)?;
+    page.complete_as_of = standing
+        .complete
+        .map(|count| words.about("complete-as-of", &words.date(count.as_of())));
+    page.lacking = standing.lacking.map(|count| {
+        let date = words.date(count.as_of());
+        words.about_both("lacking-why", &date, &held_of_named(words, &count))
+    });
     page.describe(node, words, &author, &languages)?;
     page.find_offers(node, words, &scid, query)?;
     page.read_log(node, words, &author)?;
@@ -271,6 +289,15 @@ impl OrganizationPage {
         self.keys.reverse();
         Ok(())
     }
+}
+
+/// How much is here of what an author counted.
+pub(super) fn held_of_named(words: &Words, count: &Count) -> String {
+    words.about_both(
+        "held-of-named",
+        &words.number(count.held),
+        &words.number(count.named),
+    )
 }
 
 /// What a log said after each entry; `None` if it does not read, which the store would have refused.

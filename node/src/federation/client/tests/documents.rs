@@ -1,7 +1,7 @@
 //! What comes back: documents and answers. X14, X15, F24, single flight, failures, places.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -375,12 +375,7 @@ async fn callers_who_want_the_same_document_share_one_request() {
 #[tokio::test]
 async fn a_refusal_is_repeated_from_memory_for_a_while() {
     let server = Server::start(|request: Request| async move {
-        let status = if request.path == "/503" {
-            "503 Busy"
-        } else {
-            "404 Not Found"
-        };
-        request.answer(status, "", "").await;
+        request.answer("404 Not Found", "", "").await;
     })
     .await;
     let client = hasty_client_of(&[&server]);
@@ -398,12 +393,39 @@ async fn a_refusal_is_repeated_from_memory_for_a_while() {
         assert!(client.document(&url, "*/*").await.is_err());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // A server's bad moment may be over at once.
-    let before = server.requests();
-    for _ in 0..2 {
-        assert!(client.document(&server.url("/503"), "*/*").await.is_err());
+}
+
+#[tokio::test]
+async fn k12_a_server_in_trouble_is_asked_again_after_a_while_and_not_each_time() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let server = Server::start({
+        let is_well = Arc::clone(&is_well);
+        move |request: Request| {
+            let status = match is_well.load(Ordering::SeqCst) {
+                true => "200 OK",
+                false => "500 Trouble",
+            };
+            request.answer(status, "", "")
+        }
+    })
+    .await;
+    let client = hasty_client_of(&[&server]);
+    let url = server.url("/actor");
+    let start = Instant::now();
+    for _ in 0..1_000 {
+        let error = client.document(&url, "*/*").await.unwrap_err();
+        assert_eq!(error.status(), Some((500, None)));
     }
-    assert_eq!(server.requests(), before + 2);
+    let lifetimes = start.elapsed().as_millis() / super::hasty().failure_time.as_millis();
+    assert!(
+        server.requests() <= 1 + lifetimes as usize,
+        "{}",
+        server.requests()
+    );
+    is_well.store(true, Ordering::SeqCst);
+    while client.document(&url, "*/*").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
@@ -503,7 +525,7 @@ async fn places_run_out_for_one_host_and_for_all_and_streams_leave_some() {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_place_are_bounded_too() {
+async fn r10_those_who_wait_for_a_place_are_bounded_too() {
     let rules = Rules::new([].into());
     let slots = Arc::new(Slots::default());
     let later = Instant::now() + Duration::from_secs(60);
