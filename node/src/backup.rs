@@ -1,6 +1,6 @@
 //! One file that has a whole node in it: what it holds, its keys and its settings.
 //!
-//! [`take`] writes one while the node works, [`restore`] makes a node of one. The form is in [`file`] and
+//! [`take()`] writes one while the node works, [`restore()`] makes a node of one. The form is in [`mod@file`] and
 //! in docs/operators.md.
 
 pub mod file;
@@ -58,6 +58,11 @@ pub enum BackupError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The node did not give the rest.
+    #[error(
+        "the backup was not finished: the node is stopping, or the file is written too slowly; take it again, or onto a faster disk"
+    )]
+    CutShort,
     /// What was restored is not what was backed up.
     #[error(
         "the restored store has the state hash {found}, and the backup names {named}: nothing was kept"

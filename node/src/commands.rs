@@ -239,6 +239,7 @@ pub async fn run(
     // Before a key is made or a log is changed.
     if command.publishes()
         && let Some(held) = node.standing.held()?
+        && !(held.may_rotate() && matches!(command, Command::OrgRotate { .. }))
     {
         return Err(refused(held));
     }

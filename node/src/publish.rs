@@ -199,7 +199,7 @@ impl Publisher {
         as_of: Option<Timestamp>,
     ) -> Result<usize, PublishError> {
         let _turn = self.turn.lock().await;
-        let jump = self.standing.numbering()?.jump(jump);
+        let jump = self.standing.numbering_under_new_key()?.jump(jump);
         let now = self.clock.now();
         let scid = signer.did.scid();
         let rows = match as_of {

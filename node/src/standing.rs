@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use protocol::id::RecordId;
+use protocol::id::{RecordId, Scid};
 use protocol::limits::SEQ_JUMP;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub enum Settled {
     Peers(Vec<String>),
     /// Its operator said that nobody else has anything newer.
     Alone,
+    /// The key that somebody else published with counts no longer.
+    Rotated,
 }
 
 /// The row in the store; there is none at a node to which nothing happened.
@@ -66,6 +68,13 @@ pub struct Held {
     pub why: Why,
 }
 
+impl Held {
+    /// Whether an author may be given a new key all the same.
+    pub fn may_rotate(&self) -> bool {
+        matches!(self.why, Why::SecondCopy { .. })
+    }
+}
+
 fn because(why: &Why) -> String {
     match why {
         Why::Restored { of } => format!(
@@ -75,7 +84,7 @@ fn because(why: &Why) -> String {
             "its store lost some of what it had acknowledged, and others may have it".to_owned()
         }
         Why::SecondCopy { id } => format!(
-            "a version of {id} came that was signed with this node's key and that it did not make, so another node runs with the same keys, or this one is an older copy; if there is another one, stop it first"
+            "a version of {id} came that was signed with this node's key and that it did not make, so another node runs with the same keys, or this one is an older copy, or the key was stolen. If there is another one, stop it first; if the key was stolen, run `baraza org rotate HANDLE --compromised`"
         ),
     }
 }
@@ -178,6 +187,33 @@ impl Standing {
         match self.held()? {
             Some(held) => Err(held.into()),
             None => Ok(self.numbering_of_decided()?),
+        }
+    }
+
+    /// How versions are numbered that are signed by a new key of an author. That is how a stolen key is
+    /// answered, so what was published with the old one stands in nobody's way.
+    ///
+    /// # Errors
+    /// [`StandingError::Held`] if this node may not know the author's log.
+    pub fn numbering_under_new_key(&self) -> Result<Numbering, StandingError> {
+        match self.held()? {
+            Some(held) if !held.may_rotate() => Err(held.into()),
+            _ => Ok(self.numbering_of_decided()?),
+        }
+    }
+
+    /// An author has a new key: whoever published with the old one does so no longer.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_rotation(&self, author: &Scid) -> Result<(), StoreError> {
+        match self.held()? {
+            Some(Held {
+                why: Why::SecondCopy { id },
+            }) if RecordId::parse(&id).is_ok_and(|id| id.author == *author) => {
+                self.settle(Settled::Rotated).await
+            }
+            _ => Ok(()),
         }
     }
 

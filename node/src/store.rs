@@ -965,7 +965,7 @@ impl Store {
     }
 
     /// A copy of a part of the store as it stands at one moment, while others write; `at_end` is called at
-    /// that moment, before anything more is written. Whoever takes the pieces too slowly holds writers up.
+    /// that moment, before anything more is written. Whoever takes the pieces too slowly gets no end.
     pub fn copy(&self, part: Part, at_end: impl FnOnce() + Send + 'static) -> Pieces {
         let (copying, pieces) = Copying::new(part, self.rules, Box::new(at_end));
         self.writer.copy(copying);

@@ -140,6 +140,11 @@ fn y12_a_node_put_back_to_an_older_state_catches_up_and_brings_nothing_back() {
         assert_eq!(node.get(&path("kept")).json()["seq"], 2);
         assert_eq!(node.get(&path("later")).status, 200);
     }
+    // It has met what it does not remember: it publishes nothing until it has asked for the rest.
+    until("the hub has noticed", || {
+        (hub.census()["publishes"] == false).then_some(())
+    });
+    hub.json(&["reconcile"]);
     // They go on from there.
     hub.publish("itu", &course("new", "New", "cyber"));
     until("the follower reads on", || {

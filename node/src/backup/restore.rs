@@ -29,9 +29,13 @@ pub struct Restored {
     pub epoch: String,
 }
 
+/// Where the node is made, within the folder that becomes its own: that may be a disk of its own.
+const UNDER_WAY: &str = ".restoring";
+
 /// Makes the node that is in the backup `file` in `folder`, under a new epoch. The whole file is checked
-/// before anything is written; the node is made beside and takes its place when it is whole and has the
-/// state that the backup names. `progress` hears how many rows of how many are written.
+/// before anything is written; the node takes its place when it is whole and has the state that the backup
+/// names, its settings last: a folder without them is no node. `progress` hears how many rows of how many
+/// are written.
 ///
 /// # Errors
 /// See [`BackupError`]; the folder stays as it was.
@@ -42,59 +46,78 @@ pub fn restore(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Restored, BackupError> {
     let (checked, _) = take::check(file)?;
-    let is_empty = match fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_none(),
+    let is_new = match fs::read_dir(folder) {
+        Ok(entries) => {
+            let others = entries.filter(|entry| {
+                // A restore that was killed left it.
+                entry
+                    .as_ref()
+                    .map_or(true, |entry| entry.file_name() != UNDER_WAY)
+            });
+            if others.count() > 0 {
+                return Err(BackupError::NotEmpty {
+                    folder: folder.to_owned(),
+                });
+            }
+            false
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(BackupError::at(folder)(error)),
     };
-    if !is_empty {
-        return Err(BackupError::NotEmpty {
-            folder: folder.to_owned(),
-        });
-    }
-    let beside = beside(folder)?;
-    let made = make(file, &beside, &epoch, |rows| progress(rows, checked.rows)).and_then(
-        |(manifest, seal)| {
-            fs::rename(&beside, folder).map_err(BackupError::at(folder))?;
-            if let Some(parent) = beside.parent() {
-                let parent = File::open(parent).and_then(|parent| parent.sync_all());
-                parent.map_err(BackupError::at(folder))?;
-            }
+    let under_way = folder.join(UNDER_WAY);
+    let made = begin(folder, &under_way)
+        .and_then(|()| {
+            make(file, &under_way, &epoch, |rows| {
+                progress(rows, checked.rows)
+            })
+        })
+        .and_then(|(manifest, seal)| {
+            put_in_place(&under_way, folder).map_err(BackupError::at(folder))?;
             Ok(Restored {
                 dir: folder.to_owned(),
                 manifest,
                 seal,
                 epoch,
             })
-        },
-    );
+        });
     if made.is_err() {
         // What there is of it is of no use.
-        let _ = fs::remove_dir_all(&beside);
+        let _ = fs::remove_dir_all(&under_way);
+        if is_new {
+            let _ = fs::remove_dir(folder);
+        }
     }
     made
 }
 
-/// An empty folder on the same disk.
-fn beside(folder: &Path) -> Result<PathBuf, BackupError> {
-    let folder = std::path::absolute(folder).map_err(BackupError::at(folder))?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.with_file_name(format!(".{name}.restoring"));
-    if let Some(parent) = beside.parent() {
-        fs::create_dir_all(parent).map_err(BackupError::at(parent))?;
-    }
-    match fs::remove_dir_all(&beside) {
-        // A restore that was killed left it.
+/// An empty folder that only its owner may look into.
+fn begin(folder: &Path, under_way: &Path) -> Result<(), BackupError> {
+    fs::create_dir_all(folder).map_err(BackupError::at(folder))?;
+    match fs::remove_dir_all(under_way) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(BackupError::at(beside)(error));
+            return Err(BackupError::at(under_way)(error));
         }
         _ => {}
     }
     fs::DirBuilder::new()
         .mode(0o700)
-        .create(&beside)
-        .map_err(BackupError::at(&beside))?;
-    Ok(beside)
+        .create(under_way)
+        .map_err(BackupError::at(under_way))
+}
+
+fn put_in_place(under_way: &Path, folder: &Path) -> io::Result<()> {
+    for name in ["data", "keys", config::FILE] {
+        fs::rename(under_way.join(name), folder.join(name))?;
+    }
+    fs::remove_dir(under_way)?;
+    File::open(folder)?.sync_all()?;
+    match folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn make(

@@ -119,7 +119,7 @@ fn write(
         progress(writer.written().0);
         end = piece.end;
     }
-    let moment = end.ok_or(crate::store::StoreError::Closed)?;
+    let moment = end.ok_or(BackupError::CutShort)?;
     let files = keys
         .recv()
         .map_err(|_| crate::store::StoreError::Closed)??;

@@ -112,6 +112,7 @@ pub(super) async fn rotate(
         .change_key(&entry, &signer, jump, as_of)
         .await?;
     settle(node, handle, &scid)?;
+    node.standing.note_rotation(&scid).await?;
     let mut text = format!(
         "{handle} signs with a new key from now on. Its log has version {}, and {count} records were signed anew; \
          what the old key signed no longer counts anywhere.",

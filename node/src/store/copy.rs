@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use protocol::acceptance::Rules;
 use protocol::id::{Scid, VersionHash};
@@ -17,6 +18,7 @@ use super::rows::{AuthorRow, corrupt};
 use super::state::{self, Digest};
 use super::transaction::{Reader, after};
 use super::{StoreError, keys};
+use crate::clock::Stopwatch;
 
 /// Bytes of one piece: what is read while nothing is written.
 const PIECE_BYTES: usize = 512 * 1024;
@@ -75,7 +77,8 @@ pub struct Moment {
 /// What is done at the moment itself, while nothing is written.
 pub(super) type AtEnd = Box<dyn FnOnce() + Send>;
 
-/// The pieces of a copy as they come; the last one has an end. A fault of the disk ends them.
+/// The pieces of a copy as they come. The last one has an end, unless they were taken too slowly or the store
+/// was closed; a fault of the disk ends them with an error.
 pub struct Pieces(Receiver<Result<Piece, StoreError>>);
 
 impl Iterator for Pieces {
@@ -86,11 +89,21 @@ impl Iterator for Pieces {
     }
 }
 
-/// Whether a copy waits for whoever takes it, or gives way to what there is to write.
+/// How long writers wait for whoever takes a copy, if they cannot go on without: then the copy ends.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Between two looks whether a piece was taken.
+pub(super) const LOOK: Duration = Duration::from_millis(2);
+
+/// What a step came to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    Wait,
-    GiveWay,
+pub(super) enum Step {
+    /// It went on.
+    Moved,
+    /// There is no room for another piece.
+    Waits,
+    /// There is nothing more to do, or nobody who takes it.
+    Ended,
 }
 
 /// A copy in the making, in the hands of the thread that writes.
@@ -133,36 +146,50 @@ impl Copying {
         (copying, Pieces(pieces))
     }
 
-    /// Copies on; `false` once there is nothing more to do, or nobody takes it.
-    pub(super) fn step(&mut self, engine: &dyn Engine, patience: Patience) -> bool {
+    /// Copies on, and waits for nobody.
+    pub(super) fn step(&mut self, engine: &dyn Engine) -> Step {
         if self.waiting.is_none() {
             match self.read(engine) {
                 Ok(piece) => self.waiting = piece,
-                Err(error) => return self.fail(error),
+                Err(error) => {
+                    self.fail(error);
+                    return Step::Ended;
+                }
             }
         }
         let Some(piece) = self.waiting.take() else {
-            return false;
+            return Step::Ended;
         };
         let is_last = piece.end.is_some();
-        match patience {
-            Patience::Wait => self.out.send(Ok(piece)).is_ok() && !is_last,
-            Patience::GiveWay => match self.out.try_send(Ok(piece)) {
-                Ok(()) => !is_last,
-                Err(TrySendError::Full(piece)) => {
-                    self.waiting = piece.ok();
-                    true
-                }
-                Err(TrySendError::Disconnected(_)) => false,
-            },
+        match self.out.try_send(Ok(piece)) {
+            Ok(()) if is_last => Step::Ended,
+            Ok(()) => Step::Moved,
+            Err(TrySendError::Full(piece)) => {
+                self.waiting = piece.ok();
+                Step::Waits
+            }
+            Err(TrySendError::Disconnected(_)) => Step::Ended,
         }
     }
 
     /// Ends the copy with an error.
-    pub(super) fn fail(&mut self, error: StoreError) -> bool {
-        // Whoever made it may have gone.
-        let _ = self.out.send(Err(error));
-        false
+    pub(super) fn fail(&mut self, error: StoreError) {
+        // Whoever made it may have gone, or is too slow to hear of it: the copy has no end then.
+        let _ = self.out.try_send(Err(error));
+    }
+
+    /// Gives a piece that must be taken before anything more is written; `false` if nobody takes it in time.
+    fn give(&self, piece: Piece) -> bool {
+        let since = Stopwatch::start();
+        let mut piece = Ok(piece);
+        loop {
+            match self.out.try_send(piece) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(back)) if since.elapsed() < TAKEN_WITHIN => piece = back,
+                Err(_) => return false,
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// The next piece; `None` if the last one was given.
@@ -277,7 +304,10 @@ impl Copying {
                     *self.changed.entry(digest).or_default() += 1;
                 }
             }
-            Err(error) => return self.fail(error),
+            Err(error) => {
+                self.fail(error);
+                return false;
+            }
         }
         for digest in before.digests {
             *self.changed.entry(digest).or_default() -= 1;
@@ -292,17 +322,10 @@ impl Copying {
             return true;
         }
         // What was read before comes before.
-        for piece in self
-            .waiting
-            .take()
-            .into_iter()
+        let waiting = self.waiting.take().into_iter();
+        waiting
             .chain([Piece { changes, end: None }])
-        {
-            if self.out.send(Ok(piece)).is_err() {
-                return false;
-            }
-        }
-        true
+            .all(|piece| self.give(piece))
     }
 
     fn moment(&mut self, engine: &dyn Engine) -> Result<Moment, StoreError> {

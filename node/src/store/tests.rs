@@ -3,7 +3,8 @@
 
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, RwLock};
 
 use proptest::prelude::*;
 
@@ -325,46 +326,67 @@ fn on_every_engine_shared(test: impl Fn(Arc<dyn Engine>)) {
 /// An engine whose disk fails when it is told to.
 #[derive(Default)]
 struct Failing {
-    rows: Memory,
-    fails: std::sync::atomic::AtomicBool,
+    /// What can be read.
+    rows: RwLock<Memory>,
+    /// What is on disk.
+    disk: Memory,
+    fails: AtomicBool,
+    cannot_open: AtomicBool,
+}
+
+impl Failing {
+    fn rows(&self) -> std::sync::RwLockReadGuard<'_, Memory> {
+        self.rows.read().unwrap()
+    }
 }
 
 impl Engine for Failing {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.rows.get(key)
+        self.rows().get(key)
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> super::engine::Rows<'_> {
-        self.rows.range(from, to)
+        let rows: Vec<_> = self.rows().range(from, to).collect();
+        Box::new(rows.into_iter())
     }
 
     fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.rows.last(from, to)
+        self.rows().last(from, to)
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         // Like sled: the rows are there to read before the flush that fails.
-        self.rows.commit(batch)?;
-        match self.fails.load(std::sync::atomic::Ordering::SeqCst) {
+        self.rows().commit(batch)?;
+        match self.fails.load(SeqCst) {
             true => Err(StoreError::Io(std::io::Error::other("EIO"))),
-            false => Ok(()),
+            false => self.disk.commit(batch),
         }
     }
 
+    fn reopen(&self) -> Result<(), StoreError> {
+        if self.cannot_open.load(SeqCst) {
+            return Err(StoreError::Io(std::io::Error::other("EIO")));
+        }
+        *self.rows.write().unwrap() = self.disk.image();
+        Ok(())
+    }
+
     fn size_on_disk(&self) -> Result<u64, StoreError> {
-        self.rows.size_on_disk()
+        self.rows().size_on_disk()
     }
 }
 
-#[test]
-fn after_a_failed_write_nothing_is_acknowledged_and_no_follower_reads_on() {
+fn failing() -> (Arc<Failing>, Store) {
     let engine = Arc::new(Failing::default());
-    let store = Store::on(
-        Arc::clone(&engine) as Arc<dyn Engine>,
-        "epoch".to_owned(),
-        protocol::acceptance::Rules::decided(),
-    )
-    .unwrap();
+    let rules = protocol::acceptance::Rules::decided();
+    let store = Store::on(engine.clone(), "epoch".to_owned(), rules).unwrap();
+    (engine, store)
+}
+
+#[test]
+fn d06_after_a_failed_write_nothing_is_acknowledged_and_no_follower_reads_on_until_it_was_opened_again()
+ {
+    let (engine, store) = failing();
     let put = |value: &[u8]| {
         let put = store.put_named("table", "name", Some(value.to_vec()));
         tokio::runtime::Builder::new_current_thread()
@@ -373,19 +395,53 @@ fn after_a_failed_write_nothing_is_acknowledged_and_no_follower_reads_on() {
             .block_on(put)
     };
     put(b"kept").unwrap();
-    engine
-        .fails
-        .store(true, std::sync::atomic::Ordering::SeqCst);
+    engine.fails.store(true, SeqCst);
+    engine.cannot_open.store(true, SeqCst);
     assert!(matches!(put(b"lost"), Err(StoreError::NotWritten { .. })));
-    engine
-        .fails
-        .store(false, std::sync::atomic::Ordering::SeqCst);
+    engine.fails.store(false, SeqCst);
     assert!(matches!(put(b"late"), Err(StoreError::NotWritten { .. })));
     assert!(matches!(
         store.changes(0, 10),
         Err(StoreError::NotWritten { .. })
     ));
     assert!(store.named("table", "name").unwrap().is_some());
+    engine.cannot_open.store(false, SeqCst);
+    // It is tried again at most once a second.
+    while put(b"again").is_err() {}
+    assert_eq!(store.named("table", "name").unwrap().unwrap(), b"again");
+    store.changes(0, 10).unwrap();
+    // Where it can be opened at once, the next write goes on; of the failed one nothing is left.
+    engine.fails.store(true, SeqCst);
+    assert!(matches!(put(b"lost"), Err(StoreError::NotWritten { .. })));
+    engine.fails.store(false, SeqCst);
+    assert_eq!(store.named("table", "name").unwrap().unwrap(), b"again");
+    put(b"on").unwrap();
+}
+
+#[tokio::test]
+async fn what_follows_a_batch_that_the_disk_failed_is_not_written_although_the_store_goes_on() {
+    let (engine, store) = failing();
+    let now = record_time();
+    let sequence = super::Sequence::default();
+    let batch = |name: &str, sequence: &super::Sequence| {
+        let beside = vec![super::Named {
+            table: "peers",
+            name: name.to_owned(),
+            value: b"here".to_vec(),
+        }];
+        store.admit_next(Vec::new(), now, None, beside, sequence)
+    };
+    batch("first", &sequence).await.unwrap();
+    engine.fails.store(true, SeqCst);
+    assert!(batch("second", &sequence).await.is_err());
+    engine.fails.store(false, SeqCst);
+    assert!(batch("third", &sequence).await.is_err());
+    batch("other", &super::Sequence::default()).await.unwrap();
+    let has = |name| store.named("peers", name).unwrap().is_some();
+    assert_eq!(
+        ["first", "second", "third", "other"].map(has),
+        [true, false, false, true]
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! batch, and only then answers: a flush is dear, and many share one. Acknowledged means durable.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use protocol::id::Scid;
 use protocol::identity::{Branches, KeyRing};
 use tokio::sync::{oneshot, watch};
 
-use super::copy::{Copying, Patience};
+use super::copy::{self, Copying, Step};
 use super::engine::{Batch, Engine, Row};
 use super::rows::{AuthorRow, ChangeRow, corrupt};
 use super::{StoreError, keys};
@@ -408,22 +408,20 @@ impl Drop for Writer {
 
 fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &watch::Sender<u64>) {
     let mut at_hand = AtHand::default();
-    let mut copies: Vec<Box<Copying>> = Vec::new();
+    let mut copies: Vec<Copying> = Vec::new();
+    let mut has_moved = false;
     let mut mended = Stopwatch::start();
     loop {
         // A copy gives way to what there is to write.
-        let mut next = match queue.try_recv() {
-            Ok(work) => Some(work),
-            Err(TryRecvError::Empty) if copies.is_empty() => match queue.recv() {
-                Ok(work) => Some(work),
-                Err(_) => break,
-            },
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => break,
+        let asked = match has_moved {
+            true => queue.recv_timeout(Duration::ZERO),
+            false if copies.is_empty() => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => queue.recv_timeout(copy::LOOK),
         };
-        let patience = match next {
-            Some(_) => Patience::GiveWay,
-            None => Patience::Wait,
+        let mut next = match asked {
+            Ok(work) => Some(work),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
         };
         if durable.wait().is_err() && mended.elapsed() >= MEND_PAUSE {
             durable.mend(engine);
@@ -434,7 +432,7 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
         let mut answers = Vec::new();
         while let Some(work) = next.take() {
             match work {
-                Work::Copy(copying) => copies.push(copying),
+                Work::Copy(copying) => copies.push(*copying),
                 Work::Job(job) => {
                     let mut transaction = Transaction {
                         engine,
@@ -488,7 +486,12 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
         if !group.is_empty() {
             ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
         }
-        copies.retain_mut(|copy| copy.step(engine, patience));
+        has_moved = false;
+        copies.retain_mut(|copy| {
+            let step = copy.step(engine);
+            has_moved |= step == Step::Moved;
+            step != Step::Ended
+        });
     }
     // After a failed write nobody knows how it ended.
     if durable.wait().is_ok() {
@@ -501,7 +504,7 @@ fn commit(
     engine: &dyn Engine,
     durable: &Durable,
     group: &Batch,
-    copies: &mut Vec<Box<Copying>>,
+    copies: &mut Vec<Copying>,
 ) -> Result<(), StoreError> {
     let before: Vec<_> = copies
         .iter()
@@ -511,9 +514,21 @@ fn commit(
     let mut before = before.into_iter();
     copies.retain_mut(|copy| match (before.next(), &written) {
         (Some(Ok(before)), Ok(())) => copy.add(engine, group, before),
-        (Some(Err(error)), _) => copy.fail(error),
+        // Nothing was written, and a node whose disk is full is one to take a backup of.
+        (_, Err(StoreError::Full { .. })) => true,
+        (Some(Err(error)), _) => {
+            copy.fail(error);
+            false
+        }
         // What is in the store after a failed write is not known, so neither is what to copy.
-        _ => copy.fail(StoreError::Closed),
+        (_, written) => {
+            let reason = written
+                .as_ref()
+                .err()
+                .map_or_else(String::new, ToString::to_string);
+            copy.fail(StoreError::NotWritten { reason });
+            false
+        }
     });
     written
 }

@@ -536,7 +536,7 @@ fn calls_of(trace: &str, database: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     for call in read_trace(trace) {
         if call.starts_with("pwrite64(") && is_of_database(&call) {
-            let mut parts = call.splitn(2, ", ").nth(1).unwrap().split(", ");
+            let mut parts = call.split_once(", ").unwrap().1.split(", ");
             let bytes = unpack(parts.next().unwrap());
             let length: usize = parts.next().unwrap().parse().unwrap();
             let offset = parts.next().unwrap().split(')').next().unwrap().trim();
@@ -548,14 +548,7 @@ fn calls_of(trace: &str, database: &str) -> Vec<Call> {
         } else if call.starts_with("fdatasync(") && is_of_database(&call) && call.ends_with("= 0") {
             calls.push(Call::Synced);
         } else if call.starts_with("write(1<") {
-            let said = unpack(
-                call.splitn(2, ", ")
-                    .nth(1)
-                    .unwrap()
-                    .split(", ")
-                    .next()
-                    .unwrap(),
-            );
+            let said = unpack(call.split_once(", ").unwrap().1.split(", ").next().unwrap());
             let said = String::from_utf8(said).unwrap();
             if let ["new", local, hash] = said.trim_end().split(' ').collect::<Vec<_>>()[..] {
                 calls.push(Call::Acknowledged {

@@ -43,7 +43,7 @@ impl Puller {
     ) -> Result<(), PullError> {
         let mut since = String::new();
         loop {
-            let request = StreamRequest::get(&changes(url, &since, filter), PAGE_BYTES_MAX);
+            let request = StreamRequest::get(changes(url, &since, filter), PAGE_BYTES_MAX);
             let mut lines = self.0.client.lines(request).await?;
             let mut page = PageReader::new(&self.0, url, filter.to_owned(), None);
             // Another part of the log may be followed: its place stays.
