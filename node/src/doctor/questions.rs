@@ -296,7 +296,7 @@ fn size(node: &Node, content: u64) -> Result<Option<Finding>, NodeError> {
                 megabytes(content)
             ),
             "it never shrinks by itself",
-            "stop the node, then: baraza backup FILE, baraza restore FILE --dir NEW-FOLDER, and serve that",
+            "make room on the disk; a store made anew may be smaller: baraza backup FILE, baraza restore FILE --dir NEW-FOLDER, and compare",
         )
     }))
 }

@@ -79,13 +79,52 @@ pub(super) type AtEnd = Box<dyn FnOnce() + Send>;
 
 /// The pieces of a copy as they come. The last one has an end, unless they were taken too slowly or the store
 /// was closed; a fault of the disk ends them with an error.
-pub struct Pieces(Receiver<Result<Piece, StoreError>>);
+pub struct Pieces(Receiver<Result<Given, StoreError>>);
 
 impl Iterator for Pieces {
     type Item = Result<Piece, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.recv().ok()
+        let given = self.0.recv().ok()?;
+        Some(given.map(|Given { changes, end }| Piece {
+            changes,
+            end: end.map(Ending::moment),
+        }))
+    }
+}
+
+/// A piece as it is handed over.
+struct Given {
+    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    end: Option<Ending>,
+}
+
+/// What tells of the moment, to be worked out by whoever takes the copy: to sort a million digests takes
+/// longer than writers should wait.
+struct Ending {
+    digests: Vec<Digest>,
+    changed: BTreeMap<Digest, i32>,
+    authors: u64,
+    last_change: u64,
+}
+
+impl Ending {
+    fn moment(self) -> Moment {
+        let Self {
+            mut digests,
+            mut changed,
+            authors,
+            last_change,
+        } = self;
+        digests.retain(|digest| changed.remove(digest).unwrap_or_default() >= 0);
+        let came = changed.into_iter().filter(|(_, times)| *times > 0);
+        digests.extend(came.map(|(digest, _)| digest));
+        Moment {
+            held: (digests.len() as u64).saturating_sub(authors),
+            state: state::hash(digests),
+            last_change,
+            authors,
+        }
     }
 }
 
@@ -117,8 +156,8 @@ pub(super) struct Copying {
     changed: BTreeMap<Digest, i32>,
     authors: i64,
     /// A piece for which there was no room.
-    waiting: Option<Piece>,
-    out: SyncSender<Result<Piece, StoreError>>,
+    waiting: Option<Given>,
+    out: SyncSender<Result<Given, StoreError>>,
     at_end: Option<AtEnd>,
 }
 
@@ -179,7 +218,7 @@ impl Copying {
     }
 
     /// Gives a piece that must be taken before anything more is written; `false` if nobody takes it in time.
-    fn give(&self, piece: Piece) -> bool {
+    fn give(&self, piece: Given) -> bool {
         let since = Stopwatch::start();
         let mut piece = Ok(piece);
         loop {
@@ -193,11 +232,14 @@ impl Copying {
     }
 
     /// The next piece; `None` if the last one was given.
-    fn read(&mut self, engine: &dyn Engine) -> Result<Option<Piece>, StoreError> {
+    fn read(&mut self, engine: &dyn Engine) -> Result<Option<Given>, StoreError> {
         let Some(from) = self.next.take() else {
             return Ok(None);
         };
-        let mut piece = Piece::default();
+        let mut piece = Given {
+            changes: Vec::new(),
+            end: None,
+        };
         let mut bytes = 0;
         // Rows that are counted together, such as all versions of one record.
         let mut together: Vec<Row> = Vec::new();
@@ -230,7 +272,7 @@ impl Copying {
         if let Some(at_end) = self.at_end.take() {
             at_end();
         }
-        piece.end = Some(self.moment(engine)?);
+        piece.end = Some(self.ending(engine)?);
         Ok(Some(piece))
     }
 
@@ -324,20 +366,11 @@ impl Copying {
         // What was read before comes before.
         let waiting = self.waiting.take().into_iter();
         waiting
-            .chain([Piece { changes, end: None }])
+            .chain([Given { changes, end: None }])
             .all(|piece| self.give(piece))
     }
 
-    fn moment(&mut self, engine: &dyn Engine) -> Result<Moment, StoreError> {
-        let mut changed = std::mem::take(&mut self.changed);
-        let mut digests = std::mem::take(&mut self.digests);
-        digests.retain(|digest| changed.remove(digest).unwrap_or_default() >= 0);
-        digests.extend(
-            changed
-                .into_iter()
-                .filter(|(_, times)| *times > 0)
-                .map(|(digest, _)| digest),
-        );
+    fn ending(&mut self, engine: &dyn Engine) -> Result<Ending, StoreError> {
         let last_change = match Engine::get(engine, &keys::meta("changes"))? {
             None => 0,
             Some(row) => row
@@ -345,12 +378,11 @@ impl Copying {
                 .map(u64::from_be_bytes)
                 .map_err(|_| corrupt("a counter that does not read"))?,
         };
-        let authors = u64::try_from(self.authors).unwrap_or_default();
-        Ok(Moment {
-            held: (digests.len() as u64).saturating_sub(authors),
-            state: state::hash(digests),
+        Ok(Ending {
+            digests: std::mem::take(&mut self.digests),
+            changed: std::mem::take(&mut self.changed),
+            authors: u64::try_from(self.authors).unwrap_or_default(),
             last_change,
-            authors,
         })
     }
 }

@@ -66,6 +66,13 @@ fn work(node: &Node, name: u8, is_over: &AtomicBool) {
 fn a_copy_taken_while_others_write_is_the_store_of_one_moment_byte_for_byte() {
     let engine = Arc::new(Memory::default());
     let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, Rules::decided()).unwrap();
+    // More than one piece.
+    let author = Author::found(9, &[1], at(-1_000));
+    node.learn([&author.entries[0]]);
+    for n in 0..2_000 {
+        let local = format!("here-before-{n}");
+        node.take(&author.record(&Version::of(&local, 1))).unwrap();
+    }
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for name in 1..=4 {
