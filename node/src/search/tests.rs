@@ -121,6 +121,44 @@ const NONE: [&str; 0] = [];
 // ---- Words ----
 
 #[test]
+fn a_filter_that_lets_all_through_changes_neither_results_nor_scores() {
+    let words = ["farm", "farms", "farming", "water", "waters", "kilimo"];
+    let text = |number: usize| {
+        let word = |step: usize| words[(number * step + number / 7) % words.len()];
+        json!({
+            "name": {"en": word(1)}, "summary": {"en": word(5)},
+            "description": {"fr": format!("{} {}", word(11), word(13)), "sw": word(2)},
+        })
+    };
+    let index = index_of((0..500).map(|number| offering(&format!("r{number}"), text(number))));
+    for text in [
+        "farm",
+        "farms water",
+        "kilim",
+        "water -farms",
+        "kilimo waters farming",
+    ] {
+        for sort in [Sort::Relevance, Sort::Id] {
+            let alone = QueryParts {
+                text,
+                sort,
+                language: Some("en"),
+                limit: Some(100),
+                ..QueryParts::at(now())
+            };
+            let beside = QueryParts {
+                filters: vec![(Facet::Type, "Offering")],
+                ..alone.clone()
+            };
+            let (alone, beside) = (find(&index, &alone), find(&index, &beside));
+            assert_eq!(alone.total, beside.total, "{text}");
+            assert_eq!(alone.hits, beside.hits, "{text}");
+            assert!(alone.total > 0, "{text}");
+        }
+    }
+}
+
+#[test]
 fn arabic_words_meet_with_and_without_article_vowel_signs_and_hamza() {
     let index = named(&[
         ("a", "ar", "التدريب على الأمن السيبراني"),
