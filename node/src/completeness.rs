@@ -101,6 +101,9 @@ impl Comparison {
             return Ok(());
         };
         for (scid, standing) in judged {
+            if standing.lacking.is_none() {
+                self.store.note_complete(scid).await?;
+            }
             let row = serde_json::to_vec(&standing).map_err(damaged)?;
             self.store
                 .put_named(TABLE, &scid.to_string(), Some(row))
@@ -267,6 +270,14 @@ fn judge(
     };
     let standing = match completeness {
         Completeness::Overtaken => return Ok(None),
+        // What this node refused for want of room, nobody held back.
+        Completeness::Lacking
+            if store
+                .author(scid)?
+                .is_some_and(|author| author.is_incomplete) =>
+        {
+            return Ok(None);
+        }
         Completeness::Complete => HowComplete {
             complete: Some(count),
             lacking: None,
@@ -321,18 +332,11 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::config::Config;
-    use crate::node::Node;
+    use crate::testing::node_with_org;
 
     #[tokio::test]
     async fn what_a_node_counts_itself_is_complete_and_stays_so_told_while_the_author_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings =
-            toml::from_str("name = \"Test hub\"\nurl = \"http://127.0.0.1:8899\"").unwrap();
-        let config = Config::check(folder.path(), settings).unwrap();
-        Node::init(&config, Arc::new(SystemClock)).await.unwrap();
-        let node = Node::open(config, Arc::new(SystemClock)).unwrap();
-        node.add_organization("org").await.unwrap();
+        let (node, _folder) = node_with_org(Arc::new(SystemClock)).await;
         let scid = node.hosted("org").unwrap().unwrap();
         let signer = node.keychain.signer("org").unwrap();
         let publish = async |local: &str| {

@@ -33,4 +33,6 @@ pub mod restore;
 pub mod search;
 pub mod standing;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod web;

@@ -421,19 +421,12 @@ fn tree_of(row: &HeldRow) -> Result<Map<String, Value>, StoreError> {
 mod tests {
     use super::*;
     use crate::clock::{Clock as _, ManualClock, SystemClock};
-    use crate::config::Config;
-    use crate::node::Node;
+    use crate::testing::node_with_org;
 
     #[tokio::test]
     async fn t07_no_version_number_goes_back_with_the_clock_and_the_newest_version_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings =
-            toml::from_str("name = \"Test hub\"\nurl = \"http://127.0.0.1:8898\"").unwrap();
-        let config = Config::check(folder.path(), settings).unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        Node::init(&config, clock.clone()).await.unwrap();
-        let node = Node::open(config, clock.clone()).unwrap();
-        node.add_organization("org").await.unwrap();
+        let (node, _folder) = node_with_org(clock.clone()).await;
         let signer = node.keychain.signer("org").unwrap();
         let publish = async |name: &str| {
             let draft = json!({

@@ -105,3 +105,23 @@ fn a_bundle_says_as_of_when_it_is_complete_and_what_was_left_out_of_it() {
     assert_eq!(taken["counted"][0]["isComplete"], true, "{taken}");
     assert_eq!(taken["counted"][0]["named"], 2, "{taken}");
 }
+
+#[test]
+fn r09_what_this_node_refuses_for_want_of_room_nobody_is_said_to_hold_back() {
+    let author = Author::at("http://127.0.0.1:9");
+    let [first, second, third] = ["first", "second", "third"].map(|it| author.record(it, 1, it));
+    let count = author.checkpoint(1, &[&first, &second, &third]);
+    let entry = String::from_utf8(author.log[0].clone()).unwrap();
+    let log = format!("{{\"log\":{entry},\"scid\":\"{}\"}}", author.scid());
+    let mut lines = vec![log.into_bytes()];
+    lines.extend([&count, &first, &second, &third].map(|record| given_line(record)));
+    let node = Node::make(&[]);
+    let whole = node.write("whole.ndjson", lines.join(&b'\n'));
+    node.edit("records_per_author = 200000", "records_per_author = 3");
+    let ran = node.run(&["bundle", "import", &whole, "--json"]);
+    assert_eq!(ran.json()["refused_count"], 1, "{}", ran.out);
+    assert_eq!(ran.json()["counted"], json!([]), "{}", ran.out);
+    node.edit("records_per_author = 3", "records_per_author = 4");
+    let taken = node.json(&["bundle", "import", &whole]);
+    assert_eq!(taken["counted"][0]["isComplete"], true, "{taken}");
+}

@@ -4,9 +4,8 @@
 
 use protocol::id::Scid;
 
-use super::engine::Engine;
 use super::records::{Refusal, Sender};
-use super::transaction::{Reader as _, Transaction};
+use super::transaction::{Reader, Transaction};
 use super::{StoreError, keys};
 
 /// How many records are taken.
@@ -27,9 +26,10 @@ impl Default for Quotas {
     }
 }
 
-/// Refuses a record that would be the first beyond a quota. What this node publishes itself has none.
+/// Refuses a record that would be the first beyond a quota, and notes that its author is not whole here.
+/// What this node publishes itself has none.
 pub(super) fn check(
-    tx: &Transaction<'_>,
+    tx: &mut Transaction<'_>,
     quotas: &Quotas,
     author: &Scid,
     sender: &Sender,
@@ -37,26 +37,28 @@ pub(super) fn check(
     let Some(sender) = sender else {
         return Ok(());
     };
-    if tx.counter(&keys::count_of_author(author))? >= quotas.of_author {
-        return Err(Refusal::Quota {
+    let reached = if is_reached(tx, quotas, author)? {
+        Refusal::Quota {
             of: "author",
             max: quotas.of_author,
             setting: "records_per_author",
-        });
-    }
-    if tx.counter(&keys::count_from_sender(sender))? >= quotas.from_sender {
-        return Err(Refusal::Quota {
+        }
+    } else if tx.counter(&keys::count_from_sender(sender))? >= quotas.from_sender {
+        Refusal::Quota {
             of: "sender",
             max: quotas.from_sender,
             setting: "records_per_peer",
-        });
-    }
-    Ok(())
+        }
+    } else {
+        return Ok(());
+    };
+    tx.change_author(author, |author| author.is_incomplete = true)?;
+    Err(reached)
 }
 
 /// Whether no new records of an author are taken.
 pub(super) fn is_reached(
-    rows: &dyn Engine,
+    rows: &(impl Reader + ?Sized),
     quotas: &Quotas,
     author: &Scid,
 ) -> Result<bool, StoreError> {

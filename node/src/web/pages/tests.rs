@@ -14,9 +14,9 @@ use tower::ServiceExt as _;
 
 use super::{accepted_languages, label};
 use crate::clock::SystemClock;
-use crate::config::Config;
 use crate::node::Node;
 use crate::search::Facet;
+use crate::testing::node_with_org;
 use crate::web;
 
 /// The bounds of a first visit, compressed as a browser has it.
@@ -67,13 +67,7 @@ impl Answer {
 impl Site {
     /// A node named `Test hub` with one organisation, `org`, that has published these records.
     async fn with(records: &[Value]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let settings =
-            toml::from_str("name = \"Test hub\"\nurl = \"http://127.0.0.1:8899\"").unwrap();
-        let config = Config::check(folder.path(), settings).unwrap();
-        Node::init(&config, Arc::new(SystemClock)).await.unwrap();
-        let node = Node::open(config, Arc::new(SystemClock)).unwrap();
-        node.add_organization("org").await.unwrap();
+        let (node, folder) = node_with_org(Arc::new(SystemClock)).await;
         let scid = node.hosted("org").unwrap().unwrap().to_string();
         let site = Self {
             router: web::router(Arc::clone(&node)),
