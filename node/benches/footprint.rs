@@ -2,7 +2,8 @@
 //! `cargo bench --bench footprint`.
 //!
 //! The real program, in a process of its own, follows a peer. At each size it is asked 1,000 searches
-//! over HTTP, stopped, started, killed, started again, and its index is filled anew.
+//! over HTTP, stopped, started, killed, started again, and its index is filled anew. Before it is asked
+//! it rests, and its store is written anew as a node at rest does by itself after a minute.
 //! Memory is RssAnon: what is neither files nor shared. Backup has its place and no figure yet.
 //! Prints one JSON line. `BARAZA_BENCH_SIZES` names the sizes (0,100000,1000000);
 //! `BARAZA_BENCH_FOLDER` is where its folder is made.
@@ -114,6 +115,10 @@ async fn grow(
 async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Value {
     let grown_memory = node.anonymous_memory();
     tokio::time::sleep(REST).await;
+    let grown_store = node.disk("data/store");
+    let start = Instant::now();
+    node.run(&["compact"]);
+    let compact = start.elapsed();
     let times = search(node, asked).await;
     let searched_memory = node.anonymous_memory();
     let (store, index) = (node.disk("data/store"), node.disk("data/index"));
@@ -137,6 +142,8 @@ async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Valu
     };
     json!({
         "signed_bytes": signed_bytes, "store_bytes": store, "index_bytes": index,
+        "store_grown_bytes": grown_store, "store_grown_ratio": ratio(grown_store),
+        "compact_seconds": seconds(compact),
         "disk_ratio": ratio(store + index), "store_ratio": ratio(store), "index_ratio": ratio(index),
         "index_anew_bytes": index_anew,
         "memory_after_growth_bytes": grown_memory, "memory_after_searches_bytes": searched_memory,

@@ -134,6 +134,8 @@ pub enum Command {
     },
     /// Fills the index anew.
     Reindex,
+    /// Writes the store anew, so that it takes less room.
+    Compact,
     /// Goes by another line of a disputed log.
     Pin {
         /// The author.
@@ -201,6 +203,7 @@ impl Command {
             | Self::Reconcile { .. }
             | Self::Doctor
             | Self::Reindex
+            | Self::Compact
             | Self::Pin { .. }
             | Self::Disputed
             | Self::Log { .. } => false,
@@ -351,6 +354,7 @@ pub async fn run(
                 is_complete: imported.refused_count == 0,
             })
         }
+        Command::Compact => backup::compact(node, progress).await,
         Command::Reindex => {
             let total = node.store.last_change()?;
             let (work, progress) = (Arc::clone(node), progress.clone());

@@ -30,6 +30,8 @@ pub enum Step {
     Indexing,
     /// Writes a backup.
     Saving,
+    /// Rows written anew.
+    Compacting,
     /// Looks at records.
     Checking,
     /// Makes a node of a backup.

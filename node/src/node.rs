@@ -33,7 +33,7 @@ use crate::labels::{Labels, LabelsError};
 use crate::publish::{PublishError, Publisher};
 use crate::search::{Index, SearchError};
 use crate::standing::{Standing, Why};
-use crate::store::{LogReceipt, Store, StoreError};
+use crate::store::{Compacted, LogReceipt, Store, StoreError};
 use crate::web;
 
 /// After a change, how long more changes are gathered before they are indexed: what is published is
@@ -45,6 +45,9 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
 /// Without a change for so long, the index gives its writer's memory back.
 const INDEX_REST: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the store has nothing to do and takes more room than it must.
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
@@ -306,6 +309,7 @@ impl Node {
         tasks.push(tokio::spawn(judge_completeness(Arc::clone(self))));
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
         tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
+        tasks.push(tokio::spawn(compact(Arc::clone(self))));
         Ok(())
     }
 
@@ -573,6 +577,42 @@ async fn reconcile(node: Arc<Node>) {
         tokio::select! {
             () = tokio::time::sleep(RECONCILE_EVERY) => {}
             () = node.stopping() => return,
+        }
+    }
+}
+
+/// Writes a store anew that has grown beyond its rows, once nothing was written for a while.
+async fn compact(node: Arc<Node>) {
+    let mut seen = None;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(COMPACT_EVERY) => {}
+            () = node.stopping() => return,
+        }
+        let (store, before) = (Arc::clone(&node.store), seen);
+        let work = move || -> Result<_, StoreError> {
+            let last = Some(store.last_change()?);
+            if last != before || !store.is_sprawling()? {
+                return Ok((last, None));
+            }
+            Ok((last, store.compact(&mut |_| ())?))
+        };
+        let done = tokio::select! {
+            done = tokio::task::spawn_blocking(work) => done,
+            // The store is closed next, which ends it.
+            () = node.stopping() => return,
+        };
+        match done {
+            Ok(Ok((last, compacted))) => {
+                if let Some(Compacted { before, after }) = compacted {
+                    tracing::info!(before, after, "the store was written anew");
+                }
+                seen = last;
+            }
+            // Without room for it, it stays as it is.
+            Ok(Err(StoreError::Full { .. })) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the store was not written anew"),
+            Err(_) => return,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ordered bytes. Records and the change log are written in one transaction, so whoever tails the log
 //! misses nothing. The rules of what is held are asked of `protocol`, never decided here.
 
+mod compact;
 mod copy;
 pub mod embedded;
 pub mod engine;
@@ -34,6 +35,7 @@ use protocol::time::Timestamp;
 use protocol::verified::Proven;
 use tokio::sync::watch;
 
+pub use compact::Compacted;
 use copy::Copying;
 pub use copy::{Moment, Part, Piece, Pieces};
 pub use embedded::FREE_BYTES_MIN;
@@ -48,7 +50,7 @@ pub use scan::Scan;
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;
 
 /// A fault of the disk or of what is on it. Never a reason to think that something is not there.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,9 @@ pub enum StoreError {
         /// Why the first one failed.
         reason: String,
     },
+    /// Its rows are being written anew.
+    #[error("the store is being compacted: wait until that is done")]
+    Compacting,
     /// The node is stopping.
     #[error("the store is closed")]
     Closed,

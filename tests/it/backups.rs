@@ -10,7 +10,7 @@ use protocol::id::{EntryHash, VersionHash};
 use protocol::sync::Line;
 use serde_json::{Value, json};
 
-use crate::support::author::Author;
+use crate::support::author::{Author, hand_in};
 use crate::support::client;
 use crate::support::node::{Node, baraza, port};
 use crate::support::until;
@@ -502,4 +502,27 @@ fn k18_of_two_nodes_with_one_key_the_one_that_hears_of_the_other_stops_publishin
     assert_eq!(hub.json(&["publish", &again, "--org", "itu"])["seq"], 2_001);
     peer.until_equal(&hub);
     assert_eq!(hub.census()["publishes"], true);
+}
+
+#[test]
+fn a_store_is_compacted_while_the_node_serves_and_holds_the_same_after_a_kill() {
+    let mut node = Node::make(&[]);
+    node.host_anyone();
+    node.start();
+    let author = Author::hosted(&node.url);
+    for n in 0..50 {
+        let record = author.record(&format!("r-{n}"), 1, "A course");
+        assert_eq!(hand_in(&node.url, &record).status, 201);
+    }
+    let state = node.state_hash();
+    let done = node.json(&["compact"]);
+    assert!(done["after"].as_u64() <= done["before"].as_u64(), "{done}");
+    assert_eq!(node.state_hash(), state);
+    let after = author.record("after", 1, "Another");
+    assert_eq!(hand_in(&node.url, &after).status, 201);
+    let state = node.state_hash();
+    node.kill();
+    node.start();
+    assert_eq!(node.state_hash(), state);
+    assert_eq!(node.get(&author.path("after")).status, 200);
 }

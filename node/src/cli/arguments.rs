@@ -210,6 +210,8 @@ pub(super) enum Typed {
     },
     /// Fill the search index anew from the records
     Reindex,
+    /// Write the store anew, so that it takes less room; a node does so by itself when it has nothing to do
+    Compact,
     /// Write the whole node into one file, while it runs or not: what it holds, its keys, its settings
     Backup {
         /// The file; it has secret keys in it

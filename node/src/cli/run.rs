@@ -239,6 +239,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
         Typed::Sync { url, full } => Command::Sync { url, full },
         Typed::Peers => Command::Peers,
         Typed::Reindex => Command::Reindex,
+        Typed::Compact => Command::Compact,
     };
     carry_out(&folder, command, clock).await
 }
@@ -370,6 +371,7 @@ fn bar(progress: Progress) -> ProgressBar {
         Step::Publishing => ("publishing", "{human_pos} of {human_len}  {per_sec}"),
         Step::Checking => ("checking", "{human_pos} records  {per_sec}"),
         Step::Saving => ("saving", "{human_pos} rows  {per_sec}"),
+        Step::Compacting => ("compacting", "{human_pos} rows  {per_sec}"),
         Step::Restoring => ("restoring", "{human_pos} of {human_len}  {per_sec}"),
         Step::Indexing => ("indexing", "{human_pos} of {human_len}  {per_sec}"),
     };

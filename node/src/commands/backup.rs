@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::id::Scid;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{Done, refused};
@@ -12,6 +13,7 @@ use crate::backup::{self, Includes, Manifest};
 use crate::control::{Progress, Step};
 use crate::keychain;
 use crate::node::{Node, NodeError};
+use crate::store::Compacted;
 
 pub(super) async fn run(
     node: &Arc<Node>,
@@ -60,6 +62,25 @@ pub(super) async fn run(
     Ok(Done::new(
         text,
         serde_json::to_value(&taken).map_err(refused)?,
+    ))
+}
+
+/// Writes the store anew, so that it takes no more room than it must.
+pub(super) async fn compact(
+    node: &Arc<Node>,
+    progress: &mpsc::Sender<Progress>,
+) -> Result<Done, NodeError> {
+    let (store, progress) = (Arc::clone(&node.store), progress.clone());
+    let work = move || store.compact(&mut |rows| tell(&progress, Step::Compacting, rows, None));
+    let done = tokio::task::spawn_blocking(work).await.map_err(refused)??;
+    let Some(Compacted { before, after }) = done else {
+        return Err(NodeError::Refused(
+            "this store takes no more room than it must".to_owned(),
+        ));
+    };
+    Ok(Done::new(
+        format!("the store took {before} bytes and takes {after} now"),
+        json!({"before": before, "after": after}),
     ))
 }
 

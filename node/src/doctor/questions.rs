@@ -295,8 +295,8 @@ fn size(node: &Node, content: u64) -> Result<Option<Finding>, NodeError> {
                 megabytes(size),
                 megabytes(content)
             ),
-            "it never shrinks by itself",
-            "make room on the disk; a store made anew may be smaller: baraza backup FILE, baraza restore FILE --dir NEW-FOLDER, and compare",
+            "a node writes it anew when it has nothing to do for a minute and the disk has room for both",
+            "make as much room on the disk as the store takes, then: baraza compact",
         )
     }))
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use protocol::acceptance::Rules;
 use protocol::id::{Scid, VersionHash};
 
+use super::compact::Handover;
 use super::engine::{Batch, Engine, Row};
 use super::rows::{AuthorRow, corrupt};
 use super::state::{self, Digest};
@@ -141,7 +142,9 @@ pub(super) enum Step {
     Moved,
     /// There is no room for another piece.
     Waits,
-    /// There is nothing more to do, or nobody who takes it.
+    /// All was given.
+    Whole,
+    /// Nobody takes it any more, or it failed.
     Ended,
 }
 
@@ -159,6 +162,7 @@ pub(super) struct Copying {
     waiting: Option<Given>,
     out: SyncSender<Result<Given, StoreError>>,
     at_end: Option<AtEnd>,
+    handover: Option<Handover>,
 }
 
 /// The digests that a batch is about to change behind the place that a copy has reached.
@@ -181,8 +185,20 @@ impl Copying {
             waiting: None,
             out,
             at_end: Some(at_end),
+            handover: None,
         };
         (copying, Pieces(pieces))
+    }
+
+    /// A copy that takes the place of what is copied.
+    pub(super) fn with_handover(mut self, handover: Handover) -> Self {
+        self.handover = Some(handover);
+        self
+    }
+
+    /// What is to be done once all was given.
+    pub(super) fn take_handover(&mut self) -> Option<Handover> {
+        self.handover.take()
     }
 
     /// Copies on, and waits for nobody.
@@ -201,7 +217,7 @@ impl Copying {
         };
         let is_last = piece.end.is_some();
         match self.out.try_send(Ok(piece)) {
-            Ok(()) if is_last => Step::Ended,
+            Ok(()) if is_last => Step::Whole,
             Ok(()) => Step::Moved,
             Err(TrySendError::Full(piece)) => {
                 self.waiting = piece.ok();

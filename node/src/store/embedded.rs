@@ -10,9 +10,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+mod place;
+
+use self::place::Place;
 use super::StoreError;
 use super::engine::{Batch, Engine, Row, Rows};
 
@@ -32,9 +35,22 @@ pub const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 pub struct Embedded {
     /// Nothing while it is opened again.
     open: RwLock<Option<Arc<Open>>>,
+    anew: Mutex<Anew>,
     folder: PathBuf,
     acknowledged: File,
     was_ended: bool,
+}
+
+/// Where rows are written anew.
+#[derive(Debug, Default)]
+enum Anew {
+    /// Nowhere.
+    #[default]
+    Not,
+    /// Beside.
+    Begun(Place, Open),
+    /// They were taken; what was read before goes once nobody reads it any more.
+    Taken(Weak<Open>),
 }
 
 /// The database, opened once.
@@ -75,18 +91,27 @@ impl Embedded {
         File::create(&probe)
             .and_then(|_| fs::remove_file(&probe))
             .map_err(&unusable)?;
-        let open = Open::at(folder)?;
+        let place = Place::of(folder)?;
+        let open = Open::at(&place.within(folder))?;
+        // Whoever had it open may have gone on with other rows just now.
+        if Place::of(folder)? != place {
+            return Err(StoreError::Locked {
+                folder: folder.to_owned(),
+            });
+        }
         let was_ended = !folder.join(OPEN).exists();
         File::create(folder.join(OPEN)).map_err(&unusable)?;
         // A new file is only there after a power cut if its folder says so.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(&unusable)?;
+        place.clear_others(folder)?;
         if let Some(parent) = folder.parent().and_then(|parent| File::open(parent).ok()) {
             parent.sync_all().map_err(&unusable)?;
         }
         Ok(Self {
             open: RwLock::new(Some(Arc::new(open))),
+            anew: Mutex::default(),
             folder: folder.to_owned(),
             acknowledged: File::options()
                 .read(true)
@@ -112,6 +137,10 @@ impl Embedded {
     /// and was not acknowledged is gone.
     pub fn was_ended(&self) -> bool {
         self.was_ended
+    }
+
+    fn anew(&self) -> MutexGuard<'_, Anew> {
+        self.anew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Result<Arc<Open>, StoreError> {
@@ -144,6 +173,23 @@ impl Open {
         self.rows.range(from.to_vec()..to.to_vec())
     }
 
+    fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut changes = sled::Batch::default();
+        for (key, value) in batch {
+            match value {
+                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
+                None => changes.remove(key.as_slice()),
+            }
+        }
+        Ok(self.rows.apply_batch(changes)?)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.rows.flush()?;
+        self.file.sync_data()?;
+        self.sync_blobs()
+    }
+
     fn sync_blobs(&self) -> Result<(), StoreError> {
         let folder = self.folder.join("blobs");
         let mut synced = self
@@ -171,6 +217,16 @@ impl Open {
         }
         *synced = present;
         Ok(())
+    }
+}
+
+/// Waits a while for those who still read.
+fn wait_until_let_go(open: &Weak<Open>) {
+    for _ in 0..LOCK_TRIES {
+        if open.strong_count() == 0 {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
 }
 
@@ -284,18 +340,9 @@ impl Engine for Embedded {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut changes = sled::Batch::default();
-        for (key, value) in batch {
-            match value {
-                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
-                None => changes.remove(key.as_slice()),
-            }
-        }
         let open = self.now()?;
-        open.rows.apply_batch(changes)?;
-        open.rows.flush()?;
-        open.file.sync_data()?;
-        open.sync_blobs()
+        open.apply(batch)?;
+        open.sync()
     }
 
     fn note_acknowledged(&self, last_change: u64) {
@@ -305,10 +352,71 @@ impl Engine for Embedded {
             .write_all_at(&last_change.to_be_bytes(), 0);
     }
 
-    fn check_room(&self) -> Result<(), StoreError> {
+    fn check_room(&self, bytes: u64) -> Result<(), StoreError> {
         match crate::disk::free_bytes(&self.folder)? {
-            free_bytes if free_bytes < FREE_BYTES_MIN => Err(StoreError::Full { free_bytes }),
+            free_bytes if free_bytes < FREE_BYTES_MIN.saturating_add(bytes) => {
+                Err(StoreError::Full { free_bytes })
+            }
             _ => Ok(()),
+        }
+    }
+
+    fn size_in_order(&self) -> Result<u64, StoreError> {
+        Ok(Place::of(&self.folder)?.bytes_in_order)
+    }
+
+    fn begin_anew(&self) -> Result<bool, StoreError> {
+        let mut anew = self.anew();
+        if !matches!(*anew, Anew::Not) {
+            return Err(StoreError::Compacting);
+        }
+        let place = Place::of(&self.folder)?;
+        place.clear_others(&self.folder)?;
+        let place = place.next();
+        let folder = place.within(&self.folder);
+        fs::create_dir(&folder)?;
+        *anew = Anew::Begun(place, Open::at(&folder)?);
+        Ok(true)
+    }
+
+    fn add_anew(&self, batch: &Batch) -> Result<(), StoreError> {
+        match &*self.anew() {
+            Anew::Begun(_, open) => open.apply(batch),
+            Anew::Not | Anew::Taken(_) => Err(StoreError::Closed),
+        }
+    }
+
+    fn take_anew(&self) -> Result<(), StoreError> {
+        let mut anew = self.anew();
+        let Anew::Begun(mut place, written) = std::mem::take(&mut *anew) else {
+            return Err(StoreError::Closed);
+        };
+        written.sync()?;
+        place.bytes_in_order = written.rows.size_on_disk()?;
+        // Opened again, it has nothing in memory of what it wrote.
+        drop(written);
+        let open = Open::at(&place.within(&self.folder))?;
+        place.choose(&self.folder)?;
+        let former = self
+            .open
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(Arc::new(open));
+        *anew = Anew::Taken(former.map_or_else(Weak::new, |former| Arc::downgrade(&former)));
+        Ok(())
+    }
+
+    fn end_anew(&self) {
+        let mut anew = self.anew();
+        match std::mem::take(&mut *anew) {
+            Anew::Not => return,
+            Anew::Begun(_, open) => drop(open),
+            Anew::Taken(former) => wait_until_let_go(&former),
+        }
+        let cleared = Place::of(&self.folder).and_then(|place| place.clear_others(&self.folder));
+        if let Err(error) = cleared {
+            // What is left is cleared at the next start.
+            tracing::warn!(%error, "what the store was before it was compacted still takes up room");
         }
     }
 
@@ -319,15 +427,11 @@ impl Engine for Embedded {
         if let Some(former) = former {
             let let_go = Arc::downgrade(&former);
             drop(former);
-            for _ in 0..LOCK_TRIES {
-                if let_go.strong_count() == 0 {
-                    break;
-                }
-                std::thread::sleep(LOCK_PAUSE);
-            }
+            wait_until_let_go(&let_go);
         }
-        let open = Open::at(&self.folder)?;
+        let open = Open::at(&Place::of(&self.folder)?.within(&self.folder))?;
         // What was read back may never have come to the disk.
+        File::open(&self.folder)?.sync_all()?;
         open.file.sync_all()?;
         open.sync_blobs()?;
         *place() = Some(Arc::new(open));

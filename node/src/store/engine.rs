@@ -32,13 +32,41 @@ pub trait Engine: Send + Sync + 'static {
     /// Remembers outside of the rows which change was acknowledged last, for whoever opens it next.
     fn note_acknowledged(&self, _last_change: u64) {}
 
-    /// Whether there is room for a commit.
+    /// Whether there is room for a commit, or for so many bytes more.
     ///
     /// # Errors
     /// [`StoreError::Full`] if there is not; nothing was begun then.
-    fn check_room(&self) -> Result<(), StoreError> {
+    fn check_room(&self, _bytes: u64) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Bytes on disk when all rows were last written anew, in order; 0 if they never were.
+    fn size_in_order(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    /// Begins to write all rows anew, beside those that are read until [`Engine::take_anew`]; `false` if
+    /// there is nothing to gain.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacting`] if that was begun already; the disk.
+    fn begin_anew(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Adds rows to those that are written anew; they are durable once they are taken.
+    fn add_anew(&self, _batch: &Batch) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Goes on with what was written anew. After an error it is not known with which rows it would go on,
+    /// which are the same in both: [`Engine::reopen`] finds out.
+    fn take_anew(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Lets go of what was begun and not taken, or of what was read before.
+    fn end_anew(&self) {}
 
     /// Lets go of all that is in memory and reads anew what is on disk. After a failed commit nobody knows
     /// what the engine has of it.

@@ -374,6 +374,17 @@ impl Engine for Failing {
     fn size_on_disk(&self) -> Result<u64, StoreError> {
         self.rows().size_on_disk()
     }
+
+    fn begin_anew(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    fn take_anew(&self) -> Result<(), StoreError> {
+        match self.fails.load(SeqCst) {
+            true => Err(StoreError::Io(std::io::Error::other("EIO"))),
+            false => Ok(()),
+        }
+    }
 }
 
 fn failing() -> (Arc<Failing>, Store) {
@@ -381,6 +392,19 @@ fn failing() -> (Arc<Failing>, Store) {
     let rules = protocol::acceptance::Rules::decided();
     let store = Store::on(engine.clone(), "epoch".to_owned(), rules).unwrap();
     (engine, store)
+}
+
+#[test]
+fn d06_a_compaction_that_cannot_be_ended_is_told_and_the_store_goes_on() {
+    let (engine, store) = failing();
+    engine.fails.store(true, SeqCst);
+    let refused = store.compact(&mut |_| ()).unwrap_err();
+    assert!(matches!(refused, StoreError::Io(_)), "{refused}");
+    engine.fails.store(false, SeqCst);
+    let put = store.put_named("t", "n", Some(b"v".to_vec()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(put).unwrap();
+    store.compact(&mut |_| ()).unwrap().unwrap();
 }
 
 #[test]

@@ -257,7 +257,7 @@ impl Durable {
         if group.is_empty() {
             return self.wait().map(|_| ());
         }
-        engine.check_room()?;
+        engine.check_room(0)?;
         let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if failed.is_none()
             && let Err(error) = engine.commit(group)
@@ -278,6 +278,23 @@ impl Durable {
                 reason: reason.clone(),
             }),
         }
+    }
+
+    /// Lets the engine go on with rows that were written anew, while nobody writes or tails the log.
+    pub(super) fn take_over(&self, engine: &dyn Engine) -> Result<(), StoreError> {
+        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = &*failed {
+            return Err(StoreError::NotWritten {
+                reason: reason.clone(),
+            });
+        }
+        let taken = engine.take_anew();
+        if let Err(error) = &taken {
+            *failed = Some(error.to_string());
+            drop(failed);
+            self.mend(engine);
+        }
+        taken
     }
 
     /// Opens the engine again if a commit failed, so that it has what is on disk and nothing else. `false`
@@ -490,7 +507,12 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
         copies.retain_mut(|copy| {
             let step = copy.step(engine);
             has_moved |= step == Step::Moved;
-            step != Step::Ended
+            if step == Step::Whole
+                && let Some(handover) = copy.take_handover()
+            {
+                handover.carry_out(engine, durable);
+            }
+            matches!(step, Step::Moved | Step::Waits)
         });
     }
     // After a failed write nobody knows how it ended.
