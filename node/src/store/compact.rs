@@ -21,8 +21,8 @@ const SIZE_MIN: u64 = 64 * 1024 * 1024;
 /// What part of the size in order it may have grown by since.
 const GROWTH: u64 = 6;
 
-/// Bytes of rows that are written at a time.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of rows that are written at a time: a segment of sled's.
+const BATCH_BYTES: usize = 512 * 1024;
 
 /// How long writers wait for the last of the copy to be on disk.
 const HANDOVER_WITHIN: Duration = Duration::from_secs(60);

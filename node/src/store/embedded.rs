@@ -30,6 +30,11 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// whose disk is full must still be able to read, to start and to be told to stop.
 pub const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
+/// Writes after each batch of rows that are written anew, to a row that no table has. Tried with 300, 1,000
+/// and 3,000 for half a megabyte: with none the rows took 2.1 times their bytes, then 1.9, 1.58 and 1.56.
+const CLEARING_WRITES: usize = 1_000;
+const CLEARING: &[u8] = &[0];
+
 /// A sled database in a folder.
 #[derive(Debug)]
 pub struct Embedded {
@@ -182,6 +187,16 @@ impl Open {
             }
         }
         Ok(self.rows.apply_batch(changes)?)
+    }
+
+    /// Gives sled the occasion to clear segments that are half dead, which it does a page at a time and only
+    /// while something is written.
+    fn clear_segments(&self) -> Result<(), StoreError> {
+        for _ in 0..CLEARING_WRITES {
+            self.rows.insert(CLEARING, &[])?;
+        }
+        self.rows.remove(CLEARING)?;
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -381,7 +396,11 @@ impl Engine for Embedded {
 
     fn add_anew(&self, batch: &Batch) -> Result<(), StoreError> {
         match &*self.anew() {
-            Anew::Begun(_, open) => open.apply(batch),
+            Anew::Begun(_, open) => {
+                open.apply(batch)?;
+                open.rows.flush()?;
+                open.clear_segments()
+            }
             Anew::Not | Anew::Taken(_) => Err(StoreError::Closed),
         }
     }
