@@ -562,7 +562,7 @@ async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeEr
             continue;
         }
         let caught_up = match full {
-            true => node.puller.read_anew(&peer.url).await,
+            true => node.puller.compare(&peer.url).await,
             false => node.puller.catch_up(&peer.url).await,
         };
         match caught_up {
