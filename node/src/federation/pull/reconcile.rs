@@ -317,6 +317,9 @@ impl Comparison<'_> {
             heads.retain(|head| !wanted.contains(head));
             let asked = wanted.len();
             self.ask_for_some_logs(&mut wanted).await?;
+            if wanted.len() == LOGS_MAX {
+                return Err(PullError::Fruitless { count: LOGS_MAX });
+            }
             if wanted.len() < asked {
                 // An answer is bounded: some may be given the next time.
                 heads.extend(wanted);
