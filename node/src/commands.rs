@@ -115,7 +115,7 @@ pub enum Command {
     Sync {
         /// Which; all if absent.
         url: Option<String>,
-        /// From the beginning of its log.
+        /// Whether all that it has is compared with what is here.
         full: bool,
     },
     /// Lists the peers.

@@ -91,7 +91,10 @@ struct Inner {
     store: Arc<Store>,
     /// Makes tags.
     chance: RandomState,
+    /// Held while the sets are read or brought up, which may take seconds.
     kept: Mutex<Option<Kept>>,
+    /// As in the snapshot that was made last, for those who must not wait for the next one.
+    heads: Mutex<Arc<HashMap<VersionHash, Scid>>>,
     places: Arc<Semaphore>,
 }
 
@@ -107,6 +110,7 @@ impl Sets {
             store,
             chance: RandomState::new(),
             kept: Mutex::new(None),
+            heads: Mutex::default(),
             places: Arc::new(Semaphore::new(PLACES)),
         }))
     }
@@ -144,12 +148,13 @@ impl Sets {
     /// # Errors
     /// A disk fault.
     pub fn now(&self) -> Result<Snapshot, StoreError> {
-        let mut kept = self.kept();
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut snapshot = match kept.take() {
             Some(kept) => kept.snapshot,
             None => self.0.read_all()?,
         };
         self.0.take_up(&mut snapshot)?;
+        *self.heads() = Arc::clone(&snapshot.heads);
         *kept = Some(Kept {
             snapshot: snapshot.clone(),
             used: Stopwatch::start(),
@@ -159,19 +164,22 @@ impl Sets {
 
     /// Whose log has this newest entry, by the sets that were used last: who asks has just compared.
     pub fn author_by_head(&self, head: &VersionHash) -> Option<Scid> {
-        self.kept().as_ref()?.snapshot.author_by_head(head)
+        self.heads().get(head).copied()
     }
 
     /// Lets go of the sets if nobody used them for a while.
     pub fn rest(&self) {
-        let mut kept = self.kept();
-        if kept.as_ref().is_some_and(|kept| kept.used.elapsed() > IDLE) {
+        // Whoever has them now is using them.
+        if let Ok(mut kept) = self.0.kept.try_lock()
+            && kept.as_ref().is_some_and(|kept| kept.used.elapsed() > IDLE)
+        {
             *kept = None;
+            *self.heads() = Arc::default();
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn heads(&self) -> std::sync::MutexGuard<'_, Arc<HashMap<VersionHash, Scid>>> {
+        self.0.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -109,9 +109,9 @@ pub struct Pulled {
     pub log_entries: u64,
     /// Lines that were refused.
     pub refused: u64,
-    /// Messages that were sent to compare sets, and the bytes of those and of their answers.
+    /// Messages that were sent to compare sets.
     pub messages: u64,
-    /// See there.
+    /// Bytes of those and of their answers.
     pub message_bytes: u64,
 }
 
