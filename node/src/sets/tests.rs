@@ -80,6 +80,11 @@ fn digests(items: &Items) -> HashSet<VersionHash> {
 }
 
 #[test]
+fn a_version_takes_48_bytes_of_memory() {
+    assert_eq!(size_of::<Member>(), 48);
+}
+
+#[test]
 fn equal_sets_of_100_000_are_known_to_be_so_after_one_round_and_less_than_a_kilobyte() {
     let (here, there) = two_sides(100_000, 0);
     let cost = compare(&here, &there);

@@ -361,3 +361,77 @@ impl Comparison<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use protocol::record::Draft;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Config;
+    use crate::node::Node;
+
+    async fn node(port: u16, peer: u16) -> (Arc<Node>, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = format!(
+            "name = \"Test hub\"\nurl = \"http://127.0.0.1:{port}\"\n\
+             [federation]\ninsecure_peers = [\"127.0.0.1:{peer}\"]"
+        );
+        let settings = toml::from_str(&settings).unwrap();
+        let config = Config::check(folder.path(), settings).unwrap();
+        Node::init(&config, Arc::new(SystemClock)).await.unwrap();
+        let node = Node::open(config, Arc::new(SystemClock)).unwrap();
+        (node, folder)
+    }
+
+    #[tokio::test]
+    async fn what_a_followed_peer_has_is_found_by_comparing_with_one_by_chance() {
+        let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let ports = [free(), free()].map(|socket| socket.local_addr().unwrap().port());
+        let (hub, _hub_folder) = node(ports[0], ports[1]).await;
+        let (reader, _reader_folder) = node(ports[1], ports[0]).await;
+        let org = hub.add_organization("org").await.unwrap();
+        let draft = json!({
+            "type": "Offering", "localId": "x", "language": "en",
+            "body": {"kind": "course", "name": {"en": "A course"}},
+        });
+        let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+        let signer = hub.keychain.signer("org").unwrap();
+        let published = hub.publisher.publish(&signer, &[draft], |_| {}).await;
+        assert_eq!(published.unwrap().len(), 1);
+        let count = |node: &Node| node.store.held(None).count();
+        assert!(count(&hub) > 0);
+        hub.serve().await.unwrap();
+        let url = format!("http://127.0.0.1:{}", ports[0]);
+
+        // Nobody is followed whole: nobody is asked.
+        let follow = |filter: &'static str| {
+            reader.peers.change(&url, move |peer| {
+                peer.is_followed = true;
+                peer.filter = filter.to_owned();
+            })
+        };
+        follow("area=cyber").await.unwrap();
+        reader.puller.compare_with_some().await.unwrap();
+        assert_eq!(count(&reader), 0);
+
+        follow("").await.unwrap();
+        reader.puller.compare_with_some().await.unwrap();
+        assert_eq!(count(&reader), count(&hub));
+        let scid = org.entry.scid();
+        assert!(reader.store.author(scid).unwrap().is_some());
+        let peer = reader.peers.get(&url).unwrap().unwrap();
+        assert_eq!((peer.last_error, peer.received), (None, count(&hub) as u64));
+        // The log was not read, and its place is not known.
+        assert_eq!(reader.peers.cursor(&url, "").unwrap(), None);
+
+        // Whoever does not answer is noted.
+        hub.stop().await;
+        reader.puller.compare_with_some().await.unwrap();
+        let peer = reader.peers.get(&url).unwrap().unwrap();
+        assert!(peer.last_error.is_some());
+    }
+}
