@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::author::{Author, hand_in};
+use crate::support::author::Author;
 use crate::support::client::{self, Answer};
 use crate::support::hostile::{
     Hostile, answer, end_line, given_line, log_line, record_line, wanted,
@@ -32,6 +32,12 @@ fn carrying(bundle: &[u8]) -> Node {
     node.host_anyone();
     node.start();
     node
+}
+
+/// Brings more lines to a node, which serves meanwhile or not.
+fn take(node: &Node, lines: Vec<Vec<u8>>) {
+    let file = node.write("more.ndjson", lines.join(&b'\n'));
+    node.json(&["bundle", "import", &file]);
 }
 
 fn tombstone(author: &Author, local: &str, seq: u64) -> Vec<u8> {
@@ -63,14 +69,12 @@ fn y07_y08_a_record_and_a_tombstone_that_a_log_left_out_are_found_by_comparing()
     let hidden = author.record("hidden", 1, "Left out");
     let ended = tombstone(&author, "r-3", 2);
     let last = author.record("last", 1, "Told");
-    for (local, record) in [("hidden", &hidden), ("r-3", &ended), ("last", &last)] {
-        let answer = hand_in(&hub.url, record);
-        // Records of authors at home elsewhere are taken if they are known.
-        if answer.status == 422 || answer.status == 403 {
-            let line = hub.write(&format!("{local}.ndjson"), given_line(record));
-            hub.json(&["bundle", "import", &line]);
-        }
-    }
+    take(
+        &hub,
+        [&hidden, &ended, &last]
+            .map(|record| given_line(record))
+            .to_vec(),
+    );
     until("the log was read to its end", || {
         (reader.get(&author.path("last")).status == 200).then_some(())
     });
@@ -149,9 +153,10 @@ fn after_an_epoch_change_a_node_that_can_only_call_out_asks_for_the_differences_
     let fresh: Vec<Vec<u8>> = (0..5)
         .map(|n| author.record(&format!("new-{n}"), 1, "New"))
         .collect();
-    let lines: Vec<Vec<u8>> = fresh.iter().map(|record| given_line(record)).collect();
-    let more = hub.write("more.ndjson", lines.join(&b'\n'));
-    hub.json(&["bundle", "import", &more]);
+    take(
+        &hub,
+        fresh.iter().map(|record| given_line(record)).collect(),
+    );
     hub.start();
     assert_ne!(hub.census()["epoch"], epoch);
 
@@ -161,8 +166,7 @@ fn after_an_epoch_change_a_node_that_can_only_call_out_asks_for_the_differences_
         (reader.get(&author.path("new-4")).status == 200).then_some(())
     });
     // What comes afterwards is read on from where the log stood.
-    let last = hub.write("last.ndjson", given_line(&author.record("last", 1, "Last")));
-    hub.json(&["bundle", "import", &last]);
+    take(&hub, vec![given_line(&author.record("last", 1, "Last"))]);
     until("the log is read on", || {
         (reader.get(&author.path("last")).status == 200).then_some(())
     });
@@ -200,9 +204,7 @@ fn a_log_that_is_not_here_comes_by_the_digest_of_its_newest_entry_and_its_record
     reader.json(&["follow", &relay.url]);
     let entry = String::from_utf8(author.log[1].clone()).unwrap();
     let entry = format!("{{\"log\":{entry},\"scid\":\"{}\"}}", author.scid()).into_bytes();
-    let lines = [entry, given_line(&after)];
-    let more = hub.write("more.ndjson", lines.join(&b'\n'));
-    hub.json(&["bundle", "import", &more]);
+    take(&hub, vec![entry, given_line(&after)]);
     let late = hub.write("late.ndjson", given_line(&before));
     let refused = hub.run(&["bundle", "import", &late, "--json"]);
     assert_eq!(refused.json()["refused_count"], 1, "{}", refused.out);
@@ -379,8 +381,7 @@ fn y04_a_peer_that_never_agrees_is_left_after_64_messages_and_its_log_is_read() 
         (node.get(&author.path("told")).status == 200).then_some(())
     });
     node.json(&["sync", "--full"]);
-    // The node compares identities first, of which it has more than none: a list that says how many
-    // there are ends it at once, so a peer must deny that.
+    // Identities come first, and so it ends there.
     let asked = count(&peer, "POST /sync/v1/reconcile");
     assert_eq!(asked, 64);
 }

@@ -56,12 +56,6 @@ impl Relay {
         self.state.lock().unwrap().hidden.push(hidden);
     }
 
-    /// From now on leaves out nothing in answers to that path.
-    pub(crate) fn show(&self, path: &str) {
-        let mut state = self.state.lock().unwrap();
-        state.hidden.retain(|(hidden, _)| *hidden != path);
-    }
-
     /// What was passed on since this was asked last.
     pub(crate) fn passed(&self) -> Vec<Passed> {
         std::mem::take(&mut self.state.lock().unwrap().passed)
