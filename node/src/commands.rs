@@ -115,7 +115,7 @@ pub enum Command {
     Sync {
         /// Which; all if absent.
         url: Option<String>,
-        /// From the beginning of its log.
+        /// Whether all that it has is compared with what is here.
         full: bool,
     },
     /// Lists the peers.
@@ -566,7 +566,7 @@ async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeEr
             continue;
         }
         let caught_up = match full {
-            true => node.puller.read_anew(&peer.url).await,
+            true => node.puller.compare(&peer.url).await,
             false => node.puller.catch_up(&peer.url).await,
         };
         match caught_up {

@@ -31,6 +31,7 @@ mod places;
 pub mod publish;
 pub mod restore;
 pub mod search;
+pub mod sets;
 pub mod standing;
 pub mod store;
 #[cfg(test)]

@@ -32,6 +32,7 @@ use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
 use crate::labels::{Labels, LabelsError};
 use crate::publish::{PublishError, Publisher};
 use crate::search::{Index, SearchError};
+use crate::sets::Sets;
 use crate::standing::{Standing, Why};
 use crate::store::{Compacted, LogReceipt, Store, StoreError};
 use crate::web;
@@ -48,6 +49,9 @@ const INDEX_REST: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether the store has nothing to do and takes more room than it must.
 const COMPACT_EVERY: Duration = Duration::from_secs(60);
+/// How often a followed peer is compared with.
+const COMPARE_MINUTES: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
@@ -136,6 +140,8 @@ pub struct Node {
     pub labels: Arc<Labels>,
     /// Reading for people and programs.
     pub catalogue: Catalogue,
+    /// What is held, as sets that others compare theirs with.
+    pub sets: Sets,
     /// How complete each author is here.
     pub completeness: Arc<Comparison>,
     /// Other nodes.
@@ -232,10 +238,12 @@ impl Node {
         let agent = format!("Baraza/{} (+{})", env!("CARGO_PKG_VERSION"), config.url);
         let client = Client::new(config.insecure_peers.clone(), &agent)?;
         let peers = Peers::new(Arc::clone(&store));
+        let sets = Sets::new(Arc::clone(&store));
         let puller = Puller::new(
             client.clone(),
             peers.clone(),
             ingest.clone(),
+            sets.clone(),
             Arc::clone(&clock),
         );
         let actors = Actors::new(config.clone(), keychain.clone(), Arc::clone(&store));
@@ -264,6 +272,7 @@ impl Node {
         });
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
+            sets,
             completeness: Arc::new(Comparison::new(Arc::clone(&store))),
             standing: Standing::new(Arc::clone(&store)),
             config,
@@ -310,6 +319,7 @@ impl Node {
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
         tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
         tasks.push(tokio::spawn(compact(Arc::clone(self))));
+        tasks.push(tokio::spawn(compare(Arc::clone(self))));
         Ok(())
     }
 
@@ -541,6 +551,32 @@ async fn publish_checkpoints(node: Arc<Node>) {
         }
         if let Err(error) = node.publish_checkpoints().await {
             tracing::error!(%error, "no checkpoint was published");
+        }
+    }
+}
+
+/// Compares with a followed peer about once an hour, each node at another minute.
+async fn compare(node: Arc<Node>) {
+    let mut byte = [0];
+    // Without chance all begin at once, which is no fault.
+    let _ = getrandom::fill(&mut byte);
+    let mut minutes_left = 1 + u32::from(byte[0]) % COMPARE_MINUTES;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(MINUTE) => {}
+            () = node.stopping() => return,
+        }
+        node.sets.rest();
+        minutes_left -= 1;
+        if minutes_left > 0 {
+            continue;
+        }
+        minutes_left = COMPARE_MINUTES;
+        tokio::select! {
+            compared = node.puller.compare_with_some() => if let Err(error) = compared {
+                tracing::error!(%error, "no peer was compared with");
+            },
+            () = node.stopping() => return,
         }
     }
 }

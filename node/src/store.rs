@@ -20,6 +20,7 @@ mod scan;
 mod state;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod transaction;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, ChangeRow, corrupt};
 pub use scan::Scan;
+pub use touched::Touched;
 use transaction::{Durable, Reader, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.

@@ -64,6 +64,7 @@ pub fn router(app: App) -> Router {
     let sync = Router::new()
         .route("/changes", get(sync::changes))
         .route("/fetch", post(sync::fetch))
+        .route("/reconcile", post(sync::reconcile))
         .route("/bundle", get(sync::bundle));
     Router::new()
         .nest("/sync/v1", sync)

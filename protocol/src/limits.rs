@@ -86,6 +86,14 @@ pub const FETCH_IDS_MAX: usize = 500;
 /// for fit whole. Who asks for that many logs asks again for those that did not come.
 pub const FETCH_BYTES_MAX: usize = FETCH_IDS_MAX * (RECORD_BYTES_MAX + 256);
 
+/// Largest message of set reconciliation, either way, in bytes: 8,000 digests, or the differences of two
+/// large sets.
+pub const RECONCILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Most messages that are sent for one set: two sets of any size that differ by what a few messages hold
+/// are done after six.
+pub const RECONCILE_ROUNDS_MAX: usize = 64;
+
 /// Most rows in one page of the change feed.
 pub const CHANGES_ROWS_MAX: usize = 5_000;
 

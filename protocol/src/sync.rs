@@ -43,6 +43,41 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// A set that two nodes reconcile (docs/protocol.md, 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetName {
+    /// The newest entry of each key log.
+    Identities,
+    /// Every version that may be handed out.
+    Records,
+    /// Those of one author.
+    Author(Scid),
+}
+
+impl SetName {
+    /// Reads what [`fmt::Display`] writes; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "identities" => Some(Self::Identities),
+            "records" => Some(Self::Records),
+            _ => {
+                let scid = Scid::parse(text.strip_prefix("author:")?).ok()?;
+                Some(Self::Author(scid))
+            }
+        }
+    }
+}
+
+impl fmt::Display for SetName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identities => out.write_str("identities"),
+            Self::Records => out.write_str("records"),
+            Self::Author(scid) => write!(out, "author:{scid}"),
+        }
+    }
+}
+
 /// One line of the feed, of `fetch` or of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'l> {

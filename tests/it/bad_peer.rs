@@ -151,6 +151,10 @@ fn r09_who_sends_more_than_a_share_fills_that_share_and_nobody_elses() {
         lines.extend(more.iter().map(|record| record_line(9, record)));
         lines.push(end_line(10));
         Hostile::start(move |first, stream| {
+            // As an earlier release.
+            if first.starts_with("POST /sync/v1/reconcile") {
+                return answer(stream, "404 Not Found", "text/plain", b"");
+            }
             let has_read = first.contains("since=");
             let waits = has_read && !first.contains("wait=0");
             if !first.starts_with("GET /sync/v1/changes") || waits {

@@ -7,6 +7,7 @@ pub(crate) mod hostile;
 pub(crate) mod laptop;
 pub(crate) mod lossy;
 pub(crate) mod node;
+pub(crate) mod relay;
 pub(crate) mod target;
 
 use std::collections::hash_map::RandomState;

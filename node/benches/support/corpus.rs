@@ -222,10 +222,15 @@ impl Corpus {
     }
 
     fn sign_one(&self, number: usize) -> Vec<u8> {
+        self.sign_at(number, self.now)
+    }
+
+    /// A signed record by its number, issued at this time.
+    pub(crate) fn sign_at(&self, number: usize, issued: Timestamp) -> Vec<u8> {
         let (entry, key) = &self.authors[number % AUTHORS];
         let tree = self.draft(number);
         let draft = Draft::new(tree.as_object().unwrap(), "CC-BY-4.0").unwrap();
-        let signed = draft.sign(entry.did(), 1, self.now, key).unwrap();
+        let signed = draft.sign(entry.did(), 1, issued, key).unwrap();
         signed.canonical().to_vec()
     }
 

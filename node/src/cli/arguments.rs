@@ -191,7 +191,7 @@ pub(super) enum Typed {
     Sync {
         /// Its address
         url: Option<String>,
-        /// From the beginning of its log: what was refused before may be taken now
+        /// Compare with all that it has: what was left out or refused before may be taken now
         #[arg(long)]
         full: bool,
     },

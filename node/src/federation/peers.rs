@@ -226,6 +226,20 @@ impl Peers {
         })
     }
 
+    /// Reads this part of a peer's log on from there.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn keep_place(
+        &self,
+        url: &str,
+        filter: &str,
+        cursor: &str,
+    ) -> Result<(), StoreError> {
+        let Named { table, name, value } = self.place(url, filter, cursor)?;
+        self.store.put_named(table, &name, Some(value)).await
+    }
+
     /// Notes whose log stands at an address that it names itself; `None` if what stands there does not.
     /// Whoever was noted for that address before is so no longer: a lapsed domain may have a new owner.
     ///

@@ -3,10 +3,12 @@
 //! One task for each followed peer. A page is verified line by line as it comes; the cursor moves only
 //! with what is durable, so a cut line or a killed process resumes where it stopped. A line that is
 //! refused is counted and passed over: it never blocks what comes after. Versions that are named
-//! without their bytes are asked for by hash (`pull/wanted.rs`).
+//! without their bytes are asked for by hash (`pull/wanted.rs`). A log that has begun anew is not read
+//! again where the peer can compare (`pull/reconcile.rs`).
 
 mod mend;
 mod own;
+mod reconcile;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +29,7 @@ use super::site;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::completeness;
 use crate::ingest::{Ingest, IngestError, Receipts};
+use crate::sets::{Sets, TalkError};
 use crate::store::{Named, Receipt, Sequence, StoreError};
 
 /// Records taken in as one transaction: half a page.
@@ -41,6 +44,9 @@ const PAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between attempts after a failure: doubled each time, up to the longest.
 const RETRY_SECONDS_MIN: u64 = 1;
 const RETRY_SECONDS_MAX: u64 = 600;
+
+/// A peer that is too busy to compare for longer than this is read from its beginning.
+const RECONCILE_RETRY_SECONDS_MAX: u64 = 64;
 
 /// Between readings of a provider's page.
 const SITE_PAUSE: Duration = Duration::from_secs(900);
@@ -65,6 +71,15 @@ pub enum PullError {
         /// One of them.
         first: VersionHash,
     },
+    /// It does not compare as agreed.
+    #[error("comparing with it: {0}")]
+    Talk(#[from] TalkError),
+    /// Much of what it offers cannot be used.
+    #[error("{count} versions that it offers brought nothing: what else differs is left")]
+    Fruitless {
+        /// How many, one after the other.
+        count: usize,
+    },
     /// About the peer itself.
     #[error(transparent)]
     Peer(#[from] PeerError),
@@ -74,6 +89,13 @@ pub enum PullError {
     /// Our disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl PullError {
+    /// Whether the peer's log has begun anew since it was read.
+    fn is_cursor_gone(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.status() == Some((410, Some("cursor-gone"))))
+    }
 }
 
 /// What one reading brought.
@@ -87,6 +109,10 @@ pub struct Pulled {
     pub log_entries: u64,
     /// Lines that were refused.
     pub refused: u64,
+    /// Messages that were sent to compare sets.
+    pub messages: u64,
+    /// Bytes of those and of their answers.
+    pub message_bytes: u64,
 }
 
 impl Pulled {
@@ -95,6 +121,8 @@ impl Pulled {
         self.stored += other.stored;
         self.log_entries += other.log_entries;
         self.refused += other.refused;
+        self.messages += other.messages;
+        self.message_bytes += other.message_bytes;
     }
 }
 
@@ -106,6 +134,7 @@ struct Inner {
     client: Client,
     peers: Peers,
     ingest: Ingest,
+    sets: Sets,
     clock: SharedClock,
     tasks: Mutex<BTreeMap<String, Task>>,
 }
@@ -119,12 +148,19 @@ struct Task {
 }
 
 impl Puller {
-    /// A reader that takes in through `ingest`.
-    pub fn new(client: Client, peers: Peers, ingest: Ingest, clock: SharedClock) -> Self {
+    /// A reader that takes in through `ingest`, and compares `sets` with those of others.
+    pub fn new(
+        client: Client,
+        peers: Peers,
+        ingest: Ingest,
+        sets: Sets,
+        clock: SharedClock,
+    ) -> Self {
         Self(Arc::new(Inner {
             client,
             peers,
             ingest,
+            sets,
             clock,
             tasks: Mutex::default(),
         }))
@@ -224,6 +260,7 @@ impl Puller {
             url: url.to_owned(),
         })?;
         let mut all = Pulled::default();
+        let mut was_gone = false;
         loop {
             // The task waits for news while it has the turn; it is asked to give way.
             let pulled = {
@@ -232,7 +269,15 @@ impl Puller {
                 if std::mem::take(&mut is_anew) {
                     self.0.peers.begin_anew(url).await?;
                 }
-                self.0.page(url, 0).await?
+                match self.0.page(url, 0).await {
+                    Err(error)
+                        if error.is_cursor_gone() && !std::mem::replace(&mut was_gone, true) =>
+                    {
+                        all.add(self.0.begin_anew(url, false).await?);
+                        continue;
+                    }
+                    page => page?,
+                }
             };
             all.add(pulled);
             if pulled.lines == 0 {
@@ -273,12 +318,23 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
     loop {
         let stopwatch = Stopwatch::start();
         let before = inner.cursor(&url);
+        let mut was_gone = false;
         let attempt = {
             let _turn = turn.lock().await;
-            tokio::select! {
+            let attempt = tokio::select! {
                 attempt = inner.page(&url, CHANGES_WAIT_SECONDS_MAX) => Some(attempt),
                 // Whoever hints wants the turn, or knows that there is something new.
                 () = hint.notified() => None,
+            };
+            match attempt {
+                // No hint breaks this off: it would begin from the beginning each time.
+                Some(Err(error)) if error.is_cursor_gone() && before.is_some() => {
+                    was_gone = true;
+                    let is_patient = retry_seconds < RECONCILE_RETRY_SECONDS_MAX;
+                    let begun = inner.begin_anew(&url, is_patient).await;
+                    Some(inner.noted(&url, begun).await)
+                }
+                attempt => attempt,
             }
         };
         match attempt {
@@ -293,7 +349,7 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
                     continue;
                 }
                 // A peer that does not wait for news when it is asked to is not asked without pause.
-                if stopwatch.elapsed() < IDLE && inner.cursor(&url) == before {
+                if stopwatch.elapsed() < IDLE && (was_gone || inner.cursor(&url) == before) {
                     tokio::select! {
                         () = tokio::time::sleep(IDLE) => {}
                         () = hint.notified() => {}
@@ -329,15 +385,22 @@ impl Inner {
         self.peers.cursor(url, &peer.filter).ok().flatten()
     }
 
-    /// Reads one page and notes how it went.
+    /// Reads one page and notes how it went, unless the peer's log has begun anew: then it goes on with
+    /// [`Inner::begin_anew`].
     async fn page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
-        let mut result = self.read_page(url, wait_seconds).await;
-        let is_gone = |error: &FetchError| error.status() == Some((410, Some("cursor-gone")));
-        if matches!(&result, Err(PullError::Fetch(error)) if is_gone(error)) {
-            // The peer's log has begun anew: so does the reading.
-            self.peers.begin_anew(url).await?;
-            result = self.read_page(url, wait_seconds).await;
+        let result = self.read_page(url, wait_seconds).await;
+        match &result {
+            Err(error) if error.is_cursor_gone() && self.cursor(url).is_some() => result,
+            _ => self.noted(url, result).await,
         }
+    }
+
+    /// Notes how a reading went.
+    async fn noted(
+        &self,
+        url: &str,
+        result: Result<Pulled, PullError>,
+    ) -> Result<Pulled, PullError> {
         let now = self.clock.now().unix_seconds();
         let noted = match &result {
             // A quiet peer is not written down every half minute.

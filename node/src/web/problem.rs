@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::federation::inbox::InboxError;
 use crate::ingest::IngestError;
 use crate::search::SearchError;
+use crate::sets::AnswerError;
 use crate::store::StoreError;
 
 /// An error as the one who asked sees it. Never holds keys, paths or private text.
@@ -203,6 +204,15 @@ impl From<LogError> for Problem {
         match error {
             LogError::Json(error) => error.into(),
             error => unacceptable("bad-log", error.to_string()),
+        }
+    }
+}
+
+impl From<AnswerError> for Problem {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Talk(error) => Self::malformed(error.to_string()),
+            AnswerError::Store(error) => error.into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod feed;
 mod given;
 mod pieces;
+mod reconcile;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use self::feed::Feed;
 use self::given::Given;
+pub(super) use self::reconcile::reconcile;
 use super::App;
 use super::problem::Problem;
 use crate::bundle;
@@ -134,7 +136,8 @@ pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Respons
     // Each is given once, however often it is asked for.
     let mut seen = HashSet::new();
     want.retain(|id| seen.insert(id.clone()));
-    let given = Given::new(Arc::clone(&app.store), want, FETCH_BYTES_MAX);
+    let given =
+        Given::new(Arc::clone(&app.store), want, FETCH_BYTES_MAX).by_heads(app.sets.clone());
     let (first, given) = pieces::next(given).await?;
     Ok(pieces::answer(first, given))
 }

@@ -25,6 +25,7 @@ pub struct StreamRequest {
     pub(super) url: String,
     accept: &'static str,
     body: Option<Vec<u8>>,
+    kind: &'static str,
     wait: Duration,
     bytes_max: u64,
 }
@@ -36,6 +37,7 @@ impl StreamRequest {
             url: url.into(),
             accept: "application/x-ndjson, */*;q=0.1",
             body: None,
+            kind: "application/json",
             wait: Duration::ZERO,
             bytes_max,
         }
@@ -46,6 +48,17 @@ impl StreamRequest {
     pub fn post_json(url: impl Into<String>, body: Vec<u8>, bytes_max: u64) -> Self {
         Self {
             body: Some(body),
+            ..Self::get(url, bytes_max)
+        }
+    }
+
+    /// Sends bytes that are no text to `url` and reads the answer, up to `bytes_max` bytes after
+    /// decompression.
+    pub fn post_bytes(url: impl Into<String>, body: Vec<u8>, bytes_max: u64) -> Self {
+        Self {
+            accept: "application/octet-stream",
+            body: Some(body),
+            kind: "application/octet-stream",
             ..Self::get(url, bytes_max)
         }
     }
@@ -99,7 +112,7 @@ impl Lines {
         let builder = match request.body {
             None => client.get(target.url.clone()),
             Some(body) => {
-                headers.insert(header::CONTENT_TYPE, fixed("application/json"));
+                headers.insert(header::CONTENT_TYPE, fixed(request.kind));
                 client.post(target.url.clone()).body(body)
             }
         };
@@ -176,6 +189,20 @@ impl Lines {
                 Err(error) => self.end = Some(Err(error)),
             }
         }
+    }
+
+    /// All bytes of an answer that has no lines.
+    ///
+    /// # Errors
+    /// As [`Lines::next`].
+    pub async fn rest(mut self) -> Result<Vec<u8>, FetchError> {
+        while self.body.more().await? {}
+        Ok(self.body.text)
+    }
+
+    /// A header of the answer, if it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.body.response.headers().get(name)?.to_str().ok()
     }
 
     fn take(&mut self, end: usize) -> Vec<u8> {

@@ -132,7 +132,7 @@ fn asked_for(line: &[u8], wanted: &mut BTreeSet<VersionHash>) -> Result<Vec<u8>,
 }
 
 /// Whether a failure says nothing about what the peer has.
-fn passes(error: &FetchError) -> bool {
+pub(super) fn passes(error: &FetchError) -> bool {
     match error {
         FetchError::Status { status, .. } => *status >= 500 || *status == 429,
         FetchError::BadAnswer { .. }

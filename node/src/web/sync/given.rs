@@ -7,11 +7,14 @@ use protocol::sync::Line;
 
 use super::pieces::{PIECE_BYTES, Pieces};
 use super::{utf8, whole};
+use crate::sets::Sets;
 use crate::store::{Store, StoreError};
 
 /// The lines of an answer to `fetch`, read a piece at a time.
 pub(super) struct Given {
     store: Arc<Store>,
+    /// Who says whose log has a newest entry.
+    sets: Option<Sets>,
     want: std::vec::IntoIter<String>,
     /// What is left of the log that is being given.
     log: Option<GivenLog>,
@@ -29,9 +32,18 @@ impl Given {
     pub(super) fn new(store: Arc<Store>, want: Vec<String>, room: usize) -> Self {
         Self {
             store,
+            sets: None,
             want: want.into_iter(),
             log: None,
             room,
+        }
+    }
+
+    /// Gives logs by the digest of their newest entry, too: who reconciled knows no more of them.
+    pub(super) fn by_heads(self, sets: Sets) -> Self {
+        Self {
+            sets: Some(sets),
+            ..self
         }
     }
 
@@ -60,7 +72,8 @@ impl Given {
                 };
                 if held.is_none() {
                     // A hash and an SCID are written alike.
-                    let scid = Scid::from_digest(*hash.as_digest());
+                    let by_head = self.sets.as_ref().and_then(|it| it.author_by_head(&hash));
+                    let scid = by_head.unwrap_or(Scid::from_digest(*hash.as_digest()));
                     self.log = Some(GivenLog {
                         witness: self.store.witness_of(&scid)?,
                         entries: self.store.log_of(&scid)?.into_iter(),
