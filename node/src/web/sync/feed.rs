@@ -21,7 +21,7 @@ pub(super) struct Feed {
     filter: Filter,
     limit: usize,
     /// How far the log was read.
-    pub(super) read_to: u64,
+    read_to: u64,
     /// Rows of the log that may still be read, once there is a line.
     rows_left: usize,
     bytes: usize,
@@ -42,6 +42,11 @@ impl Feed {
             has_lines: false,
             has_ended: false,
         }
+    }
+
+    /// The same page, from where this one ended.
+    pub(super) fn again(self) -> Self {
+        Self::new(self.store, self.read_to, self.limit, self.filter)
     }
 
     /// Adds some rows to `text`; `false` at the end of the page.
