@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::envelope::{Envelope, Status};
-use protocol::id::{LocalId, RecordId, Scid, VersionHash};
+use protocol::id::{LocalId, RecordId, Scid};
 use protocol::identity::LogEntry;
 
 use crate::hostile::Mood;
@@ -145,7 +145,7 @@ impl Known {
     fn verify_disputes(&self, world: &World) -> Result<(), String> {
         for scid in self.logs.keys() {
             let is_disputed = !self.is_undisputed(scid);
-            let mut by_branch: BTreeMap<String, BTreeSet<VersionHash>> = BTreeMap::new();
+            let mut by_branch: BTreeMap<String, Vec<usize>> = BTreeMap::new();
             for (node, site) in honest(world) {
                 let Some(author) = site.store.author(scid).unwrap() else {
                     return Err(format!("{node} has no log of {scid}"));
@@ -156,12 +156,11 @@ impl Known {
                         author.is_disputed
                     ));
                 }
-                let state = site.store.state_hash_of(|of| of == scid).unwrap();
                 let branch = author.state.version_id().to_string();
-                by_branch.entry(branch).or_default().insert(state);
+                by_branch.entry(branch).or_default().push(node);
             }
-            if let Some((branch, _)) = by_branch.iter().find(|(_, states)| states.len() > 1) {
-                return Err(format!("on branch {branch} of {scid} nodes differ"));
+            for (branch, nodes) in &by_branch {
+                verify_branch(world, scid, branch, nodes)?;
             }
         }
         Ok(())
@@ -244,6 +243,50 @@ fn verify_meant(world: &World, organisation: &Organisation) -> Result<(), String
         }
     }
     Ok(())
+}
+
+/// Of a disputed author, nodes that go by one branch show the same, if they read each other by way of nodes
+/// of that branch: others do not relay what does not count for them.
+fn verify_branch(world: &World, scid: &Scid, branch: &str, nodes: &[usize]) -> Result<(), String> {
+    for one in nodes {
+        for other in nodes {
+            if !reads(world, nodes, *one, *other) || !reads(world, nodes, *other, *one) {
+                continue;
+            }
+            let [left, right] = [one, other].map(|node| versions_of(&world.network.sites[*node], scid));
+            let only: Vec<_> = left.symmetric_difference(&right).collect();
+            if !only.is_empty() {
+                return Err(format!(
+                    "{one} and {other} go by branch {branch} of {scid}, and one of them alone has {only:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether what `from` has comes to `to` by way of these nodes.
+fn reads(world: &World, nodes: &[usize], to: usize, from: usize) -> bool {
+    let mut reached = BTreeSet::from([to]);
+    let mut waiting = vec![to];
+    while let Some(node) = waiting.pop() {
+        for next in &world.network.sites[node].follows {
+            if nodes.contains(next) && reached.insert(*next) {
+                waiting.push(*next);
+            }
+        }
+    }
+    reached.contains(&from)
+}
+
+/// The versions of an author that a node hands out, in words.
+fn versions_of(site: &Site, scid: &Scid) -> BTreeSet<String> {
+    let rows = site.store.held(Some(scid)).map(|row| row.unwrap());
+    rows.map(|(id, row)| {
+        let (seq, hash) = (row.rank.seq, row.rank.hash);
+        format!("{} {seq} {hash}", id.local.as_str())
+    })
+    .collect()
 }
 
 fn honest(world: &World) -> impl Iterator<Item = (usize, &Site)> {

@@ -105,6 +105,12 @@ impl Organisation {
             .map(|(number, _)| *number)
     }
 
+    /// How many keys count.
+    pub fn keys_counting(&self) -> usize {
+        let ring = self.tool.state().keys();
+        ring.listed().filter(|key| ring.counts(key)).count()
+    }
+
     /// What the node signs with.
     pub fn signer(&self, key: u8) -> Signer {
         Signer {

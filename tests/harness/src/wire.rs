@@ -22,7 +22,7 @@ pub enum Fault {
     Refused,
     /// It breaks off after this part of a hundred.
     CutOff(usize),
-    /// An answer that was given before comes again: late, or twice.
+    /// The answer that was given to the same request before comes again: late, or twice.
     Again,
 }
 
@@ -44,8 +44,8 @@ pub(crate) struct Wires {
     pub(crate) liars: BTreeMap<usize, Liar>,
     /// All that was ever said.
     pub(crate) told: Vec<Told>,
-    /// Answers that were given, by who asked whom.
-    given: BTreeMap<(usize, usize), String>,
+    /// Answers that were given, by who asked for what.
+    given: BTreeMap<(usize, String), String>,
     /// How often each was asked, whether or not it answered.
     pub(crate) asked: Vec<u64>,
 }
@@ -85,12 +85,12 @@ impl Wires {
             }
         }
         if fault == Some(Fault::Again)
-            && let Some(before) = self.given.get(&(from, to))
+            && let Some(before) = self.given.get(&(from, url.to_string()))
         {
             text.clone_from(before);
         }
         if body.is_none() {
-            self.given.insert((from, to), text.clone());
+            self.given.insert((from, url.to_string()), text.clone());
         }
         if let Some(Fault::CutOff(part)) = fault {
             let end = text.len() * part.min(100) / 100;

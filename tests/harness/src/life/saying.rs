@@ -243,9 +243,9 @@ impl World {
         !is_held && self.ready(who).is_some() && self.ready_for_entry(who)
     }
 
-    /// The log lists one key more.
+    /// The log lists a second key.
     pub(super) fn add_key(&mut self, who: usize) {
-        if !self.may_change_log(who) {
+        if !self.may_change_log(who) || self.organisations[who].keys_counting() > 1 {
             return;
         }
         let home = self.organisations[who].home;
