@@ -253,7 +253,8 @@ fn verify_branch(world: &World, scid: &Scid, branch: &str, nodes: &[usize]) -> R
             if !reads(world, nodes, *one, *other) || !reads(world, nodes, *other, *one) {
                 continue;
             }
-            let [left, right] = [one, other].map(|node| versions_of(&world.network.sites[*node], scid));
+            let [left, right] =
+                [one, other].map(|node| versions_of(&world.network.sites[*node], scid));
             let only: Vec<_> = left.symmetric_difference(&right).collect();
             if !only.is_empty() {
                 return Err(format!(

@@ -2,9 +2,9 @@
 
 use baraza::bundle;
 use baraza::publish::PublishError;
-use protocol::id::LocalId;
+use protocol::id::{LocalId, RecordId};
 use protocol::identity::LogEntry;
-use protocol::limits::SEQ_JUMP;
+use protocol::limits::{INTEGER_MAX, SEQ_JUMP};
 use protocol::sync::Filter;
 
 use super::World;
@@ -70,7 +70,12 @@ impl World {
                 self.network
                     .say(format_args!("{name}: {what} {local}: {error}"));
                 // A thief may have taken the last number that there is: it has to recover first.
-                let is_robbed = self.organisations[who].theft.is_some();
+                let site = &self.network.sites[self.organisations[who].home];
+                let id = RecordId {
+                    author: self.organisations[who].scid,
+                    local: local_id,
+                };
+                let is_robbed = site.store.highest_seq(&id).unwrap() == INTEGER_MAX.unsigned_abs();
                 if !is_robbed && !matches!(error, PublishError::Held(_)) {
                     self.broken.push(format!("{name}: {what} {local}: {error}"));
                 }
@@ -168,7 +173,7 @@ impl World {
         self.organisations[who].theft = None;
         self.organisations[who].dropped.push(theft.key);
         for (local, says) in self.organisations[who].wants.clone() {
-            let id = protocol::id::RecordId {
+            let id = RecordId {
                 author: self.organisations[who].scid,
                 local: LocalId::parse(&local).unwrap(),
             };
