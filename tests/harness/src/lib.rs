@@ -22,7 +22,7 @@ mod network;
 mod node;
 mod organisation;
 mod run;
-mod told;
+pub mod told;
 mod trace;
 mod wire;
 

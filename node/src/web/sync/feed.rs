@@ -21,7 +21,7 @@ pub(super) struct Feed {
     filter: Filter,
     limit: usize,
     /// How far the log was read.
-    read_to: u64,
+    pub(super) read_to: u64,
     /// Rows of the log that may still be read, once there is a line.
     rows_left: usize,
     bytes: usize,
