@@ -494,7 +494,7 @@ mod tests {
             }
             let refused = node
                 .publisher
-                .publish(&signer, &[own.clone()], |_| {})
+                .publish(&signer, std::slice::from_ref(&own), |_| {})
                 .await;
             let error = refused.unwrap_err();
             assert!(matches!(error, PublishError::LastNumber { .. }), "{error}");

@@ -170,7 +170,7 @@ impl World {
                 continue;
             }
             let record = Envelope::parse(&row.canonical().unwrap()).unwrap();
-            let place = self.tell(Said::Record(record), is_owed);
+            let place = self.tell(Said::Record(Box::new(record)), is_owed);
             self.push_around(home, place);
         }
     }

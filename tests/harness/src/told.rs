@@ -18,7 +18,7 @@ pub struct Told {
 #[derive(Debug, Clone)]
 pub enum Said {
     /// A version of a record.
-    Record(Envelope),
+    Record(Box<Envelope>),
     /// An entry of a log.
     Entry(LogEntry),
 }

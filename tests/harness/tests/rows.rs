@@ -19,7 +19,7 @@ fn ring(nodes: usize) -> Network {
 }
 
 fn record(author: &Author, version: &Version<'_>) -> Told {
-    told(Said::Record(author.record(version)))
+    told(Said::Record(Box::new(author.record(version))))
 }
 
 fn told(what: Said) -> Told {

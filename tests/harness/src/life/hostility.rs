@@ -48,7 +48,7 @@ impl World {
         if self.chance.happens(40) {
             version = version.withdrawn();
         }
-        Said::Record(tool.record(&version))
+        Said::Record(Box::new(tool.record(&version)))
     }
 
     /// A record key is stolen.
@@ -141,7 +141,7 @@ impl World {
                 .by(key)
                 .saying(says)
                 .issued(self.now_at(hostile));
-            self.put_about(hostile, Said::Record(tool.record(&version)));
+            self.put_about(hostile, Said::Record(Box::new(tool.record(&version))));
         }
     }
 
@@ -182,7 +182,7 @@ impl World {
             let local = format!("f{number}");
             let key = 200 + self.chance.below(50) as u8;
             let version = Version::of(&local, 1).by(key).issued(now);
-            let place = self.tell(Said::Record(tool.record(&version)), false);
+            let place = self.tell(Said::Record(Box::new(tool.record(&version))), false);
             let told = self.told(place);
             self.network.push(hostile, to, &told, 0, None);
         }
