@@ -29,7 +29,7 @@ pub struct Node {
     pub store: Arc<Store>,
     /// The door.
     pub ingest: Ingest,
-    /// The clock, which shows [`START`] at first.
+    /// The clock, which shows [`START`](crate::START) at first.
     pub clock: Arc<ManualClock>,
 }
 
