@@ -263,9 +263,13 @@ fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Offered, IngestError>> {
     let prove = |line: &Vec<u8>| -> Result<Offered, IngestError> {
         Ok(Offered::new(Envelope::parse(line)?.prove()?)?)
     };
+    if lines.len() < 32 {
+        return lines.iter().map(prove).collect();
+    }
+    // To be asked only where it matters: it reads files.
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = lines.len().div_ceil(threads).max(1);
-    if threads == 1 || lines.len() < 32 {
+    if threads == 1 {
         return lines.iter().map(prove).collect();
     }
     std::thread::scope(|scope| {

@@ -11,6 +11,7 @@ pub use journal::Writing;
 use protocol::envelope::{EnvelopeError, Header, Status};
 use protocol::id::{LocalId, RecordId, Scid, VersionHash};
 use protocol::identity::LogEntry;
+use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
 use protocol::time::Timestamp;
 use serde::Serialize;
@@ -66,6 +67,14 @@ pub enum PublishError {
         local: LocalId,
         /// Why.
         error: EnvelopeError,
+    },
+    /// A version has one of the last numbers that there are: what is signed by the same key cannot be newer.
+    #[error(
+        "{id} has a version with one of the last numbers that there are, and under this key none can be newer. If it is not yours, the key was stolen: run `baraza org rotate HANDLE --compromised`; if it is, `baraza org rotate HANDLE`"
+    )]
+    LastNumber {
+        /// The record.
+        id: RecordId,
     },
     /// Our own door refused it: the key is retired, or the store full.
     #[error("{local}: {error}")]
@@ -373,6 +382,10 @@ impl Publisher {
         }
         let highest = self.store.highest_seq(&id)?;
         let seq = numbering.after(&self.store, &id, highest)?;
+        // After the last number counting begins anew, which helps under a new key alone.
+        if seq <= highest || seq > INTEGER_MAX.unsigned_abs() {
+            return Err(PublishError::LastNumber { id });
+        }
         let envelope = draft
             .sign(&signer.did, seq, self.clock.now(), &signer.key)
             .map_err(|error| PublishError::Draft {
@@ -449,6 +462,44 @@ mod tests {
         let shown = node.catalogue.record(&id).unwrap().unwrap();
         assert_eq!(shown.header.seq, 3);
         assert_eq!(shown.name(&["en"]).unwrap().1, "later");
+        node.stop().await;
+    }
+
+    #[tokio::test]
+    async fn after_a_thief_took_the_last_number_nothing_is_published_unseen_and_the_way_out_is_named()
+     {
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let (node, _folder) = node_with_org(clock.clone()).await;
+        let signer = node.keychain.signer("org").unwrap();
+        let draft = json!({
+            "type": "Offering", "localId": "a", "language": "en",
+            "body": {"kind": "course", "name": {"en": "stolen"}, "areas": ["cyber"]},
+        });
+        let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+        let last = INTEGER_MAX.unsigned_abs();
+        let forged = draft.sign(&signer.did, last, clock.now(), &signer.key);
+        let forged = forged.unwrap();
+        node.ingest.record(forged.canonical(), None).await.unwrap();
+        let own = Draft::withdrawal("Offering", draft.local().clone(), "CC-BY-4.0");
+        for alone in [false, true] {
+            if alone {
+                // A restored node would number with a jump.
+                let why = crate::standing::Why::Lost;
+                let standing = Standing::new(Arc::clone(&node.store));
+                standing.hold(why, "m".to_owned()).await.unwrap();
+                standing
+                    .settle(crate::standing::Settled::Alone)
+                    .await
+                    .unwrap();
+            }
+            let refused = node
+                .publisher
+                .publish(&signer, std::slice::from_ref(&own), |_| {})
+                .await;
+            let error = refused.unwrap_err();
+            assert!(matches!(error, PublishError::LastNumber { .. }), "{error}");
+            assert!(error.to_string().contains("--compromised"));
+        }
         node.stop().await;
     }
 }

@@ -41,7 +41,7 @@ use copy::Copying;
 pub use copy::{Moment, Part, Piece, Pieces};
 pub use embedded::FREE_BYTES_MIN;
 use engine::{Engine, Row};
-pub use fill::Filling;
+pub use fill::{Filling, begin_anew};
 pub use logs::{LogReceipt, LogRefusal};
 pub use quota::Quotas;
 pub use records::{Offered, Receipt, Refusal, Sender};
@@ -961,12 +961,28 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn state_hash(&self) -> Result<VersionHash, StoreError> {
+        self.state_hash_of(|_| true)
+    }
+
+    /// The state hash of some authors alone.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn state_hash_of(
+        &self,
+        is_meant: impl Fn(&Scid) -> bool,
+    ) -> Result<VersionHash, StoreError> {
         let mut digests = Vec::new();
         for author in self.authors()? {
-            digests.push(*author.state.version_id().hash.as_digest());
+            if is_meant(author.state.scid()) {
+                digests.push(*author.state.version_id().hash.as_digest());
+            }
         }
         for row in self.held(None) {
-            digests.push(*row?.1.rank.hash.as_digest());
+            let (id, row) = row?;
+            if is_meant(&id.author) {
+                digests.push(*row.rank.hash.as_digest());
+            }
         }
         Ok(state::hash(digests))
     }

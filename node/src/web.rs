@@ -9,7 +9,7 @@ pub mod ask;
 mod hosting;
 pub mod pages;
 pub mod problem;
-mod sync;
+pub mod sync;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

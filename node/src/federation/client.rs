@@ -18,6 +18,7 @@ mod slots;
 mod target;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,12 +33,14 @@ use url::Url;
 
 pub use error::FetchError;
 pub use lines::{Lines, StreamRequest};
+pub use wire::Wire;
 
 use error::{problem_code, shown};
 use memory::{Failures, Flights, Key};
 use pools::{Pools, Setup};
 use slots::{Class, Slots};
 use target::{Rules, Target};
+use wire::Way;
 
 /// Most redirects that are followed for an unsigned document.
 const REDIRECTS_MAX: usize = 3;
@@ -84,6 +87,8 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Who answers streams, if sockets do not.
+    wire: Option<Arc<dyn Wire>>,
 }
 
 struct Inner {
@@ -166,7 +171,17 @@ impl Client {
                 failures: Failures::new(limits.failure_time),
                 limits,
             }),
+            wire: None,
         })
+    }
+
+    /// The same client, whose streams are answered by `wire` and use no socket.
+    #[must_use]
+    pub fn over(&self, wire: Arc<dyn Wire>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            wire: Some(wire),
+        }
     }
 
     /// Whether the operator listed this peer, so that its addresses begin with `http://`.
@@ -275,8 +290,11 @@ impl Client {
         let target = inner.rules.check(&request.url)?;
         let deadline = Instant::now() + inner.limits.document_time;
         let slot = inner.slots.take(&target, Class::Stream, deadline).await?;
-        let client = inner.pools.for_streams(&target);
-        Lines::open(client, target, request, &inner.limits, slot).await
+        let way = match &self.wire {
+            Some(wire) => Way::Wire(&**wire),
+            None => Way::Sockets(inner.pools.for_streams(&target)),
+        };
+        Lines::open(way, target, request, &inner.limits, slot).await
     }
 }
 

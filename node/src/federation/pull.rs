@@ -254,6 +254,14 @@ impl Puller {
         self.read_to_end(url, true).await
     }
 
+    /// Reads one page of a peer's log, now: for whoever drives a node step by step and lets no task keep up.
+    ///
+    /// # Errors
+    /// See [`PullError`].
+    pub async fn read_page(&self, url: &str) -> Result<Pulled, PullError> {
+        self.0.page(url, 0).await
+    }
+
     async fn read_to_end(&self, url: &str, mut is_anew: bool) -> Result<Pulled, PullError> {
         let turn = self.tasks().get(url).map(|task| Arc::clone(&task.turn));
         let turn = turn.ok_or_else(|| PeerError::Unknown {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::copy::Piece;
 use super::embedded::{Embedded, write_form};
-use super::engine::{Batch, Engine as _};
+use super::engine::{Batch, Engine};
 use super::{Named, StoreError, keys};
 
 /// Bytes that one commit carries.
@@ -63,15 +63,29 @@ impl Filling {
         epoch: &str,
         beside: Vec<Named>,
     ) -> Result<(), StoreError> {
-        let epoch = epoch.as_bytes().to_vec();
-        self.batch.insert(keys::meta("epoch"), Some(epoch));
-        for Named { table, name, value } in beside {
-            let key = keys::named(table, name.as_bytes());
-            self.batch.insert(key, Some(value));
-        }
+        self.batch.extend(anew(epoch, beside));
         self.commit()?;
         self.engine.end();
         drop(self.engine);
         write_form(folder, form)
     }
+}
+
+/// Makes a copy of a store one of its own, as [`Filling::finish`] does: for engines without a folder.
+/// Nobody has it open.
+///
+/// # Errors
+/// The engine.
+pub fn begin_anew(engine: &dyn Engine, epoch: &str, beside: Vec<Named>) -> Result<(), StoreError> {
+    engine.commit(&anew(epoch, beside))
+}
+
+/// The rows by which a copy differs from what was copied.
+fn anew(epoch: &str, beside: Vec<Named>) -> Batch {
+    let epoch = epoch.as_bytes().to_vec();
+    let mut rows = Batch::from([(keys::meta("epoch"), Some(epoch))]);
+    for Named { table, name, value } in beside {
+        rows.insert(keys::named(table, name.as_bytes()), Some(value));
+    }
+    rows
 }

@@ -45,32 +45,36 @@ pub(super) async fn changes(
     State(app): State<App>,
     Query(query): Query<ChangesQuery>,
 ) -> Result<Response, Problem> {
-    let filter = Filter::parse(query.filter.as_deref().unwrap_or_default())
-        .map_err(|error| Problem::malformed(error.to_string()).at("filter"))?;
-    let after = read_cursor(&app.store, query.since.as_deref().unwrap_or_default())?;
-    let limit = query
-        .limit
-        .unwrap_or(CHANGES_ROWS_MAX)
-        .clamp(1, CHANGES_ROWS_MAX);
+    let mut feed = feed_of(&app.store, &query)?;
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(CHANGES_WAIT_SECONDS_MAX));
     let patience = tokio::time::sleep(wait);
     tokio::pin!(patience);
     let mut ticks = app.store.ticks();
-    let mut after = after;
     loop {
         ticks.mark_unchanged();
-        let feed = Feed::new(Arc::clone(&app.store), after, limit, filter.clone());
-        let (first, feed) = pieces::next(feed).await?;
-        if feed.has_lines || wait.is_zero() {
-            return Ok(pieces::answer(first, feed));
+        let (first, read) = pieces::next(feed).await?;
+        if read.has_lines || wait.is_zero() {
+            return Ok(pieces::answer(first, read));
         }
-        after = feed.read_to;
+        feed = read.again();
         tokio::select! {
             changed = ticks.changed() => changed.map_err(|_| Problem::unavailable("the node is stopping"))?,
             () = app.stopping() => return Ok(as_lines(first.into())),
             () = &mut patience => return Ok(as_lines(first.into())),
         }
     }
+}
+
+/// The page that is asked for.
+fn feed_of(store: &Arc<Store>, query: &ChangesQuery) -> Result<Feed, Problem> {
+    let filter = Filter::parse(query.filter.as_deref().unwrap_or_default())
+        .map_err(|error| Problem::malformed(error.to_string()).at("filter"))?;
+    let after = read_cursor(store, query.since.as_deref().unwrap_or_default())?;
+    let limit = query
+        .limit
+        .unwrap_or(CHANGES_ROWS_MAX)
+        .clamp(1, CHANGES_ROWS_MAX);
+    Ok(Feed::new(Arc::clone(store), after, limit, filter))
 }
 
 fn read_cursor(store: &Store, text: &str) -> Result<u64, Problem> {
@@ -112,10 +116,17 @@ fn utf8(bytes: &[u8]) -> Result<&str, StoreError> {
 
 /// `POST /sync/v1/fetch`: records by version hash or id, logs by SCID.
 pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
+    let given = given_of(&app.store, &body)?.by_heads(app.sets.clone());
+    let (first, given) = pieces::next(given).await?;
+    Ok(pieces::answer(first, given))
+}
+
+/// What is asked for by name.
+fn given_of(store: &Arc<Store>, body: &[u8]) -> Result<Given, Problem> {
     let wrong =
         || Problem::malformed("send {\"want\": [version hash, record id or SCID, …]}").at("want");
     let body = protocol::canonical::parse(
-        &body,
+        body,
         super::BODY_BYTES_MAX,
         protocol::canonical::Numbers::Any,
     )?;
@@ -136,10 +147,28 @@ pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Respons
     // Each is given once, however often it is asked for.
     let mut seen = HashSet::new();
     want.retain(|id| seen.insert(id.clone()));
-    let given =
-        Given::new(Arc::clone(&app.store), want, FETCH_BYTES_MAX).by_heads(app.sets.clone());
-    let (first, given) = pieces::next(given).await?;
-    Ok(pieces::answer(first, given))
+    Ok(Given::new(Arc::clone(store), want, FETCH_BYTES_MAX))
+}
+
+/// The lines that a node with this store answers to a request for `/sync/v1/changes` (which waits for
+/// nothing) or, with a body, `/sync/v1/fetch`: for networks without sockets.
+///
+/// # Errors
+/// As these answer.
+pub fn answer(
+    store: &Arc<Store>,
+    address: &http::Uri,
+    body: Option<&[u8]>,
+) -> Result<String, Problem> {
+    match (address.path(), body) {
+        ("/sync/v1/changes", None) => {
+            let query = Query::<ChangesQuery>::try_from_uri(address)
+                .map_err(|error| Problem::malformed(error.to_string()))?;
+            pieces::whole(feed_of(store, &query.0)?)
+        }
+        ("/sync/v1/fetch", Some(body)) => pieces::whole(given_of(store, body)?),
+        _ => Err(Problem::not_found("there is nothing at this address")),
+    }
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use baraza::store::engine::Memory;
 use baraza::store::{HeldRow, What};
-use baraza_store_tests::{Author, Chance, Node, Version, at, wait};
+use baraza_store_tests::{Author, Chance, Ideal, Node, Version, at, wait};
 use protocol::acceptance::Rules;
 use protocol::envelope::{Envelope, Status};
 use protocol::id::{RecordId, VersionHash};
@@ -177,82 +177,6 @@ impl World {
                 self.records.push(author.record(&anew));
             }
         }
-    }
-}
-
-/// The rule once more, for a store that was given everything in order.
-struct Ideal {
-    shown: BTreeSet<VersionHash>,
-    counting: BTreeMap<RecordId, (VersionHash, Status)>,
-}
-
-impl Ideal {
-    fn of(authors: &[Author], records: &[Envelope]) -> Self {
-        let mut ideal = Self {
-            shown: BTreeSet::new(),
-            counting: BTreeMap::new(),
-        };
-        for author in authors {
-            let keys = Self::counting_keys(author);
-            // Per record and key the highest number, and of two with one number the lower hash.
-            let mut held: BTreeMap<&str, BTreeMap<&str, &Envelope>> = BTreeMap::new();
-            for record in records {
-                let header = record.header();
-                let method = record.proof().verification_method();
-                let key = method.split_once('#').unwrap().1;
-                if *header.author.scid() != author.scid() || !keys.contains(key) {
-                    continue;
-                }
-                let best = held
-                    .entry(header.local.as_str())
-                    .or_default()
-                    .entry(key)
-                    .or_insert(record);
-                if Self::order(record) > Self::order(best) {
-                    *best = record;
-                }
-            }
-            for (local, of_keys) in held {
-                let counts = of_keys
-                    .values()
-                    .max_by_key(|version| Self::order(version))
-                    .unwrap();
-                let status = counts.header().status;
-                ideal
-                    .counting
-                    .insert(author.id(local), (counts.hash(), status));
-                match status {
-                    Status::Withdrawn => ideal.shown.extend([counts.hash()]),
-                    Status::Active => ideal.shown.extend(of_keys.values().map(|v| v.hash())),
-                }
-            }
-        }
-        ideal
-    }
-
-    fn order(record: &Envelope) -> (u64, std::cmp::Reverse<VersionHash>) {
-        (record.header().seq, std::cmp::Reverse(record.hash()))
-    }
-
-    /// The keys that the newest entry lists and no earlier one dropped; none once the log is closed.
-    fn counting_keys(author: &Author) -> BTreeSet<String> {
-        let mut listed = BTreeSet::new();
-        let mut dropped = BTreeSet::new();
-        for entry in &author.entries {
-            let text = serde_json::to_string(&entry.tree()["parameters"]).unwrap();
-            if text.contains("\"deactivated\":true") {
-                return BTreeSet::new();
-            }
-            let methods = entry.tree()["state"]["verificationMethod"].as_array();
-            let now: BTreeSet<String> = methods
-                .into_iter()
-                .flatten()
-                .map(|method| method["publicKeyMultibase"].as_str().unwrap().to_owned())
-                .collect();
-            dropped.extend(listed.difference(&now).cloned().collect::<Vec<_>>());
-            listed = now;
-        }
-        listed.difference(&dropped).cloned().collect()
     }
 }
 
@@ -480,7 +404,8 @@ fn undisputed(seed: u64, rules: Rules) -> Result<(), String> {
         }
     }
 
-    let ideal = Ideal::of(&world.authors, &world.records);
+    let logs = world.authors.iter().map(|author| &author.entries[..]);
+    let ideal = Ideal::of(logs, &world.records);
     let ids = ids(&world.records);
     for (number, node) in network.nodes.iter().enumerate() {
         let store = |what: &str| format!("store {number}, {what}");

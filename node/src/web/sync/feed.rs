@@ -44,6 +44,11 @@ impl Feed {
         }
     }
 
+    /// The same page, from where this one ended.
+    pub(super) fn again(self) -> Self {
+        Self::new(self.store, self.read_to, self.limit, self.filter)
+    }
+
     /// Adds some rows to `text`; `false` at the end of the page.
     fn step(&mut self, text: &mut String) -> Result<bool, StoreError> {
         if self.rows_left == 0 {

@@ -22,6 +22,18 @@ pub(super) async fn next<P: Pieces>(mut pieces: P) -> Result<(String, P), Proble
     blocking(move || Ok::<_, StoreError>((pieces.piece()?, pieces))).await
 }
 
+/// All of it at once, where it need not be sent.
+pub(super) fn whole<P: Pieces>(mut pieces: P) -> Result<String, Problem> {
+    let mut text = String::new();
+    loop {
+        let piece = pieces.piece()?;
+        if piece.is_empty() {
+            return Ok(text);
+        }
+        text.push_str(&piece);
+    }
+}
+
 /// An answer of which the first piece was read.
 ///
 /// Each piece is read on a thread that may block only while it reads: a slow reader holds back
