@@ -13,9 +13,11 @@ use protocol::time::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::courier::HttpSigner;
 use crate::catalogue::{Catalogue, Saying, ShownAuthor};
 use crate::config::Config;
 use crate::keychain::{self, Keychain, KeychainError};
+use crate::rsa::RsaKey;
 use crate::store::{HeldRow, Store, StoreError, What};
 
 /// The name of the node itself where organisations have handles: `acct:node@hub.example`.
@@ -41,20 +43,17 @@ pub enum Local {
     },
 }
 
-/// An actor with the key that it signs with.
+/// An actor with the keys that it signs with.
 pub struct Sending {
     /// The actor's id.
     pub actor: String,
-    /// Its key.
+    /// What its activities are proven with.
     pub key: SecretKey,
+    /// What its requests are signed with.
+    pub http: HttpSigner,
 }
 
 impl Sending {
-    /// The id of its key.
-    pub fn key_id(&self) -> String {
-        activity::key_id(&self.actor, &self.key.public())
-    }
-
     /// Proves an activity as this actor's.
     pub fn prove(&self, activity: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
         activity::prove(activity, &self.actor, &self.key, now)
@@ -76,20 +75,37 @@ pub struct Actors(Arc<Inner>);
 struct Inner {
     config: Config,
     keychain: Keychain,
+    http_key: RsaKey,
     store: Arc<Store>,
     catalogue: Catalogue,
 }
 
 impl Actors {
     /// The actors of the node with these settings, keys and records.
-    pub fn new(config: Config, keychain: Keychain, store: Arc<Store>) -> Self {
+    ///
+    /// # Errors
+    /// The key for requests is damaged, or cannot be made.
+    pub fn open(
+        config: Config,
+        keychain: Keychain,
+        store: Arc<Store>,
+    ) -> Result<Self, KeychainError> {
         let catalogue = Catalogue::new(Arc::clone(&store));
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
+            http_key: keychain.http_key()?,
             config,
             keychain,
             store,
             catalogue,
-        }))
+        })))
+    }
+
+    /// How an actor's requests are signed.
+    pub fn http_signer(&self, local: &Local) -> HttpSigner {
+        HttpSigner {
+            key_id: activity::rsa_key_id(&self.id(local)),
+            key: self.0.http_key.clone(),
+        }
     }
 
     /// The id of an actor.
@@ -184,6 +200,7 @@ impl Actors {
         Ok(is_meant.then(|| Sending {
             actor: self.id(local),
             key: signer.key,
+            http: self.http_signer(local),
         }))
     }
 
@@ -230,11 +247,13 @@ impl Actors {
         let mut document = json!({
             "@context": [
                 activity::VOCABULARY,
+                "https://w3id.org/security/v1",
                 "https://w3id.org/security/data-integrity/v2",
                 "https://w3id.org/security/multikey/v1",
                 {
                     "manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
                     "alsoKnownAs": {"@id": "as:alsoKnownAs", "@type": "@id"},
+                    "assertionMethod": {"@id": "https://w3id.org/security#assertionMethod", "@type": "@id", "@container": "@set"},
                     "implements": {"@id": "https://w3id.org/fep/844e/implements", "@type": "@id", "@container": "@list"},
                 },
             ],
@@ -247,6 +266,7 @@ impl Actors {
             "followers": self.below(local, "followers"),
             "endpoints": {"sharedInbox": config.address("/inbox")},
             "alsoKnownAs": [state.did().to_string()],
+            "publicKey": activity::rsa_key(&id, self.0.http_key.public()),
             "assertionMethod": methods,
             "url": self.page(local),
             "manuallyApprovesFollowers": false,
@@ -488,6 +508,7 @@ fn summary_of(author: &ShownAuthor, language: &str) -> Option<String> {
 fn implements() -> Value {
     json!([
         {"href": "https://datatracker.ietf.org/doc/html/rfc9421", "name": "RFC-9421: HTTP Message Signatures"},
+        {"href": "https://datatracker.ietf.org/doc/html/rfc9421#name-rsassa-pkcs1-v1_5-using-sha", "name": "RFC-9421 signatures using the RSASSA-PKCS1-v1_5 algorithm"},
         {"href": "https://datatracker.ietf.org/doc/html/rfc9421#name-eddsa-using-curve-edwards25", "name": "RFC-9421 signatures using the Ed25519 algorithm"},
     ])
 }

@@ -25,6 +25,7 @@ use super::replays::{Claim, Replays};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::ingest::{Ingest, IngestError};
+use crate::rsa;
 use crate::store::{Receipt, StoreError};
 
 /// Signatures of one request that are looked up: each may cost a fetch and one repetition.
@@ -40,7 +41,9 @@ pub enum InboxError {
     #[error("the key's actor: {0}")]
     Actor(#[from] RemoteError),
     /// The actor does not list the key.
-    #[error("the actor's document lists no Ed25519 key “{key_id}” in assertionMethod")]
+    #[error(
+        "the actor's document lists no key “{key_id}”: neither RSA in publicKey nor Ed25519 in assertionMethod"
+    )]
     UnknownKey {
         /// The key's name.
         key_id: String,
@@ -410,11 +413,13 @@ impl Inbox {
 }
 
 fn verify(signature: &ParsedSignature, actor: &Actor) -> Result<(), InboxError> {
-    let key = actor
-        .key(signature.key_id())
-        .ok_or_else(|| InboxError::UnknownKey {
-            key_id: signature.key_id().chars().take(200).collect(),
-        })?;
+    let key_id = signature.key_id();
+    if let Some(key) = actor.rsa_key(key_id) {
+        return Ok(rsa::verify(signature, key)?);
+    }
+    let key = actor.key(key_id).ok_or_else(|| InboxError::UnknownKey {
+        key_id: key_id.chars().take(200).collect(),
+    })?;
     Ok(verify_ed25519(signature, key)?)
 }
 

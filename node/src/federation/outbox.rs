@@ -10,10 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::activity::{self, Kind, MEDIA_TYPE};
-use protocol::httpsig::{
-    DELIVERY_COMPONENTS, RequestParts, SigningOptions, content_digest, sign_ed25519,
-};
+use protocol::activity::{self, Kind};
 use protocol::id::RecordId;
 use protocol::sync::Cursor;
 use serde_json::{Map, Value, json};
@@ -24,6 +21,7 @@ use url::Url;
 
 use super::actors::{Actors, Local, Sending};
 use super::client::{Client, FetchError};
+use super::courier::{Courier, CourierError};
 use super::followers::{Follower, FollowerError, Followers};
 use super::peers::{Asked, Peer, PeerError, Peers, Stage};
 use super::remote::{Freshness, RemoteActors, RemoteError};
@@ -85,6 +83,16 @@ pub enum SendError {
     Store(#[from] StoreError),
 }
 
+impl From<CourierError> for SendError {
+    fn from(error: CourierError) -> Self {
+        match error {
+            CourierError::Fetch(error) => Self::Fetch(error),
+            CourierError::Unsigned(reason) => Self::Unsigned(reason),
+            CourierError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl SendError {
     /// Whether the very same will be refused again, so that it is passed over.
     fn is_final(&self) -> bool {
@@ -130,6 +138,7 @@ pub struct Outbox(Arc<Inner>);
 struct Inner {
     actors: Actors,
     client: Client,
+    courier: Courier,
     remote: RemoteActors,
     followers: Followers,
     peers: Peers,
@@ -148,6 +157,8 @@ pub struct Parts {
     pub actors: Actors,
     /// How others are reached.
     pub client: Client,
+    /// What signs and sends.
+    pub courier: Courier,
     /// Who others are.
     pub remote: RemoteActors,
     /// Who is told.
@@ -187,6 +198,7 @@ impl Outbox {
             asking: Mutex::new(asking.map(|peer| peer.url).collect()),
             actors: parts.actors,
             client: parts.client,
+            courier: parts.courier,
             remote: parts.remote,
             followers: parts.followers,
             peers: parts.peers,
@@ -611,30 +623,7 @@ impl Inner {
         let now = self.clock.now();
         let body = serde_json::to_vec(&by.prove(activity, now))
             .map_err(|error| SendError::Unsigned(error.to_string()))?;
-        let unsigned =
-            |error: protocol::httpsig::HttpSigError| SendError::Unsigned(error.to_string());
-        let inbox = Url::parse(inbox)
-            .map_err(|error| SendError::Unsigned(error.to_string()))?
-            .to_string();
-        let digest = content_digest(&body);
-        let covered = [("content-digest", digest.as_bytes())];
-        let request = RequestParts::new("POST", &inbox, &covered).map_err(unsigned)?;
-        // Two requests of one second are two: without a name of its own, the second looks like a copy.
-        let (key_id, nonce) = (by.key_id(), random_name()?);
-        let mut options = SigningOptions::new(&key_id, now);
-        options.nonce = Some(&nonce);
-        let signed =
-            sign_ed25519(&request, &DELIVERY_COMPONENTS, &options, &by.key).map_err(unsigned)?;
-        let headers = [
-            ("content-type", MEDIA_TYPE.to_owned()),
-            ("content-digest", digest.clone()),
-            (
-                "signature-input",
-                signed.signature_input.unwrap_or_default(),
-            ),
-            ("signature", signed.signature),
-        ];
-        let answer = self.client.post(&inbox, &headers, body).await?;
+        let answer = self.courier.post(&by.http, inbox, &body).await?;
         if answer.is_success() {
             return Ok(());
         }
@@ -757,8 +746,9 @@ mod tests {
     use super::{FAILURES_MAX, Job, Outbox, Parts, SendError};
     use crate::clock::{ManualClock, SharedClock};
     use crate::config::{Config, Settings};
-    use crate::federation::actors::Actors;
+    use crate::federation::actors::{Actors, Local};
     use crate::federation::client::Client;
+    use crate::federation::courier::Courier;
     use crate::federation::followers::{Follower, Followers};
     use crate::federation::peers::Peers;
     use crate::federation::remote::RemoteActors;
@@ -779,10 +769,15 @@ mod tests {
         let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
         let client = Client::new(BTreeSet::new(), "a test").unwrap();
         let keychain = Keychain::open(&config.keys_folder()).unwrap();
+        let actors = Actors::open(config, keychain, Arc::clone(store)).unwrap();
+        let own = actors.http_signer(&Local::Node);
+        let courier = Courier::open(client.clone(), own, Arc::clone(store), Arc::clone(&clock));
+        let courier = courier.unwrap();
         Outbox::open(Parts {
-            actors: Actors::new(config, keychain, Arc::clone(store)),
-            remote: RemoteActors::new(client.clone(), Arc::clone(&clock)),
+            actors,
+            remote: RemoteActors::new(courier.clone(), Arc::clone(&clock)),
             client,
+            courier,
             followers: Followers::open(Arc::clone(store)).unwrap(),
             peers: Peers::new(Arc::clone(store)),
             store: Arc::clone(store),
