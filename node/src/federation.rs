@@ -11,3 +11,4 @@ pub mod pull;
 pub mod remote;
 pub mod replays;
 pub mod site;
+pub mod topics;

@@ -236,7 +236,12 @@ impl Node {
             ingest.clone(),
             Arc::clone(&clock),
         );
-        let actors = Actors::open(config.clone(), keychain.clone(), Arc::clone(&store))?;
+        let actors = Actors::open(
+            config.clone(),
+            keychain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&labels),
+        )?;
         let courier = Courier::open(
             client.clone(),
             actors.http_signer(&Local::Node),
@@ -389,7 +394,7 @@ impl Node {
     pub fn hosted(&self, handle: &str) -> Result<Option<Scid>, StoreError> {
         Ok(match self.actors.organization(handle)? {
             Some(Local::Organization { scid, .. }) => Some(scid),
-            Some(Local::Node) | None => None,
+            Some(Local::Node | Local::Topic { .. }) | None => None,
         })
     }
 

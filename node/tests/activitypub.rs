@@ -10,5 +10,7 @@ mod documents;
 mod hostile;
 #[path = "activitypub/pair.rs"]
 mod pair;
+#[path = "activitypub/topics.rs"]
+mod topics;
 #[path = "activitypub/world.rs"]
 mod world;

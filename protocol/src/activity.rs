@@ -215,6 +215,8 @@ pub enum Kind {
     Update,
     /// A record is withdrawn.
     Delete,
+    /// Somebody passes another's activity on.
+    Announce,
     /// Something that this version does not act on.
     Other,
 }
@@ -230,6 +232,7 @@ impl Kind {
                 "Create" => Self::Create,
                 "Update" => Self::Update,
                 "Delete" => Self::Delete,
+                "Announce" => Self::Announce,
                 _ => return None,
             })
         });
@@ -246,6 +249,7 @@ impl Kind {
             Self::Create => "Create",
             Self::Update => "Update",
             Self::Delete => "Delete",
+            Self::Announce => "Announce",
             Self::Other => "Activity",
         }
     }
@@ -597,6 +601,26 @@ pub fn about(
         "actor": actor,
         "object": object_of,
         "to": [target],
+    }))
+}
+
+/// An activity by which an actor passes another's activity on, which stays as it is, its proof
+/// included. To be proven.
+pub fn announce(
+    id: &str,
+    actor: &str,
+    followers: &str,
+    inner: Map<String, Value>,
+) -> Map<String, Value> {
+    object(json!({
+        "@context": context(),
+        "id": id,
+        "type": Kind::Announce.as_str(),
+        "actor": actor,
+        "published": inner.get("published"),
+        "to": [PUBLIC],
+        "cc": [followers],
+        "object": inner,
     }))
 }
 

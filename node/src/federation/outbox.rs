@@ -6,18 +6,21 @@
 //! to be followed. So there is no queue to fill up or to lose. Push is a hint: a host that stays away
 //! for long finds what it missed by pulling, and costs nothing until then.
 
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::activity::{self, Kind};
-use protocol::id::RecordId;
 use protocol::sync::Cursor;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
+
+use page::Page;
 
 use super::actors::{Actors, Local, Sending};
 use super::client::{Client, FetchError};
@@ -489,7 +492,8 @@ impl Inner {
         let cursor = lock(&self.cursors).get(host).copied();
         let wanted = self.followers.at(host);
         let (store, actors) = (Arc::clone(&self.store), self.actors.clone());
-        let read = move || Page::read(&store, &actors, cursor, &wanted);
+        let now = self.clock.now();
+        let read = move || Page::read(&store, &actors, cursor, &wanted, now);
         let page = tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| StoreError::Closed)??;
@@ -640,91 +644,6 @@ fn follow_of(id: &str, actor: &str, object: &str) -> Value {
     json!({"id": id, "type": Kind::Follow.as_str(), "actor": actor, "object": object})
 }
 
-/// What one job has to send.
-struct Page {
-    after: u64,
-    items: Vec<Item>,
-    read_to: u64,
-}
-
-struct Item {
-    number: u64,
-    by: Arc<Sending>,
-    inbox: String,
-    activity: Map<String, Value>,
-}
-
-impl Page {
-    /// Reads the log from a cursor on for the inboxes of one host, each with the actors followed there.
-    fn read(
-        store: &Store,
-        actors: &Actors,
-        cursor: Option<u64>,
-        wanted: &BTreeMap<String, Vec<String>>,
-    ) -> Result<Self, SendError> {
-        let last = store.last_change()?;
-        let after = cursor
-            .filter(|cursor| last.saturating_sub(*cursor) <= BEHIND_MAX)
-            .unwrap_or(last);
-        let (changed, mut read_to) = store.changed_records(after, ROWS)?;
-        if read_to == after {
-            // Numbers have gaps: there is nothing between the last row and the counter.
-            read_to = last.max(after);
-        }
-        let mut items = Vec::new();
-        let mut seen: BTreeSet<RecordId> = BTreeSet::new();
-        let mut signers: BTreeMap<String, Option<Arc<Sending>>> = BTreeMap::new();
-        for (number, id) in changed {
-            // What counts now is told once, however often it changed on this page.
-            if !seen.insert(id.clone()) {
-                continue;
-            }
-            let (Some(author), Some(row)) = (store.author(&id.author)?, store.counting(&id)?)
-            else {
-                continue;
-            };
-            let Some(local) = actors.of_author(author.state.did()) else {
-                continue;
-            };
-            for (inbox, followed) in wanted {
-                // The node speaks for all who are at home here; an organisation where only it is
-                // followed, if its key is here.
-                let Some((by, actor)) = [&Local::Node, &local]
-                    .map(|by| (by, actors.id(by)))
-                    .into_iter()
-                    .find(|(_, actor)| followed.contains(actor))
-                else {
-                    continue;
-                };
-                let sending = match signers.get(&actor) {
-                    Some(sending) => sending.clone(),
-                    None => {
-                        let sending = actors.sending(by)?.map(Arc::new);
-                        signers.insert(actor, sending.clone());
-                        sending
-                    }
-                };
-                let Some(sending) = sending else {
-                    continue;
-                };
-                if let Some(activity) = actors.announcement(by, &id, &row)? {
-                    items.push(Item {
-                        number,
-                        by: sending,
-                        inbox: inbox.clone(),
-                        activity,
-                    });
-                }
-            }
-        }
-        Ok(Self {
-            after,
-            items,
-            read_to,
-        })
-    }
-}
-
 /// Up to a second, so that what failed together is not tried again together.
 fn jitter() -> Duration {
     let mut byte = [0];
@@ -754,6 +673,7 @@ mod tests {
     use crate::federation::remote::RemoteActors;
     use crate::ingest::Ingest;
     use crate::keychain::{Keychain, NODE};
+    use crate::labels::Labels;
     use crate::store::Store;
 
     const HOST: &str = "https://m.example";
@@ -769,7 +689,8 @@ mod tests {
         let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
         let client = Client::new(BTreeSet::new(), "a test").unwrap();
         let keychain = Keychain::open(&config.keys_folder()).unwrap();
-        let actors = Actors::open(config, keychain, Arc::clone(store)).unwrap();
+        let labels = Arc::new(Labels::shipped().unwrap());
+        let actors = Actors::open(config, keychain, Arc::clone(store), labels).unwrap();
         let own = actors.http_signer(&Local::Node);
         let courier = Courier::open(client.clone(), own, Arc::clone(store), Arc::clone(&clock));
         let courier = courier.unwrap();

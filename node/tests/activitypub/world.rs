@@ -379,7 +379,11 @@ impl Signed {
 
 /// A record signed by `signer`.
 pub(crate) fn record(signer: &Signer, local: &str, seq: u64, name: &str) -> Value {
-    let draft = offering(local, name);
+    record_of(signer, &offering(local, name), seq)
+}
+
+/// A draft signed by `signer`.
+pub(crate) fn record_of(signer: &Signer, draft: &Value, seq: u64) -> Value {
     let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
     sign(signer, &draft, seq)
 }
@@ -438,9 +442,13 @@ impl World {
 
     /// Sends an activity of `m`, signed as it should be.
     pub(crate) async fn m_sends(&self, activity: &Value) -> (u16, String) {
+        self.m_sends_bytes(activity.to_string().into_bytes()).await
+    }
+
+    /// Sends whatever bytes, signed by `m` as they should be.
+    pub(crate) async fn m_sends_bytes(&self, body: Vec<u8>) -> (u16, String) {
         let inbox = self.inbox();
-        self.m
-            .signed(&inbox, activity)
+        Signed::by(&self.m.key, &self.m.key_id(), &inbox, body)
             .send(&self.client, &inbox)
             .await
     }
