@@ -22,8 +22,7 @@ export async function serve(port, names) {
         id: ctx.getActorUri(identifier),
         preferredUsername: identifier,
         inbox: ctx.getInboxUri(identifier),
-        // One actor is told at its own inbox, so that it is told apart what each is sent.
-        endpoints: identifier === "other" ? null : new Endpoints({ sharedInbox: ctx.getInboxUri() }),
+        endpoints: new Endpoints({ sharedInbox: ctx.getInboxUri() }),
         publicKey: pairs[0].cryptographicKey,
         assertionMethods: pairs.map((pair) => pair.multikey),
       });

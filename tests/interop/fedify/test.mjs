@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import jsonld from "jsonld";
 import { lookupWebFinger } from "@fedify/webfinger";
-import { signObject, signRequest, generateCryptoKeyPair } from "@fedify/fedify";
+import { generateCryptoKeyPair, signObject, signRequest, verifyObject } from "@fedify/fedify";
 import { Activity, Create, Follow, isActor, lookupObject, Undo } from "@fedify/vocab";
 import { Temporal } from "@js-temporal/polyfill";
 import { serve } from "./server.mjs";
@@ -14,9 +14,10 @@ import { serve } from "./server.mjs";
 const [baraza, work] = process.argv.slice(2);
 const PATIENCE = 60_000;
 const CAVAGE = "draft-cavage-http-signatures-12";
-const [port, foreignPort] = [await freePort(), await freePort()];
-const url = `http://127.0.0.1:${port}`;
-const dir = `${work}/node`;
+const ports = [await freePort(), await freePort(), await freePort()];
+const [port, libraryPort, foreignPort] = ports;
+const [url, libraryUrl] = [port, libraryPort].map((port) => `http://127.0.0.1:${port}`);
+const [dir, libraryDir] = ["hub", "library"].map((name) => `${work}/${name}`);
 const run = (...words) => execFileSync(baraza, [...words, "--dir", dir], { encoding: "utf8" });
 
 async function freePort() {
@@ -37,7 +38,12 @@ async function until(what, attempt) {
   }
 }
 
-async function start() {
+function init(dir, url) {
+  const peers = ports.flatMap((port) => ["127.0.0.1", "node.localhost"].flatMap((host) => ["--insecure-peer", `${host}:${port}`]));
+  execFileSync(baraza, ["init", dir, "--name", "Interop", "--url", url, ...peers]);
+}
+
+async function start(dir, url) {
   const node = spawn(baraza, ["serve", "--dir", dir], { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   node.stderr.on("data", (data) => (log += data));
@@ -60,10 +66,10 @@ function publish(localId, name, area = "cyber") {
   run("publish", file, "--org", "school");
 }
 
-execFileSync(baraza, ["init", dir, "--name", "Interop", "--url", url, "--insecure-peer", `127.0.0.1:${foreignPort}`]);
+init(dir, url);
 run("org", "add", "school", "--name", "School");
-let stop = await start();
-const foreign = await serve(foreignPort, ["reader", "other", "shy"]);
+let stop = await start(dir, url);
+const foreign = await serve(foreignPort, ["reader", "other", "shy", "topical"]);
 const ctx = foreign.context();
 const loaders = { documentLoader: ctx.documentLoader, contextLoader: ctx.contextLoader };
 
@@ -141,7 +147,7 @@ const knocks = () => foreign.asked.filter((it) => it.path === "/inbox").map((it)
 await arrives("Create", hub, "older-1");
 assert.equal(knocks()[0], "rfc9421");
 await stop();
-stop = await start();
+stop = await start(dir, url);
 foreign.asked.length = 0;
 publish("older-2", "Older two");
 assert.equal((await arrives("Create", school, "older-2")).request.signedBy, school);
@@ -149,6 +155,50 @@ await arrives("Create", hub, "older-2");
 assert.deepEqual([...new Set(knocks())], [CAVAGE], "the dialect is remembered over a restart");
 foreign.knows = null;
 step("a server that knows draft-cavage-12 only is spoken to in it, after a restart at once");
+
+// Who follows an area hears of that area only, whoever the author and wherever it is at home.
+init(libraryDir, libraryUrl);
+const stopLibrary = await start(libraryDir, libraryUrl);
+execFileSync(baraza, ["follow", url, "--dir", libraryDir]);
+const area = `${libraryUrl}/topics/cyber`;
+const areaFound = await lookupWebFinger(new URL(area), { allowPrivateAddress: true });
+assert.equal(areaFound.subject, `acct:topic_cyber@127.0.0.1:${libraryPort}`);
+assert.equal((await lookupObject(area, loaders)).constructor.name, "Group");
+await follow("topical", area);
+const here = `${url}/topics/cyber`;
+await follow("topical", here);
+publish("connected-1", "Wires", "connectivity");
+publish("moving-1", "Patches", "cyber");
+for (const [by, author] of [[here, school], [area, `${libraryUrl}/actor`]]) {
+  const announced = await arrives("Announce", by, "moving-1");
+  assert.equal(announced.request.signedBy, by);
+  assert.equal(announced.request.provenBy, by);
+  const inner = JSON.parse(announced.request.body).object;
+  assert.equal(inner.type, "Create");
+  // What is passed on has its own author's proof, and is at the address that it names.
+  const proven = await verifyObject(Activity, inner, loaders);
+  assert.equal(proven?.actorId.href, author);
+  const there = await lookupObject(inner.id, loaders);
+  assert.equal(there.actorId.href, author);
+  const again = await lookupObject(announced.activity.id, loaders);
+  assert.equal(again.objectId.href, inner.id);
+  assert.deepEqual(inner.object.barazaRecord.localId, "moving-1");
+}
+publish("moving-1", "Patches and laws", "policy");
+for (const by of [here, area]) await arrives("Announce", by, "Patches and laws");
+publish("moving-1", "Laws alone", "policy");
+publish("staying-1", "Firewalls", "cyber");
+for (const by of [here, area]) {
+  await arrives("Announce", by, "staying-1");
+  assert.equal(taken("Announce", by, "Laws alone"), undefined, "the departing version is told once");
+  assert.equal(taken("Announce", by, "connected-1"), undefined, "nothing of another area");
+  const box = await (await fetch(`${by}/outbox`)).json();
+  const page = await (await fetch(box.first)).json();
+  const told = page.orderedItems.map((item) => item.object.object.barazaRecord.localId);
+  assert.ok(told.includes("staying-1") && !told.includes("moving-1") && !told.includes("connected-1"), `${told}`);
+}
+await stopLibrary();
+step("follows an area at two nodes: Announce of that area only, the departing version once");
 
 // An actor that is shown only to those who say who they are.
 foreign.asked.length = 0;
