@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod client;
+pub mod courier;
 pub mod followers;
 pub mod inbox;
 pub mod outbox;
@@ -10,3 +11,4 @@ pub mod pull;
 pub mod remote;
 pub mod replays;
 pub mod site;
+pub mod topics;

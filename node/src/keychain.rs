@@ -8,6 +8,7 @@
 //! would be a fork. [`Keychain::change`] prepares, [`Keychain::settle`] takes the new keys up.
 
 pub mod card;
+mod http;
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};

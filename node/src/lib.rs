@@ -30,6 +30,7 @@ pub mod place;
 mod places;
 pub mod publish;
 pub mod restore;
+pub mod rsa;
 pub mod search;
 pub mod sets;
 pub mod standing;

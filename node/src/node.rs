@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError};
 use crate::control;
 use crate::federation::actors::{Actors, Local};
 use crate::federation::client::{Client, FetchError};
+use crate::federation::courier::Courier;
 use crate::federation::followers::Followers;
 use crate::federation::inbox::{self, Inbox};
 use crate::federation::outbox::{self, Outbox};
@@ -246,12 +247,24 @@ impl Node {
             sets.clone(),
             Arc::clone(&clock),
         );
-        let actors = Actors::new(config.clone(), keychain.clone(), Arc::clone(&store));
-        let remote = RemoteActors::new(client.clone(), Arc::clone(&clock));
+        let actors = Actors::open(
+            config.clone(),
+            keychain.clone(),
+            Arc::clone(&store),
+            Arc::clone(&labels),
+        )?;
+        let courier = Courier::open(
+            client.clone(),
+            actors.http_signer(&Local::Node),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )?;
+        let remote = RemoteActors::new(courier.clone(), Arc::clone(&clock));
         let followers = Followers::open(Arc::clone(&store))?;
         let outbox = Outbox::open(outbox::Parts {
             actors: actors.clone(),
             client: client.clone(),
+            courier,
             remote: remote.clone(),
             followers: followers.clone(),
             peers: peers.clone(),
@@ -395,7 +408,7 @@ impl Node {
     pub fn hosted(&self, handle: &str) -> Result<Option<Scid>, StoreError> {
         Ok(match self.actors.organization(handle)? {
             Some(Local::Organization { scid, .. }) => Some(scid),
-            Some(Local::Node) | None => None,
+            Some(Local::Node | Local::Topic { .. }) | None => None,
         })
     }
 

@@ -4,11 +4,17 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "activitypub/dialects.rs"]
+mod dialects;
 #[path = "activitypub/documents.rs"]
 mod documents;
 #[path = "activitypub/hostile.rs"]
 mod hostile;
 #[path = "activitypub/pair.rs"]
 mod pair;
+#[path = "activitypub/rows.rs"]
+mod rows;
+#[path = "activitypub/topics.rs"]
+mod topics;
 #[path = "activitypub/world.rs"]
 mod world;

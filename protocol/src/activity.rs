@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::canonical::{JsonError, Numbers, parse, to_canonical};
 use crate::envelope::{Header, Status};
-use crate::key::{PublicKey, SecretKey};
+use crate::key::{PublicKey, RsaPublicKey, SecretKey};
 use crate::limits::{ACTIVITY_BYTES_MAX, ACTOR_BYTES_MAX, ACTOR_KEYS_MAX};
 use crate::proof::{self, Proof, ProofError};
 use crate::record::{Body, TextMap};
@@ -215,6 +215,8 @@ pub enum Kind {
     Update,
     /// A record is withdrawn.
     Delete,
+    /// Somebody passes another's activity on.
+    Announce,
     /// Something that this version does not act on.
     Other,
 }
@@ -230,6 +232,7 @@ impl Kind {
                 "Create" => Self::Create,
                 "Update" => Self::Update,
                 "Delete" => Self::Delete,
+                "Announce" => Self::Announce,
                 _ => return None,
             })
         });
@@ -246,6 +249,7 @@ impl Kind {
             Self::Create => "Create",
             Self::Update => "Update",
             Self::Delete => "Delete",
+            Self::Announce => "Announce",
             Self::Other => "Activity",
         }
     }
@@ -387,7 +391,11 @@ impl Activity {
                 .ok_or_else(|| ActivityError::KeyNotListed {
                     key: proof.verification_method().chars().take(200).collect(),
                 })?;
-        Ok(proof.check(&self.tree, key)?)
+        // Some servers put a Linked Data signature beside a finished proof. It is never read here, so
+        // nothing is lost by leaving it aside; in a record there is no such exception.
+        let mut signed = self.tree.clone();
+        signed.remove("signature");
+        Ok(proof.check(&signed, key)?)
     }
 }
 
@@ -404,6 +412,8 @@ pub struct Actor {
     pub shared_inbox: Option<String>,
     /// Its Ed25519 keys for assertions (FEP-521a), by id.
     keys: Vec<(String, PublicKey)>,
+    /// Its RSA keys for requests (`publicKey`), by id.
+    rsa_keys: Vec<(String, RsaPublicKey)>,
 }
 
 impl Actor {
@@ -420,10 +430,21 @@ impl Actor {
         let thing = Thing(&tree);
         let id = thing.id().ok_or(member("id", "the actor's address"))?;
         let mut keys = Vec::new();
-        for value in thing.values("publicKey") {
-            if let Value::Object(key) = value {
-                owned_by(id, Thing(key), "owner")?;
-                owned_by(id, Thing(key), "controller")?;
+        let mut rsa_keys = Vec::new();
+        for value in thing.values("publicKey").into_iter().take(ACTOR_KEYS_MAX) {
+            let Value::Object(key) = value else {
+                continue;
+            };
+            let key = Thing(key);
+            owned_by(id, key, "owner")?;
+            owned_by(id, key, "controller")?;
+            let public = key
+                .text("publicKeyPem")
+                .and_then(|text| RsaPublicKey::from_pem(text).ok());
+            if let (Some(name), Some(public)) = (key.id(), public)
+                && key.reference("owner").is_some()
+            {
+                rsa_keys.push((name.to_owned(), public));
             }
         }
         for value in thing
@@ -458,12 +479,22 @@ impl Actor {
                 .and_then(|endpoints| endpoints.reference("sharedInbox"))
                 .map(str::to_owned),
             keys,
+            rsa_keys,
         })
     }
 
     /// The key with this id, if the actor lists it for assertions.
     pub fn key(&self, id: &str) -> Option<&PublicKey> {
         self.keys
+            .iter()
+            .find(|(name, _)| name == id)
+            .map(|(_, key)| key)
+    }
+
+    /// The RSA key with this id, if the actor lists it as `publicKey`: good for requests, never for
+    /// proofs.
+    pub fn rsa_key(&self, id: &str) -> Option<&RsaPublicKey> {
+        self.rsa_keys
             .iter()
             .find(|(name, _)| name == id)
             .map(|(_, key)| key)
@@ -501,6 +532,20 @@ pub fn multikey(actor: &str, key: &PublicKey) -> Value {
 /// The id of an actor's key.
 pub fn key_id(actor: &str, key: &PublicKey) -> String {
     format!("{actor}#{key}")
+}
+
+/// An actor's RSA key for requests, as all servers read it; its id is actor, `#main-key`.
+pub fn rsa_key(actor: &str, key: &RsaPublicKey) -> Value {
+    json!({
+        "id": rsa_key_id(actor),
+        "owner": actor,
+        "publicKeyPem": key.to_pem(),
+    })
+}
+
+/// The id of an actor's RSA key.
+pub fn rsa_key_id(actor: &str) -> String {
+    format!("{actor}#main-key")
 }
 
 /// Puts an actor's proof under an activity (FEP-8b32), whose context must be in place.
@@ -556,6 +601,26 @@ pub fn about(
         "actor": actor,
         "object": object_of,
         "to": [target],
+    }))
+}
+
+/// An activity by which an actor passes another's activity on, which stays as it is, its proof
+/// included. To be proven.
+pub fn announce(
+    id: &str,
+    actor: &str,
+    followers: &str,
+    inner: Map<String, Value>,
+) -> Map<String, Value> {
+    object(json!({
+        "@context": context(),
+        "id": id,
+        "type": Kind::Announce.as_str(),
+        "actor": actor,
+        "published": inner.get("published"),
+        "to": [PUBLIC],
+        "cc": [followers],
+        "object": inner,
     }))
 }
 

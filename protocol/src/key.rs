@@ -6,6 +6,8 @@ use std::fmt;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
+mod pem;
+
 /// The multicodec prefixes that precede a key's bytes.
 const ED25519_PUBLIC: [u8; 2] = [0xed, 0x01];
 const ED25519_SECRET: [u8; 2] = [0x80, 0x26];
@@ -35,8 +37,8 @@ pub enum KeyError {
     /// A point of small order: signatures by it can be made to fit any message.
     #[error("a key of small order is never accepted")]
     SmallOrder,
-    /// Not an RSA public key in the one DER encoding of PKCS#1.
-    #[error("not an RSA public key in PKCS#1 DER")]
+    /// Not an RSA public key in the one DER encoding of PKCS#1, nor that in PEM.
+    #[error("not an RSA public key in DER")]
     NotRsa,
     /// An RSA key that is too short to be safe or too long to be cheap.
     #[error("an RSA key of {bits} bits is not accepted: 2048 to 4096 are")]

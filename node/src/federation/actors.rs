@@ -1,11 +1,12 @@
-//! The actors of this node: itself and every organisation that is at home here (docs/protocol.md,
-//! 5). Who they are, what they look like from outside, and the keys they sign with.
+//! The actors of this node: itself, every organisation that is at home here, and each area
+//! (docs/protocol.md, 5). Who they are, what they look like from outside, and the keys they sign with.
 //!
 //! Other machines' actors are in [`super::remote`].
 
 use std::sync::Arc;
 
 use protocol::activity::{self, Announced};
+use protocol::codes::AREAS;
 use protocol::envelope::Header;
 use protocol::id::{Did, RecordId, Scid};
 use protocol::key::{PublicKey, SecretKey};
@@ -13,13 +14,20 @@ use protocol::time::Timestamp;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::courier::HttpSigner;
+use super::topics;
 use crate::catalogue::{Catalogue, Saying, ShownAuthor};
 use crate::config::Config;
 use crate::keychain::{self, Keychain, KeychainError};
+use crate::labels::Labels;
+use crate::rsa::RsaKey;
 use crate::store::{HeldRow, Store, StoreError, What};
 
 /// The name of the node itself where organisations have handles: `acct:node@hub.example`.
 pub const NODE_HANDLE: &str = keychain::NODE;
+
+/// What the account of an area begins with, which no organisation's handle does: `topic_cyber`.
+const TOPIC_PREFIX: &str = "topic_";
 
 /// Activities on a page of an outbox.
 const PAGE_ITEMS: usize = 20;
@@ -39,22 +47,24 @@ pub enum Local {
         /// Who it is.
         scid: Scid,
     },
+    /// All that is carried here of one area (`Group`).
+    Topic {
+        /// The area's code.
+        area: &'static str,
+    },
 }
 
-/// An actor with the key that it signs with.
+/// An actor with the keys that it signs with.
 pub struct Sending {
     /// The actor's id.
     pub actor: String,
-    /// Its key.
+    /// What its activities are proven with.
     pub key: SecretKey,
+    /// What its requests are signed with.
+    pub http: HttpSigner,
 }
 
 impl Sending {
-    /// The id of its key.
-    pub fn key_id(&self) -> String {
-        activity::key_id(&self.actor, &self.key.public())
-    }
-
     /// Proves an activity as this actor's.
     pub fn prove(&self, activity: Map<String, Value>, now: Timestamp) -> Map<String, Value> {
         activity::prove(activity, &self.actor, &self.key, now)
@@ -76,20 +86,40 @@ pub struct Actors(Arc<Inner>);
 struct Inner {
     config: Config,
     keychain: Keychain,
+    http_key: RsaKey,
     store: Arc<Store>,
     catalogue: Catalogue,
+    labels: Arc<Labels>,
 }
 
 impl Actors {
     /// The actors of the node with these settings, keys and records.
-    pub fn new(config: Config, keychain: Keychain, store: Arc<Store>) -> Self {
+    ///
+    /// # Errors
+    /// The key for requests is damaged, or cannot be made.
+    pub fn open(
+        config: Config,
+        keychain: Keychain,
+        store: Arc<Store>,
+        labels: Arc<Labels>,
+    ) -> Result<Self, KeychainError> {
         let catalogue = Catalogue::new(Arc::clone(&store));
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
+            http_key: keychain.http_key()?,
             config,
             keychain,
             store,
             catalogue,
-        }))
+            labels,
+        })))
+    }
+
+    /// How an actor's requests are signed.
+    pub fn http_signer(&self, local: &Local) -> HttpSigner {
+        HttpSigner {
+            key_id: activity::rsa_key_id(&self.id(local)),
+            key: self.0.http_key.clone(),
+        }
     }
 
     /// The id of an actor.
@@ -97,6 +127,7 @@ impl Actors {
         match local {
             Local::Node => self.0.config.address("/actor"),
             Local::Organization { handle, .. } => self.0.config.address(&format!("/orgs/{handle}")),
+            Local::Topic { area } => self.0.config.address(&format!("/topics/{area}")),
         }
     }
 
@@ -104,7 +135,9 @@ impl Actors {
     pub fn below(&self, local: &Local, name: &str) -> String {
         match local {
             Local::Node => self.0.config.address(&format!("/{name}")),
-            Local::Organization { .. } => format!("{}/{name}", self.id(local)),
+            Local::Organization { .. } | Local::Topic { .. } => {
+                format!("{}/{name}", self.id(local))
+            }
         }
     }
 
@@ -115,6 +148,9 @@ impl Actors {
     pub fn of_id(&self, id: &str) -> Result<Option<Local>, StoreError> {
         if id == self.id(&Local::Node) {
             return Ok(Some(Local::Node));
+        }
+        if let Some(area) = id.strip_prefix(&self.0.config.address("/topics/")) {
+            return Ok(topic(area));
         }
         match id.strip_prefix(&self.0.config.address("/orgs/")) {
             Some(handle) => self.organization(handle),
@@ -168,7 +204,8 @@ impl Actors {
     /// A key file that is damaged.
     pub fn sending(&self, local: &Local) -> Result<Option<Sending>, KeychainError> {
         let handle = match local {
-            Local::Node => keychain::NODE,
+            // An area's actor has no identity of its own: the node speaks for it.
+            Local::Node | Local::Topic { .. } => keychain::NODE,
             Local::Organization { handle, .. } => handle,
         };
         let signer = match self.0.keychain.signer(handle) {
@@ -178,19 +215,20 @@ impl Actors {
         };
         // A handle may have passed to another organisation, which has keys of its own.
         let is_meant = match local {
-            Local::Node => true,
+            Local::Node | Local::Topic { .. } => true,
             Local::Organization { scid, .. } => signer.did.scid() == scid,
         };
         Ok(is_meant.then(|| Sending {
             actor: self.id(local),
             key: signer.key,
+            http: self.http_signer(local),
         }))
     }
 
     fn author_of(&self, local: &Local) -> Result<Option<ShownAuthor>, StoreError> {
         match local {
             Local::Organization { scid, .. } => self.0.catalogue.author(scid),
-            Local::Node => {
+            Local::Node | Local::Topic { .. } => {
                 let own = self.0.keychain.signer(keychain::NODE).ok();
                 match own {
                     Some(own) => self.0.catalogue.author(own.did.scid()),
@@ -214,14 +252,18 @@ impl Actors {
         let state = &author.author.state;
         let keys: Vec<PublicKey> = state.keys().listed().copied().collect();
         let (kind, handle, name) = match local {
-            Local::Node => ("Application", NODE_HANDLE, config.settings.name.clone()),
+            Local::Node => (
+                "Application",
+                NODE_HANDLE.to_owned(),
+                config.settings.name.clone(),
+            ),
             Local::Organization { handle, .. } => {
-                ("Organization", handle.as_str(), author.name(&[language]))
+                ("Organization", handle.clone(), author.name(&[language]))
             }
-        };
-        let inbox = match local {
-            Local::Node => config.address("/inbox"),
-            Local::Organization { .. } => format!("{id}/inbox"),
+            Local::Topic { area } => {
+                let label = self.0.labels.of("area", area, language).unwrap_or(area);
+                ("Group", topic_handle(area), label.to_owned())
+            }
         };
         let methods: Vec<Value> = keys
             .iter()
@@ -230,11 +272,13 @@ impl Actors {
         let mut document = json!({
             "@context": [
                 activity::VOCABULARY,
+                "https://w3id.org/security/v1",
                 "https://w3id.org/security/data-integrity/v2",
                 "https://w3id.org/security/multikey/v1",
                 {
                     "manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
                     "alsoKnownAs": {"@id": "as:alsoKnownAs", "@type": "@id"},
+                    "assertionMethod": {"@id": "https://w3id.org/security#assertionMethod", "@type": "@id", "@container": "@set"},
                     "implements": {"@id": "https://w3id.org/fep/844e/implements", "@type": "@id", "@container": "@list"},
                 },
             ],
@@ -242,11 +286,11 @@ impl Actors {
             "type": kind,
             "preferredUsername": handle,
             "name": name,
-            "inbox": inbox,
+            "inbox": self.below(local, "inbox"),
             "outbox": self.below(local, "outbox"),
             "followers": self.below(local, "followers"),
             "endpoints": {"sharedInbox": config.address("/inbox")},
-            "alsoKnownAs": [state.did().to_string()],
+            "publicKey": activity::rsa_key(&id, self.0.http_key.public()),
             "assertionMethod": methods,
             "url": self.page(local),
             "manuallyApprovesFollowers": false,
@@ -256,13 +300,17 @@ impl Actors {
                 members.insert(name.to_owned(), value);
             }
         };
-        if let Some(summary) = summary_of(&author, language) {
-            put(&mut document, "summary", summary.into());
+        if !matches!(local, Local::Topic { .. }) {
+            let did = state.did().to_string();
+            put(&mut document, "alsoKnownAs", json!([did]));
+            if let Some(summary) = summary_of(&author, language) {
+                put(&mut document, "summary", summary.into());
+            }
         }
         // FEP-844e: what the server can do is said by its application.
         match local {
             Local::Node => put(&mut document, "implements", implements()),
-            Local::Organization { .. } => {
+            Local::Organization { .. } | Local::Topic { .. } => {
                 let application = json!({
                     "id": self.id(&Local::Node), "type": "Application", "implements": implements(),
                 });
@@ -278,6 +326,7 @@ impl Actors {
         self.0.config.address(&match local {
             Local::Node => format!("/{language}/"),
             Local::Organization { scid, .. } => format!("/{language}/org/{scid}"),
+            Local::Topic { area } => format!("/{language}/search?area={area}"),
         })
     }
 
@@ -294,6 +343,8 @@ impl Actors {
                     let name = name.to_ascii_lowercase();
                     if name == NODE_HANDLE || name.eq_ignore_ascii_case(&authority) {
                         Some(Local::Node)
+                    } else if let Some(area) = name.strip_prefix(TOPIC_PREFIX) {
+                        topic(area)
                     } else {
                         self.organization(&name)?
                     }
@@ -309,8 +360,9 @@ impl Actors {
             return Ok(None);
         };
         let handle = match &local {
-            Local::Node => NODE_HANDLE,
-            Local::Organization { handle, .. } => handle,
+            Local::Node => NODE_HANDLE.to_owned(),
+            Local::Organization { handle, .. } => handle.clone(),
+            Local::Topic { area } => topic_handle(area),
         };
         let id = self.id(&local);
         let mut links = vec![
@@ -336,8 +388,10 @@ impl Actors {
         })))
     }
 
-    /// The activity by which `by` announces the version of a record that counts; `None` if its
-    /// author is not at home here, or does not read.
+    /// The activity by which `by` tells of the version of a record that counts, to be proven; `None`
+    /// if the author is not known or the record does not read. An area's actor announces the activity of
+    /// whoever speaks for the author here: its own actor, or the node for those at home elsewhere and
+    /// those that keep their keys to themselves.
     ///
     /// # Errors
     /// A disk fault.
@@ -346,13 +400,32 @@ impl Actors {
         by: &Local,
         id: &RecordId,
         row: &HeldRow,
+        now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, StoreError> {
         let Some(author) = self.0.store.author(&id.author)? else {
             return Ok(None);
         };
-        let Some(attributed_to) = self.of_author(author.state.did()) else {
-            return Ok(None);
-        };
+        let at_home = self.of_author(author.state.did());
+        if let Local::Topic { .. } = by {
+            let speaker = at_home.unwrap_or(Local::Node);
+            let own = self.sending(&speaker).ok().flatten();
+            let (speaker, sending) = match own {
+                Some(own) => (speaker, Some(own)),
+                None => (Local::Node, self.sending(&Local::Node).ok().flatten()),
+            };
+            let (Some(inner), Some(sending)) =
+                (self.announcement(&speaker, id, row, now)?, sending)
+            else {
+                return Ok(None);
+            };
+            let activity_id = format!("{}/{}", self.below(by, "activities"), row.rank.hash);
+            let inner = sending.prove(inner, now);
+            let followers = self.below(by, "followers");
+            let announce = activity::announce(&activity_id, &self.id(by), &followers, inner);
+            return Ok(Some(announce));
+        }
+        // What comes from elsewhere is shown by the node: the record says who wrote it.
+        let attributed_to = at_home.unwrap_or(Local::Node);
         let Ok(Value::Object(record)) = serde_json::from_slice(&row.canonical()?) else {
             return Ok(None);
         };
@@ -378,18 +451,60 @@ impl Actors {
         self.0.config.address(&format!("/records/{id}"))
     }
 
-    /// Whether an actor announces what this author publishes: an organisation its own, the node
-    /// that of all who are at home here.
+    /// Whether an actor tells of this version of a record: an organisation of its own, the node of those
+    /// of all who are at home here, an area of all that are about it.
     ///
     /// # Errors
     /// A disk fault.
-    pub fn announces(&self, local: &Local, author: &Scid) -> Result<bool, StoreError> {
+    pub fn announces(
+        &self,
+        local: &Local,
+        id: &RecordId,
+        row: &HeldRow,
+    ) -> Result<bool, StoreError> {
         match local {
-            Local::Organization { scid, .. } => Ok(scid == author),
+            Local::Organization { scid, .. } => Ok(*scid == id.author),
             Local::Node => {
-                let author = self.0.store.author(author)?;
+                let author = self.0.store.author(&id.author)?;
                 Ok(author.is_some_and(|author| self.hosts(author.state.did())))
             }
+            Local::Topic { area } => topics::is_about(area, id, row),
+        }
+    }
+
+    /// Whether those who follow an actor, and were told up to `after`, are to hear of the version of a
+    /// record that counts now.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn is_news(
+        &self,
+        local: &Local,
+        id: &RecordId,
+        counting: &HeldRow,
+        after: u64,
+    ) -> Result<bool, StoreError> {
+        match local {
+            Local::Topic { area } => topics::is_news(&self.0.store, area, id, counting, after),
+            local => self.announces(local, id, counting),
+        }
+    }
+
+    /// Whether there is, or was, an activity by which an actor told of this version.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn has_told(
+        &self,
+        local: &Local,
+        id: &RecordId,
+        row: &HeldRow,
+    ) -> Result<bool, StoreError> {
+        match local {
+            // Its activities about what comes from elsewhere stand within those of areas.
+            Local::Node => Ok(true),
+            Local::Topic { area } => topics::was_about(&self.0.store, area, id),
+            local => self.announces(local, id, row),
         }
     }
 
@@ -419,11 +534,11 @@ impl Actors {
                 };
                 let counts = self.0.store.counting(&id)?;
                 if !counts.is_some_and(|counts| counts.rank == row.rank)
-                    || !self.announces(local, &id.author)?
+                    || !self.announces(local, &id, &row)?
                 {
                     continue;
                 }
-                if let Some(activity) = self.announcement(local, &id, &row)? {
+                if let Some(activity) = self.announcement(local, &id, &row, now)? {
                     items.push(match &sending {
                         Some(sending) => sending.prove(activity, now),
                         None => activity,
@@ -446,12 +561,14 @@ impl Actors {
         }
     }
 
-    /// How many records an actor announces: those of its authors that count.
+    /// How many records an actor announces: those of its authors that count. `None` for an area: only
+    /// reading all records would tell.
     ///
     /// # Errors
     /// A disk fault.
-    pub fn outbox_count(&self, local: &Local) -> Result<usize, StoreError> {
+    pub fn outbox_count(&self, local: &Local) -> Result<Option<usize>, StoreError> {
         let authors = match local {
+            Local::Topic { .. } => return Ok(None),
             Local::Organization { scid, .. } => vec![*scid],
             Local::Node => {
                 let authors = self.0.store.authors()?;
@@ -466,8 +583,18 @@ impl Actors {
         for author in authors {
             count += self.0.store.counting_of(&author)?.len();
         }
-        Ok(count)
+        Ok(Some(count))
     }
+}
+
+/// The actor of an area.
+fn topic(area: &str) -> Option<Local> {
+    let area = AREAS.get(area)?;
+    Some(Local::Topic { area })
+}
+
+fn topic_handle(area: &str) -> String {
+    format!("{TOPIC_PREFIX}{area}")
 }
 
 /// An author's own summary, in `language` if it has it.
@@ -488,6 +615,7 @@ fn summary_of(author: &ShownAuthor, language: &str) -> Option<String> {
 fn implements() -> Value {
     json!([
         {"href": "https://datatracker.ietf.org/doc/html/rfc9421", "name": "RFC-9421: HTTP Message Signatures"},
+        {"href": "https://datatracker.ietf.org/doc/html/rfc9421#name-rsassa-pkcs1-v1_5-using-sha", "name": "RFC-9421 signatures using the RSASSA-PKCS1-v1_5 algorithm"},
         {"href": "https://datatracker.ietf.org/doc/html/rfc9421#name-eddsa-using-curve-edwards25", "name": "RFC-9421 signatures using the Ed25519 algorithm"},
     ])
 }

@@ -45,6 +45,9 @@ use wire::Way;
 /// Most redirects that are followed for an unsigned document.
 const REDIRECTS_MAX: usize = 3;
 
+/// What failures of signed requests are remembered under, where others have what they accept.
+const SIGNED: &str = "signed";
+
 /// Longest time that a peer may ask us to stay away.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
 
@@ -257,7 +260,7 @@ impl Client {
     }
 
     /// Gets a document by a signed request: `headers` are what was signed. As [`Self::document`],
-    /// but no redirect is followed, and neither request nor failure is shared.
+    /// but no redirect is followed, and no request is shared.
     ///
     /// # Errors
     /// See [`FetchError`]; any status but success is [`FetchError::Status`].
@@ -269,15 +272,25 @@ impl Client {
         let inner = &self.inner;
         let target = inner.rules.check(url)?;
         let headers = header_map(&target, headers)?;
+        let key = Key::of_document(target.url.as_str(), SIGNED);
+        if let Some(error) = inner.failures.get(&key, Instant::now()) {
+            return Err(error);
+        }
         let deadline = Instant::now() + inner.limits.document_time;
         let _slot = inner.slots.take(&target, Class::Document, deadline).await?;
-        inner
+        let result = inner
             .in_time(&target, deadline, async {
                 let response = inner.send(&target, Method::GET, headers, None).await?;
                 refuse_redirect(&target, &response)?;
                 inner.take_document(&target, response).await
             })
-            .await
+            .await;
+        if let Err(error) = &result
+            && is_worth_remembering(error)
+        {
+            inner.failures.note(key, error.clone(), Instant::now());
+        }
+        result
     }
 
     /// Opens a stream of lines. It has no limit in time while it moves: see [`StreamRequest`].

@@ -25,6 +25,7 @@ use super::replays::{Claim, Replays};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::ingest::{Ingest, IngestError};
+use crate::rsa;
 use crate::store::{Receipt, StoreError};
 
 /// Signatures of one request that are looked up: each may cost a fetch and one repetition.
@@ -40,7 +41,9 @@ pub enum InboxError {
     #[error("the key's actor: {0}")]
     Actor(#[from] RemoteError),
     /// The actor does not list the key.
-    #[error("the actor's document lists no Ed25519 key “{key_id}” in assertionMethod")]
+    #[error(
+        "the actor's document lists no key “{key_id}”: neither RSA in publicKey nor Ed25519 in assertionMethod"
+    )]
     UnknownKey {
         /// The key's name.
         key_id: String,
@@ -263,6 +266,7 @@ impl Inbox {
             Kind::Accept => self.answer(activity, signer, Stage::Granted).await,
             Kind::Reject => self.answer(activity, signer, Stage::Refused).await,
             Kind::Create | Kind::Update | Kind::Delete => self.record(activity, signer).await,
+            Kind::Announce => self.passed_on(activity, signer).await,
             // Taken and left: the fediverse says many things that do not concern a directory.
             Kind::Other => Ok(()),
         }
@@ -385,6 +389,24 @@ impl Inbox {
             }
         }
         let record = object.record().ok_or(InboxError::NoRecord)?;
+        self.take(&record, signer).await
+    }
+
+    /// Takes the record within an activity that somebody passes on. Whose activity it is does not
+    /// matter: the record shows who wrote it. What carries none is nothing for a directory, and nothing is
+    /// ever fetched for it.
+    async fn passed_on(&self, activity: &Activity, signer: &Actor) -> Result<(), InboxError> {
+        let inner = activity.thing().object("object");
+        let record = inner
+            .and_then(|inner| inner.object("object"))
+            .and_then(|object| object.record());
+        match record {
+            Some(record) => self.take(&record, signer).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn take(&self, record: &[u8], signer: &Actor) -> Result<(), InboxError> {
         let host = origin(&signer.id).ok_or(InboxError::ForeignId)?;
         // What was on its way when the following ended or became one of a part is taken and left.
         let peer = self.parts.peers.get(&host)?;
@@ -394,7 +416,7 @@ impl Inbox {
         let receipt = self
             .parts
             .ingest
-            .record(&record, Some(host.as_str().into()))
+            .record(record, Some(host.as_str().into()))
             .await?;
         // Whoever follows the sender is reading its log already, and sees there what was just stored;
         // a reader that waits after a failure, or a record without its author's log, is worth a look.
@@ -410,11 +432,13 @@ impl Inbox {
 }
 
 fn verify(signature: &ParsedSignature, actor: &Actor) -> Result<(), InboxError> {
-    let key = actor
-        .key(signature.key_id())
-        .ok_or_else(|| InboxError::UnknownKey {
-            key_id: signature.key_id().chars().take(200).collect(),
-        })?;
+    let key_id = signature.key_id();
+    if let Some(key) = actor.rsa_key(key_id) {
+        return Ok(rsa::verify(signature, key)?);
+    }
+    let key = actor.key(key_id).ok_or_else(|| InboxError::UnknownKey {
+        key_id: key_id.chars().take(200).collect(),
+    })?;
     Ok(verify_ed25519(signature, key)?)
 }
 

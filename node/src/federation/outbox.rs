@@ -6,15 +6,13 @@
 //! to be followed. So there is no queue to fill up or to lose. Push is a hint: a host that stays away
 //! for long finds what it missed by pulling, and costs nothing until then.
 
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::activity::{self, Kind, MEDIA_TYPE};
-use protocol::httpsig::{
-    DELIVERY_COMPONENTS, RequestParts, SigningOptions, content_digest, sign_ed25519,
-};
-use protocol::id::RecordId;
+use protocol::activity::{self, Kind};
 use protocol::sync::Cursor;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -22,8 +20,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
+use page::Page;
+
 use super::actors::{Actors, Local, Sending};
 use super::client::{Client, FetchError};
+use super::courier::{Courier, CourierError};
 use super::followers::{Follower, FollowerError, Followers};
 use super::peers::{Asked, Peer, PeerError, Peers, Stage};
 use super::remote::{Freshness, RemoteActors, RemoteError};
@@ -85,6 +86,16 @@ pub enum SendError {
     Store(#[from] StoreError),
 }
 
+impl From<CourierError> for SendError {
+    fn from(error: CourierError) -> Self {
+        match error {
+            CourierError::Fetch(error) => Self::Fetch(error),
+            CourierError::Unsigned(reason) => Self::Unsigned(reason),
+            CourierError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl SendError {
     /// Whether the very same will be refused again, so that it is passed over.
     fn is_final(&self) -> bool {
@@ -130,6 +141,7 @@ pub struct Outbox(Arc<Inner>);
 struct Inner {
     actors: Actors,
     client: Client,
+    courier: Courier,
     remote: RemoteActors,
     followers: Followers,
     peers: Peers,
@@ -148,6 +160,8 @@ pub struct Parts {
     pub actors: Actors,
     /// How others are reached.
     pub client: Client,
+    /// What signs and sends.
+    pub courier: Courier,
     /// Who others are.
     pub remote: RemoteActors,
     /// Who is told.
@@ -187,6 +201,7 @@ impl Outbox {
             asking: Mutex::new(asking.map(|peer| peer.url).collect()),
             actors: parts.actors,
             client: parts.client,
+            courier: parts.courier,
             remote: parts.remote,
             followers: parts.followers,
             peers: parts.peers,
@@ -477,7 +492,8 @@ impl Inner {
         let cursor = lock(&self.cursors).get(host).copied();
         let wanted = self.followers.at(host);
         let (store, actors) = (Arc::clone(&self.store), self.actors.clone());
-        let read = move || Page::read(&store, &actors, cursor, &wanted);
+        let now = self.clock.now();
+        let read = move || Page::read(&store, &actors, cursor, &wanted, now);
         let page = tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| StoreError::Closed)??;
@@ -611,30 +627,7 @@ impl Inner {
         let now = self.clock.now();
         let body = serde_json::to_vec(&by.prove(activity, now))
             .map_err(|error| SendError::Unsigned(error.to_string()))?;
-        let unsigned =
-            |error: protocol::httpsig::HttpSigError| SendError::Unsigned(error.to_string());
-        let inbox = Url::parse(inbox)
-            .map_err(|error| SendError::Unsigned(error.to_string()))?
-            .to_string();
-        let digest = content_digest(&body);
-        let covered = [("content-digest", digest.as_bytes())];
-        let request = RequestParts::new("POST", &inbox, &covered).map_err(unsigned)?;
-        // Two requests of one second are two: without a name of its own, the second looks like a copy.
-        let (key_id, nonce) = (by.key_id(), random_name()?);
-        let mut options = SigningOptions::new(&key_id, now);
-        options.nonce = Some(&nonce);
-        let signed =
-            sign_ed25519(&request, &DELIVERY_COMPONENTS, &options, &by.key).map_err(unsigned)?;
-        let headers = [
-            ("content-type", MEDIA_TYPE.to_owned()),
-            ("content-digest", digest.clone()),
-            (
-                "signature-input",
-                signed.signature_input.unwrap_or_default(),
-            ),
-            ("signature", signed.signature),
-        ];
-        let answer = self.client.post(&inbox, &headers, body).await?;
+        let answer = self.courier.post(&by.http, inbox, &body).await?;
         if answer.is_success() {
             return Ok(());
         }
@@ -649,91 +642,6 @@ impl Inner {
 /// A `Follow` as it stands within the activities about it.
 fn follow_of(id: &str, actor: &str, object: &str) -> Value {
     json!({"id": id, "type": Kind::Follow.as_str(), "actor": actor, "object": object})
-}
-
-/// What one job has to send.
-struct Page {
-    after: u64,
-    items: Vec<Item>,
-    read_to: u64,
-}
-
-struct Item {
-    number: u64,
-    by: Arc<Sending>,
-    inbox: String,
-    activity: Map<String, Value>,
-}
-
-impl Page {
-    /// Reads the log from a cursor on for the inboxes of one host, each with the actors followed there.
-    fn read(
-        store: &Store,
-        actors: &Actors,
-        cursor: Option<u64>,
-        wanted: &BTreeMap<String, Vec<String>>,
-    ) -> Result<Self, SendError> {
-        let last = store.last_change()?;
-        let after = cursor
-            .filter(|cursor| last.saturating_sub(*cursor) <= BEHIND_MAX)
-            .unwrap_or(last);
-        let (changed, mut read_to) = store.changed_records(after, ROWS)?;
-        if read_to == after {
-            // Numbers have gaps: there is nothing between the last row and the counter.
-            read_to = last.max(after);
-        }
-        let mut items = Vec::new();
-        let mut seen: BTreeSet<RecordId> = BTreeSet::new();
-        let mut signers: BTreeMap<String, Option<Arc<Sending>>> = BTreeMap::new();
-        for (number, id) in changed {
-            // What counts now is told once, however often it changed on this page.
-            if !seen.insert(id.clone()) {
-                continue;
-            }
-            let (Some(author), Some(row)) = (store.author(&id.author)?, store.counting(&id)?)
-            else {
-                continue;
-            };
-            let Some(local) = actors.of_author(author.state.did()) else {
-                continue;
-            };
-            for (inbox, followed) in wanted {
-                // The node speaks for all who are at home here; an organisation where only it is
-                // followed, if its key is here.
-                let Some((by, actor)) = [&Local::Node, &local]
-                    .map(|by| (by, actors.id(by)))
-                    .into_iter()
-                    .find(|(_, actor)| followed.contains(actor))
-                else {
-                    continue;
-                };
-                let sending = match signers.get(&actor) {
-                    Some(sending) => sending.clone(),
-                    None => {
-                        let sending = actors.sending(by)?.map(Arc::new);
-                        signers.insert(actor, sending.clone());
-                        sending
-                    }
-                };
-                let Some(sending) = sending else {
-                    continue;
-                };
-                if let Some(activity) = actors.announcement(by, &id, &row)? {
-                    items.push(Item {
-                        number,
-                        by: sending,
-                        inbox: inbox.clone(),
-                        activity,
-                    });
-                }
-            }
-        }
-        Ok(Self {
-            after,
-            items,
-            read_to,
-        })
-    }
 }
 
 /// Up to a second, so that what failed together is not tried again together.
@@ -757,13 +665,15 @@ mod tests {
     use super::{FAILURES_MAX, Job, Outbox, Parts, SendError};
     use crate::clock::{ManualClock, SharedClock};
     use crate::config::{Config, Settings};
-    use crate::federation::actors::Actors;
+    use crate::federation::actors::{Actors, Local};
     use crate::federation::client::Client;
+    use crate::federation::courier::Courier;
     use crate::federation::followers::{Follower, Followers};
     use crate::federation::peers::Peers;
     use crate::federation::remote::RemoteActors;
     use crate::ingest::Ingest;
     use crate::keychain::{Keychain, NODE};
+    use crate::labels::Labels;
     use crate::store::Store;
 
     const HOST: &str = "https://m.example";
@@ -779,10 +689,16 @@ mod tests {
         let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
         let client = Client::new(BTreeSet::new(), "a test").unwrap();
         let keychain = Keychain::open(&config.keys_folder()).unwrap();
+        let labels = Arc::new(Labels::shipped().unwrap());
+        let actors = Actors::open(config, keychain, Arc::clone(store), labels).unwrap();
+        let own = actors.http_signer(&Local::Node);
+        let courier = Courier::open(client.clone(), own, Arc::clone(store), Arc::clone(&clock));
+        let courier = courier.unwrap();
         Outbox::open(Parts {
-            actors: Actors::new(config, keychain, Arc::clone(store)),
-            remote: RemoteActors::new(client.clone(), Arc::clone(&clock)),
+            actors,
+            remote: RemoteActors::new(courier.clone(), Arc::clone(&clock)),
             client,
+            courier,
             followers: Followers::open(Arc::clone(store)).unwrap(),
             peers: Peers::new(Arc::clone(store)),
             store: Arc::clone(store),

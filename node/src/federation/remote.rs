@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::activity::{ACCEPT, ActivityError, Actor, is_activity_type};
+use protocol::activity::{ActivityError, Actor, is_activity_type};
 
 use super::actors::{is_same_origin, origin};
-use super::client::{Client, FetchError};
+use super::client::FetchError;
+use super::courier::{Courier, CourierError};
 use crate::clock::SharedClock;
 
 /// Most actors kept.
@@ -29,6 +30,9 @@ pub enum RemoteError {
     /// Nothing was answered.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// We cannot ask as is wanted.
+    #[error("{0}")]
+    Unasked(String),
     /// The address is none that an actor may have.
     #[error("an actor's address must begin with https:// and a host")]
     Address,
@@ -52,6 +56,15 @@ pub enum RemoteError {
     Form(#[from] ActivityError),
 }
 
+impl From<CourierError> for RemoteError {
+    fn from(error: CourierError) -> Self {
+        match error {
+            CourierError::Fetch(error) => Self::Fetch(error),
+            error => Self::Unasked(error.to_string()),
+        }
+    }
+}
+
 impl RemoteError {
     /// Whether the same question may be answered later.
     pub fn is_temporary(&self) -> bool {
@@ -73,7 +86,7 @@ pub enum Freshness {
 pub struct RemoteActors(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    courier: Courier,
     clock: SharedClock,
     kept: Mutex<HashMap<String, Kept>>,
 }
@@ -84,10 +97,10 @@ struct Kept {
 }
 
 impl RemoteActors {
-    /// Asks with `client`; nothing is kept yet.
-    pub fn new(client: Client, clock: SharedClock) -> Self {
+    /// Asks by `courier`; nothing is kept yet.
+    pub fn new(courier: Courier, clock: SharedClock) -> Self {
         Self(Arc::new(Inner {
-            client,
+            courier,
             clock,
             kept: Mutex::default(),
         }))
@@ -108,7 +121,7 @@ impl RemoteActors {
         if origin(address).is_none() {
             return Err(RemoteError::Address);
         }
-        let document = self.0.client.document(address, ACCEPT).await?;
+        let document = self.0.courier.document(address).await?;
         let content_type = document.content_type.as_deref().unwrap_or_default();
         if !is_activity_type(content_type) {
             return Err(RemoteError::MediaType {
@@ -184,6 +197,10 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
+    use crate::federation::client::Client;
+    use crate::federation::courier::HttpSigner;
+    use crate::rsa::RsaKey;
+    use crate::store::Store;
 
     fn actor(address: &str) -> Arc<Actor> {
         let document =
@@ -191,11 +208,17 @@ mod tests {
         Arc::new(Actor::parse(document.to_string().as_bytes()).unwrap())
     }
 
+    /// What is tested here asks nobody.
     fn actors(clock: &Arc<ManualClock>) -> RemoteActors {
-        RemoteActors::new(
-            Client::new(BTreeSet::new(), "a test").unwrap(),
-            clock.clone(),
-        )
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path(), "e".into()).unwrap());
+        let own = HttpSigner {
+            key_id: "https://n.example/actor#main-key".to_owned(),
+            key: RsaKey::generate().unwrap(),
+        };
+        let client = Client::new(BTreeSet::new(), "a test").unwrap();
+        let courier = Courier::open(client, own, store, clock.clone()).unwrap();
+        RemoteActors::new(courier, clock.clone())
     }
 
     #[test]

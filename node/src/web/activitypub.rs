@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::activity::{MEDIA_TYPE, VOCABULARY, is_activity_type};
+use protocol::codes::AREAS;
 use protocol::id::{RecordId, VersionHash};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,6 +38,11 @@ pub(super) fn routes() -> Router<App> {
         .route("/orgs/{handle}/outbox", get(outbox))
         .route("/orgs/{handle}/followers", get(followers))
         .route("/orgs/{handle}/activities/{hash}", get(activity))
+        .route("/topics/{area}", get(topic_actor))
+        .route("/topics/{area}/inbox", axum::routing::post(topic_inbox))
+        .route("/topics/{area}/outbox", get(topic_outbox))
+        .route("/topics/{area}/followers", get(topic_followers))
+        .route("/topics/{area}/activities/{hash}", get(topic_activity))
         .route("/records/{scid}/{local}", get(record))
         .route("/.well-known/webfinger", get(webfinger))
         .route("/.well-known/nodeinfo", get(nodeinfo_links))
@@ -78,6 +84,54 @@ async fn organization(app: &App, handle: String) -> Result<Local, Problem> {
     let work = Arc::clone(app);
     let found = blocking(move || work.actors.organization(&handle)).await?;
     found.ok_or_else(nobody)
+}
+
+/// The actor of the area that an address names.
+fn topic(area: &str) -> Result<Local, Problem> {
+    let area = AREAS.get(area);
+    let missing = || Problem::not_found("there is no area of that name");
+    Ok(Local::Topic {
+        area: area.ok_or_else(missing)?,
+    })
+}
+
+async fn topic_actor(
+    State(app): State<App>,
+    Path(area): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    document(&app, topic(&area)?, &headers).await
+}
+
+async fn topic_inbox(
+    State(app): State<App>,
+    Path(area): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    topic(&area)?;
+    receive(&app, request).await
+}
+
+async fn topic_outbox(
+    State(app): State<App>,
+    Path(area): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Response, Problem> {
+    outbox_of(&app, topic(&area)?, page).await
+}
+
+async fn topic_followers(
+    State(app): State<App>,
+    Path(area): Path<String>,
+) -> Result<Response, Problem> {
+    Ok(followers_of(&app, &topic(&area)?))
+}
+
+async fn topic_activity(
+    State(app): State<App>,
+    Path((area, hash)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    activity_of(&app, topic(&area)?, &hash).await
 }
 
 async fn node_actor(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -186,13 +240,18 @@ async fn outbox_of(app: &App, local: Local, page: PageQuery) -> Result<Response,
     let read = move || -> Result<Value, StoreError> {
         let id = work.actors.below(&local, "outbox");
         let Some(after) = page.after else {
-            return Ok(json!({
+            let mut value = json!({
                 "@context": VOCABULARY,
                 "id": id,
                 "type": "OrderedCollection",
-                "totalItems": work.actors.outbox_count(&local)?,
                 "first": format!("{id}?after=0"),
-            }));
+            });
+            if let Some(count) = work.actors.outbox_count(&local)?
+                && let Some(members) = value.as_object_mut()
+            {
+                members.insert("totalItems".to_owned(), count.into());
+            }
+            return Ok(value);
         };
         let page = work.actors.outbox_page(&local, after, work.clock.now())?;
         let mut value = json!({
@@ -255,15 +314,16 @@ async fn activity_of(app: &App, local: Local, hash: &str) -> Result<Response, Pr
         let Some((id, row)) = work.store.by_hash(&hash)? else {
             return Ok(None);
         };
-        if !work.actors.announces(&local, &id.author)? {
+        if !work.actors.has_told(&local, &id, &row)? {
             return Ok(None);
         }
-        let Some(activity) = work.actors.announcement(&local, &id, &row)? else {
+        let now = work.clock.now();
+        let Some(activity) = work.actors.announcement(&local, &id, &row, now)? else {
             return Ok(None);
         };
         let sending = work.actors.sending(&local).ok().flatten();
         Ok(Some(match sending {
-            Some(sending) => sending.prove(activity, work.clock.now()).into(),
+            Some(sending) => sending.prove(activity, now).into(),
             None => activity.into(),
         }))
     };
@@ -282,7 +342,9 @@ async fn record(
         let Some(row) = work.store.counting(&id)? else {
             return Ok(None);
         };
-        let activity = work.actors.announcement(&Local::Node, &id, &row)?;
+        let activity = work
+            .actors
+            .announcement(&Local::Node, &id, &row, work.clock.now())?;
         Ok(activity.and_then(|mut activity| {
             let mut object = activity.remove("object")?;
             let context = activity.remove("@context")?;
@@ -347,7 +409,8 @@ async fn nodeinfo(State(app): State<App>) -> Result<Response, Problem> {
                 matches!(local, Some(Local::Organization { .. }))
             })
             .count();
-        Ok((hosted, work.actors.outbox_count(&Local::Node)?))
+        let posts = work.actors.outbox_count(&Local::Node)?;
+        Ok((hosted, posts.unwrap_or_default()))
     });
     let (users, posts) = counts.await?;
     let settings = &app.config.settings;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener as PortFinder};
 use std::path::Path;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
 use baraza::federation::client::Client;
 use baraza::keychain::{Keychain, Signer};
 use baraza::node::Node;
-use http::{StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use protocol::activity::{self, MEDIA_TYPE};
 use protocol::httpsig::{
     DELIVERY_COMPONENTS, RequestParts, SigningOptions, content_digest, sign_ed25519,
@@ -159,8 +159,22 @@ struct Pages {
     served: Mutex<BTreeMap<String, (String, String)>>,
     asked: Mutex<Vec<String>>,
     received: Mutex<Vec<Value>>,
+    /// Every request with its headers and body.
+    heard: Mutex<Vec<Heard>>,
+    /// Whether requests are refused that are signed by RFC 9421, and those that are not signed.
+    is_older: AtomicBool,
+    is_locked: AtomicBool,
     /// What the inbox answers; 0 for 202.
     inbox_status: AtomicU16,
+}
+
+/// A request as it came.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Stranger {
@@ -217,6 +231,21 @@ impl Stranger {
     /// Makes its inbox answer with a status from now on; 0 for 202.
     pub(crate) fn answer_with(&self, status: u16) {
         self.pages.inbox_status.store(status, Ordering::SeqCst);
+    }
+
+    /// Makes its inbox refuse what is signed by RFC 9421.
+    pub(crate) fn know_only_cavage(&self) {
+        self.pages.is_older.store(true, Ordering::SeqCst);
+    }
+
+    /// Shows its documents only to those who sign.
+    pub(crate) fn lock(&self) {
+        self.pages.is_locked.store(true, Ordering::SeqCst);
+    }
+
+    /// What it was asked, in order.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.pages.heard.lock().unwrap().clone()
     }
 
     /// How often its inbox was sent something.
@@ -293,8 +322,27 @@ impl Stranger {
     }
 }
 
-async fn answer(State(pages): State<Arc<Pages>>, uri: Uri, body: Bytes) -> Response {
+async fn answer(
+    State(pages): State<Arc<Pages>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     pages.asked.lock().unwrap().push(uri.path().to_owned());
+    pages.heard.lock().unwrap().push(Heard {
+        method,
+        path: uri.path().to_owned(),
+        headers: headers.clone(),
+        body: body.clone(),
+    });
+    let is_newer = headers.contains_key("signature-input");
+    let is_signed = headers.contains_key("signature");
+    if (pages.is_older.load(Ordering::SeqCst) && is_newer)
+        || (pages.is_locked.load(Ordering::SeqCst) && !is_signed)
+    {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     if uri.path() == "/inbox" {
         let status = pages.inbox_status.load(Ordering::SeqCst);
         if let Ok(status) = StatusCode::from_u16(status) {
@@ -379,7 +427,11 @@ impl Signed {
 
 /// A record signed by `signer`.
 pub(crate) fn record(signer: &Signer, local: &str, seq: u64, name: &str) -> Value {
-    let draft = offering(local, name);
+    record_of(signer, &offering(local, name), seq)
+}
+
+/// A draft signed by `signer`.
+pub(crate) fn record_of(signer: &Signer, draft: &Value, seq: u64) -> Value {
     let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
     sign(signer, &draft, seq)
 }
@@ -438,9 +490,13 @@ impl World {
 
     /// Sends an activity of `m`, signed as it should be.
     pub(crate) async fn m_sends(&self, activity: &Value) -> (u16, String) {
+        self.m_sends_bytes(activity.to_string().into_bytes()).await
+    }
+
+    /// Sends whatever bytes, signed by `m` as they should be.
+    pub(crate) async fn m_sends_bytes(&self, body: Vec<u8>) -> (u16, String) {
         let inbox = self.inbox();
-        self.m
-            .signed(&inbox, activity)
+        Signed::by(&self.m.key, &self.m.key_id(), &inbox, body)
             .send(&self.client, &inbox)
             .await
     }

@@ -1,12 +1,14 @@
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
 use serde_json::{Map, Value, json};
 
 use super::{
     Activity, ActivityError, Actor, Announced, Kind, RECORD_IRI, RECORD_TERM, about, announcing,
-    is_activity_type, key_id, multikey, prove,
+    is_activity_type, key_id, multikey, prove, rsa_key, rsa_key_id,
 };
 use crate::canonical::to_canonical;
 use crate::envelope::Header;
-use crate::key::SecretKey;
+use crate::key::{RsaPublicKey, SecretKey};
 use crate::proof::ProofError;
 use crate::time::Timestamp;
 
@@ -225,6 +227,72 @@ fn k05_an_actor_with_somebody_elses_key_is_refused() {
         actor().key(&key_id(ACTOR, &key().public())),
         Some(&key().public())
     );
+}
+
+#[test]
+fn s26_a_key_within_an_activity_is_never_asked_whether_its_proof_fits() {
+    let foreign = SecretKey::from_seed(&[8; 32]);
+    let mut activity = about(
+        Kind::Follow,
+        "https://hub.example/f",
+        ACTOR,
+        ACTOR.into(),
+        ACTOR,
+    );
+    activity.insert("assertionMethod".into(), multikey(ACTOR, &foreign.public()));
+    activity.insert("publicKey".into(), multikey(ACTOR, &foreign.public()));
+    let activity = prove(activity, ACTOR, &foreign, Timestamp::from_unix_seconds(0));
+    let read = Activity::parse(&bytes(&activity.into())).unwrap();
+    assert!(matches!(
+        read.check_proof(&actor()),
+        Err(ActivityError::KeyNotListed { .. })
+    ));
+}
+
+#[test]
+fn a_linked_data_signature_beside_a_proof_changes_nothing() {
+    let follow = about(
+        Kind::Follow,
+        "https://hub.example/f",
+        ACTOR,
+        ACTOR.into(),
+        ACTOR,
+    );
+    let mut follow = prove(follow, ACTOR, &key(), Timestamp::from_unix_seconds(0));
+    let other = json!({"type": "RsaSignature2017", "signatureValue": "…"});
+    follow.insert("signature".to_owned(), other.clone());
+    let read = Activity::parse(&bytes(&follow.clone().into())).unwrap();
+    assert_eq!(read.check_proof(&actor()), Ok(()));
+    follow.insert("signatures".to_owned(), other);
+    let read = Activity::parse(&bytes(&follow.into())).unwrap();
+    assert_eq!(
+        read.check_proof(&actor()),
+        Err(ProofError::BadSignature.into())
+    );
+}
+
+#[test]
+fn an_rsa_key_that_its_actor_lists_as_its_own_is_for_requests_only() {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let public = RsaPublicKey::from_pkcs1_der(pair.public_key().as_ref()).unwrap();
+    let actor = |change: fn(&mut Value)| {
+        let mut listed = rsa_key(ACTOR, &public);
+        change(&mut listed);
+        let document = json!({
+            "id": ACTOR, "type": "Application", "inbox": "https://hub.example/inbox",
+            "publicKey": [{"id": "https://hub.example/actor#odd", "owner": ACTOR}, listed],
+        });
+        Actor::parse(&bytes(&document)).unwrap()
+    };
+    let name = rsa_key_id(ACTOR);
+    let read = actor(|_| {});
+    assert_eq!(read.rsa_key(&name), Some(&public));
+    assert_eq!(read.key(&name), None);
+    assert_eq!(read.rsa_key("https://hub.example/actor#odd"), None);
+    let unowned = actor(|key| drop(key.as_object_mut().unwrap().remove("owner")));
+    assert_eq!(unowned.rsa_key(&name), None);
+    let broken = actor(|key| key["publicKeyPem"] = "-----BEGIN PUBLIC KEY-----".into());
+    assert_eq!(broken.rsa_key(&name), None);
 }
 
 #[test]
