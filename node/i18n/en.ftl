@@ -349,6 +349,21 @@ peer-filter = Only:
 peer-never = Never
 peer-error = Last attempt:
 peer-refusal = Last refusal:
+peer-allowed = Allowed to send records and to follow
+peer-blocked = Blocked here; nothing is exchanged with it.
+peer-blocks-us = This node is blocked by it. It says:
+peer-turns-away = It does not deal with this node yet. It says:
+newcomers = New here
+newcomers-what = Nothing was decided about these nodes yet. What is public they can read like everyone else.
+newcomer-follow = waits to follow this node, since { $it }
+newcomer-send = waits to send records, since { $it }
+newcomer-new = sends records, since { $it }
+newcomers-left = { $n ->
+    [one] One more is not listed.
+   *[other] { $n } more are not listed.
+}
+blocked-authors = Organisations that are not carried
+blocked-authors-what = The operator of this node chose not to carry them. Other nodes decide for themselves.
 peer-holds-back = Gives less than these organisations counted:
 census-records = Records shown
 census-authors = Organisations known

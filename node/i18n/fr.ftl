@@ -348,6 +348,21 @@ peer-filter = Seulement :
 peer-never = Jamais
 peer-error = Dernier essai :
 peer-refusal = Dernier refus :
+peer-allowed = Autorisé à envoyer des fiches et à suivre
+peer-blocked = Bloqué ici ; rien n’est échangé avec lui.
+peer-blocks-us = Il bloque ce nœud. Il dit :
+peer-turns-away = Il ne traite pas encore avec ce nœud. Il dit :
+newcomers = Nouveaux ici
+newcomers-what = Rien n’a encore été décidé au sujet de ces nœuds. Ils lisent comme tout le monde ce qui est public.
+newcomer-follow = attend de pouvoir suivre ce nœud, depuis le { $it }
+newcomer-send = attend de pouvoir envoyer des fiches, depuis le { $it }
+newcomer-new = envoie des fiches, depuis le { $it }
+newcomers-left = { $n ->
+    [one] Un autre n’est pas affiché.
+   *[other] { $n } autres ne sont pas affichés.
+}
+blocked-authors = Organisations non relayées
+blocked-authors-what = L’exploitant de ce nœud a choisi de ne pas les relayer. Les autres nœuds décident pour eux-mêmes.
 peer-holds-back = Donne moins que ces organisations n’ont compté :
 census-records = Fiches affichées
 census-authors = Organisations connues

@@ -179,14 +179,14 @@ impl Catalogue {
         }))
     }
 
-    /// An author and how it describes itself.
+    /// An author and how it describes itself; `None` if it is not known, or not carried.
     ///
     /// # Errors
     /// A disk fault.
     pub fn author(&self, scid: &Scid) -> Result<Option<ShownAuthor>, StoreError> {
         match self.store.author(scid)? {
-            None => Ok(None),
-            Some(author) => self.described(author).map(Some),
+            Some(author) if !self.store.is_blocked(scid) => self.described(author).map(Some),
+            _ => Ok(None),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use crate::audit;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::commands;
@@ -23,6 +24,7 @@ use crate::federation::followers::Followers;
 use crate::federation::inbox::{self, Inbox};
 use crate::federation::outbox::{self, Outbox};
 use crate::federation::peers::Peers;
+use crate::federation::policy::Gate;
 use crate::federation::pull::Puller;
 use crate::federation::remote::RemoteActors;
 use crate::federation::replays::Replays;
@@ -145,6 +147,8 @@ pub struct Node {
     pub actors: Actors,
     /// Who follows them.
     pub followers: Followers,
+    /// Who may send.
+    pub gate: Gate,
     /// Takes what other servers send.
     pub inbox: Inbox,
     /// Sends what other servers are owed.
@@ -247,7 +251,14 @@ impl Node {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
         })?;
+        let gate = Gate::new(
+            &config,
+            peers.clone(),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        );
         let inbox = Inbox::new(inbox::Parts {
+            gate: gate.clone(),
             config: config.clone(),
             actors: actors.clone(),
             remote,
@@ -277,6 +288,7 @@ impl Node {
             client,
             actors,
             followers,
+            gate,
             inbox,
             outbox,
             stop: watch::Sender::new(false),
@@ -290,6 +302,7 @@ impl Node {
     /// The address is taken, or a disk fault.
     pub async fn serve(self: &Arc<Self>) -> Result<(), NodeError> {
         self.publisher.finish().await?;
+        audit::note_settings(&self.store, self.config.policies(), self.clock.now()).await?;
         let socket = |what: String| move |source| NodeError::Socket { what, source };
         let listener = TcpListener::bind(self.config.listen)
             .await

@@ -9,8 +9,10 @@ pub mod embedded;
 pub mod engine;
 mod fill;
 mod keys;
+mod left_out;
 mod logs;
 mod migrate;
+mod named;
 mod past;
 mod quota;
 mod records;
@@ -39,7 +41,9 @@ pub use copy::{Moment, Part, Piece, Pieces};
 pub use embedded::FREE_BYTES_MIN;
 use engine::{Engine, Row};
 pub use fill::Filling;
+use left_out::LeftOut;
 pub use logs::{LogReceipt, LogRefusal};
+pub use named::NamedRows;
 pub use quota::Quotas;
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
@@ -208,6 +212,7 @@ pub struct Store {
     epoch: String,
     rules: Rules,
     quotas: Quotas,
+    left_out: LeftOut,
     was_ended: bool,
 }
 
@@ -278,6 +283,7 @@ impl Store {
         let durable = Arc::new(Durable::default());
         let writer = Writer::start(Arc::clone(&engine), Arc::clone(&durable), tick)?;
         Ok(Self {
+            left_out: LeftOut::of(&*engine)?,
             engine,
             writer,
             durable,
@@ -365,6 +371,7 @@ impl Store {
     ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
     {
         let (rules, quotas) = (self.rules, self.quotas);
+        let left_out = self.left_out.clone();
         let sequence = sequence.clone();
         let failed = sequence.clone();
         let job = move |tx: &mut transaction::Transaction<'_>| {
@@ -377,6 +384,10 @@ impl Store {
             let receipts: Result<Vec<_>, StoreError> = offered
                 .into_iter()
                 .map(|offered| {
+                    let author = *offered.proven().record().header.author.scid();
+                    if left_out.has_author(&author) {
+                        return records::refuse_blocked(tx, &author).map(Err);
+                    }
                     match records::admit(tx, &rules, offered, now, &sender, Some(&quotas)) {
                         // A refusal is written too: an author of whom records were refused for want
                         // of room is noted.
@@ -409,9 +420,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<LogReceipt, LogRefusal> {
         let rules = self.rules;
-        let answer = self
-            .writer
-            .submit(move |tx| logs::learn(tx, &rules, &entry, &proofs, now));
+        let left_out = self.left_out.clone();
+        let answer = self.writer.submit(move |tx| {
+            if left_out.has_author(entry.scid()) {
+                return Err(LogRefusal::AuthorBlocked);
+            }
+            logs::learn(tx, &rules, &entry, &proofs, now)
+        });
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
     }
 
@@ -439,7 +454,8 @@ impl Store {
             .unwrap_or(Err(BatchRefusal::from(StoreError::Closed)))
     }
 
-    /// Goes by another line of a forked log from now on. `false` if that entry is not held.
+    /// Goes by another line of a forked log from now on; `beside` is put with it. `false` if that entry is
+    /// not held.
     ///
     /// # Errors
     /// A disk fault.
@@ -448,11 +464,19 @@ impl Store {
         scid: Scid,
         version: VersionId,
         now: Timestamp,
+        beside: impl FnOnce(&mut NamedRows<'_, '_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<bool, StoreError> {
-        let rules = self.rules;
-        let answer = self
-            .writer
-            .submit(move |tx| logs::pin(tx, &rules, &scid, &version, now));
+        let (rules, left_out) = (self.rules, self.left_out.clone());
+        let answer = self.writer.submit(move |tx| {
+            let is_held = logs::pin(tx, &rules, &scid, &version, now)?;
+            if is_held {
+                beside(&mut NamedRows {
+                    tx,
+                    left_out: &left_out,
+                })?;
+            }
+            Ok(is_held)
+        });
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -506,7 +530,7 @@ impl Store {
         }))
     }
 
-    /// Every author whose log is held, by SCID.
+    /// Every author that is carried and whose log is held, by SCID.
     ///
     /// # Errors
     /// A disk fault.
@@ -519,16 +543,22 @@ impl Store {
                 keys::scid_of_author(&key).ok_or_else(|| corrupt("an author without a name"))?;
             let row: AuthorRow = serde_json::from_slice(&row)
                 .map_err(|_| corrupt("an author that does not read"))?;
-            authors.extend(self.author_of(&scid, &row)?);
+            if !self.is_blocked(&scid) {
+                authors.extend(self.author_of(&scid, &row)?);
+            }
         }
         Ok(authors)
     }
 
-    /// All lines of an author's log, first entry first, those of forks among them.
+    /// All lines of an author's log, first entry first, those of forks among them; none of an author
+    /// that is not carried.
     ///
     /// # Errors
     /// A disk fault.
     pub fn log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+        if self.is_blocked(scid) {
+            return Ok(Vec::new());
+        }
         let rows = Reader::rows(&*self.engine, &keys::entries(scid))?;
         rows.iter()
             .map(|(_, row)| rows::unpack(logs::split_entry(row)?.1))
@@ -541,6 +571,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn active_log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+        if self.is_blocked(scid) {
+            return Ok(Vec::new());
+        }
         logs::active_line(&*self.engine, scid)
     }
 
@@ -549,6 +582,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn witness_of(&self, scid: &Scid) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.is_blocked(scid) {
+            return Ok(None);
+        }
         self.engine.get(&keys::witness(scid))
     }
 
@@ -557,6 +593,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn counting(&self, id: &RecordId) -> Result<Option<HeldRow>, StoreError> {
+        if self.is_blocked(&id.author) {
+            return Ok(None);
+        }
         let rows = Reader::rows(&*self.engine, &keys::held_of(id))?;
         let held = rows
             .iter()
@@ -587,6 +626,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn history(&self, id: &RecordId) -> Result<Vec<HeldRow>, StoreError> {
+        if self.is_blocked(&id.author) {
+            return Ok(Vec::new());
+        }
         let mut versions = Vec::new();
         for prefix in [keys::held_of(id), keys::past_of(id)] {
             for (_, row) in Reader::rows(&*self.engine, &prefix)? {
@@ -609,6 +651,9 @@ impl Store {
         after: Option<&LocalId>,
         enough: usize,
     ) -> Result<(Vec<Version>, bool), StoreError> {
+        if self.is_blocked(author) {
+            return Ok((Vec::new(), false));
+        }
         let rows_from = |prefix: Vec<u8>| {
             let from = match after {
                 Some(local) => keys::after_record(&prefix, local),
@@ -722,6 +767,9 @@ impl Store {
         }
         let damaged = || corrupt("a past version without a record or a key");
         let id = keys::id_of_past(&key).ok_or_else(damaged)?;
+        if self.is_blocked(&id.author) {
+            return Ok(None);
+        }
         let slot = keys::slot_of_past(&key).ok_or_else(damaged)?;
         let signer = PublicKey::from_bytes(&slot).map_err(|_| damaged())?;
         let state = AuthorRow::read(&*self.engine, &id.author)?.state()?;
@@ -740,6 +788,9 @@ impl Store {
     /// A held row by its key, unless a tombstone beats it.
     fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
+        if self.is_blocked(&id.author) {
+            return Ok(None);
+        }
         let rows = Reader::rows(&*self.engine, &keys::held_of(&id))?;
         let relayed = records::relayed(&self.rules, rows)?;
         let row = relayed.into_iter().find(|(held, _)| held == key);
@@ -784,6 +835,10 @@ impl Store {
                         .ok_or_else(|| corrupt("a row without a record id"))?;
                     Ok((id, row))
                 })
+                .filter(|held| {
+                    held.as_ref()
+                        .map_or(true, |(id, _)| !self.is_blocked(&id.author))
+                })
                 .collect(),
             Err(error) => vec![Err(error)],
         })
@@ -816,7 +871,7 @@ impl Store {
                         let scid = Scid::from_digest(
                             scid.ok_or_else(|| corrupt("an entry without an author"))?,
                         );
-                        Some(What::Entry { scid, entry })
+                        (!self.is_blocked(&scid)).then_some(What::Entry { scid, entry })
                     }
                 },
                 ChangeRow::Judged(key) => Some(What::Judged {

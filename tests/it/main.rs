@@ -22,5 +22,6 @@ mod imports;
 mod measuring;
 mod own_fetches;
 mod own_identity;
+mod policy;
 mod spreadsheets;
 mod tidy;

@@ -21,8 +21,9 @@ use super::problem::Problem;
 use super::sync::blocking;
 use super::{App, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
+use crate::ingest::IngestError;
 use crate::search::Facet;
-use crate::store::{HeldRow, Receipt, StoreError};
+use crate::store::{HeldRow, Receipt, Refusal, StoreError};
 
 /// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
@@ -334,6 +335,9 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         .at(first));
     }
     let proven = envelope.prove()?;
+    if app.store.is_blocked(author.scid()) {
+        return Err(IngestError::from(Refusal::AuthorBlocked).into());
+    }
     let (work, of, key) = (Arc::clone(&app), id.clone(), proven.record().key);
     let is_wanted = blocking(move || match work.store.author(author.scid())? {
         None => Ok(false),

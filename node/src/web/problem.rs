@@ -14,6 +14,7 @@ use protocol::verified::VerifyError;
 use serde_json::json;
 
 use crate::federation::inbox::InboxError;
+use crate::federation::policy::Barred;
 use crate::ingest::IngestError;
 use crate::search::SearchError;
 use crate::store::StoreError;
@@ -232,6 +233,9 @@ impl From<IngestError> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "parked-full", detail)
             },
             IngestError::Quota(detail) => unacceptable("quota-reached", detail),
+            IngestError::AuthorBlocked(detail) => {
+                Self::new(StatusCode::FORBIDDEN, "author-blocked", detail)
+            }
             IngestError::Store(error) => error.into(),
         }
     }
@@ -248,6 +252,23 @@ impl From<ActivityError> for Problem {
             ActivityError::Purpose { .. } => unacceptable("bad-proof", detail),
             ActivityError::KeyNotListed { .. } | ActivityError::ForeignKey { .. } => {
                 unacceptable("key-not-listed", detail)
+            }
+        }
+    }
+}
+
+impl From<Barred> for Problem {
+    fn from(error: Barred) -> Self {
+        let detail = error.to_string();
+        match error {
+            Barred::NewcomerFull { seconds } => Self {
+                retry_after_seconds: Some(seconds),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.code(), detail)
+            },
+            Barred::TooManyNewcomers => Self::unavailable(detail),
+            Barred::Store(error) => error.into(),
+            Barred::Blocked { .. } | Barred::ApprovalNeeded | Barred::NotAllowed => {
+                Self::new(StatusCode::FORBIDDEN, error.code(), detail)
             }
         }
     }
@@ -274,6 +295,7 @@ impl From<InboxError> for Problem {
             InboxError::NoSuchFollow => unacceptable("no-such-follow", detail).at("object"),
             InboxError::Full(detail) => Self::unavailable(detail),
             InboxError::Ingest(error) => error.into(),
+            InboxError::Barred(error) => error.into(),
             InboxError::Store(error) => error.into(),
         }
     }
