@@ -241,6 +241,9 @@ fact-use-cases = Used for
 fact-record-licence = Licence of this record
 fact-original-language = Original language
 fact-sources = Sources
+hidden-title = Not shown here
+hidden-why = The operator of this node chose on { $it } not to show this record. Other nodes may show it. The reason given:
+hidden-ask = Ask about it:
 withdrawn-title = This record was withdrawn
 withdrawn-why = Its author took it back. What remains is the signed notice that it did.
 unknown-type-title = This record cannot be shown
@@ -293,6 +296,7 @@ held-of-named = { $it } of { $other } are here
 ## An organisation
 profile = Profile
 about-profile = About this profile
+looks-like = Another organisation has a name that looks like this one. Compare the addresses:
 no-profile = This organisation has not described itself yet.
 withdrawn-profile = This organisation has withdrawn its description.
 offer-count = { $n ->
@@ -335,7 +339,7 @@ peer-count = { $n ->
 }
 graph-title = This node and those that it knows
 graph-desc = A line leads from this node to each of the others. The table has the same facts.
-graph-legend = Line: this node fetches records from there. Dashed line: it does not. Filled: answered last time. Ring: not heard yet. Triangle: the last attempt failed.
+graph-legend = Line: this node fetches records from there. Dashed line: it does not. Filled: answered last time. Ring: not heard yet. Triangle: the last attempt failed, or one blocks the other.
 graph-self = this node
 peer = Node
 peer-relation = Relation

@@ -26,6 +26,7 @@ pub mod import;
 pub mod ingest;
 pub mod keychain;
 pub mod labels;
+pub mod lookalikes;
 pub mod node;
 pub mod origins;
 pub mod place;

@@ -32,6 +32,7 @@ use crate::follow::{FollowError, SearchFollower};
 use crate::ingest::{Ingest, IngestError, Watch};
 use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
 use crate::labels::{Labels, LabelsError};
+use crate::lookalikes::LookAlikes;
 use crate::publish::{PublishError, Publisher};
 use crate::search::{Index, SearchError};
 use crate::standing::{Standing, Why};
@@ -135,6 +136,8 @@ pub struct Node {
     pub labels: Arc<Labels>,
     /// Reading for people and programs.
     pub catalogue: Catalogue,
+    /// Which organisations' names look alike.
+    pub lookalikes: LookAlikes,
     /// How complete each author is here.
     pub completeness: Arc<Comparison>,
     /// Other nodes.
@@ -272,6 +275,7 @@ impl Node {
         });
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
+            lookalikes: LookAlikes::new(Arc::clone(&store)),
             completeness: Arc::new(Comparison::new(Arc::clone(&store))),
             standing: Standing::new(Arc::clone(&store)),
             config,

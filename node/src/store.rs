@@ -803,6 +803,17 @@ impl Store {
         &self,
         author: Option<&Scid>,
     ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
+        self.all_held(author).filter(|held| {
+            held.as_ref()
+                .map_or(true, |(id, _)| !self.is_blocked(&id.author))
+        })
+    }
+
+    /// As [`Store::held`], with those of authors that are not carried.
+    fn all_held(
+        &self,
+        author: Option<&Scid>,
+    ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
         let prefix = author.map_or_else(keys::all_held, keys::held_by);
         let mut rows = self
             .engine
@@ -834,10 +845,6 @@ impl Store {
                     let id = keys::id_of_held(&key)
                         .ok_or_else(|| corrupt("a row without a record id"))?;
                     Ok((id, row))
-                })
-                .filter(|held| {
-                    held.as_ref()
-                        .map_or(true, |(id, _)| !self.is_blocked(&id.author))
                 })
                 .collect(),
             Err(error) => vec![Err(error)],
@@ -1014,6 +1021,25 @@ impl Store {
             digests.push(*author.state.version_id().hash.as_digest());
         }
         for row in self.held(None) {
+            digests.push(*row?.1.rank.hash.as_digest());
+        }
+        Ok(state::hash(digests))
+    }
+
+    /// As [`Store::state_hash`], with the authors that are held and not carried: that of a copy of the store,
+    /// which has all of them.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn whole_state_hash(&self) -> Result<VersionHash, StoreError> {
+        let mut digests = Vec::new();
+        let prefix = keys::authors();
+        for row in self.engine.range(&prefix, &transaction::after(&prefix)) {
+            let row: AuthorRow = serde_json::from_slice(&row?.1)
+                .map_err(|_| corrupt("an author that does not read"))?;
+            digests.extend(state::of_author(&row)?);
+        }
+        for row in self.all_held(None) {
             digests.push(*row?.1.rank.hash.as_digest());
         }
         Ok(state::hash(digests))

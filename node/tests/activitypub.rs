@@ -10,5 +10,7 @@ mod documents;
 mod hostile;
 #[path = "activitypub/pair.rs"]
 mod pair;
+#[path = "activitypub/policy.rs"]
+mod policy;
 #[path = "activitypub/world.rs"]
 mod world;

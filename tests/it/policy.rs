@@ -245,3 +245,190 @@ fn f28_a_blocked_author_hands_nothing_in() {
         201
     );
 }
+
+#[test]
+fn a_hidden_record_is_not_shown_says_why_and_whom_to_ask_and_goes_on_to_others() {
+    let [here, other] = nodes(as_set);
+    let scid = here.org("itu");
+    let id = format!("{scid}/a");
+    here.publish(
+        "itu",
+        &json!([course("a", "Welding"), course("b", "Welding")]),
+    );
+    here.until_found("q=welding", 2);
+    assert_eq!(here.run(&["hide", &id]).code, 2, "a reason is asked for");
+    here.run(&["hide", &format!("{scid}/none"), "--reason", "x"])
+        .refused("no record");
+    let hide = [
+        "hide",
+        &id,
+        "--reason",
+        "names a person",
+        "--contact",
+        "desk@hub.example",
+    ];
+    here.json(&hide);
+
+    assert_eq!(here.until_found("q=welding", 1), [format!("{scid}/b")]);
+    let answer = here.get(&format!("/api/v1/records/{id}"));
+    assert_eq!((answer.status, answer.code().as_str()), (451, "hidden"));
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("names a person") && detail.contains("desk@hub.example"));
+    let link = answer.header("link").unwrap();
+    assert!(
+        link.contains(&here.url) && link.contains("rel=\"blocked-by\""),
+        "{link}"
+    );
+    for path in [format!("/en/o/{id}"), format!("/fr/o/{id}")] {
+        let page = here.get(&path);
+        assert_eq!(page.status, 451);
+        let text = page.text();
+        assert!(text.contains("names a person") && text.contains("desk@hub.example"));
+        assert!(!text.contains("Welding"), "{text}");
+    }
+    assert!(
+        here.get(&format!("/en/org/{scid}"))
+            .text()
+            .contains("Welding")
+    );
+    // Others get it, and decide for themselves.
+    other.json(&["follow", &here.url]);
+    other.until_found("q=welding", 2);
+    assert_eq!(status(&other, &id), 200);
+    // A newer version is hidden too; a tombstone says that its author took it back.
+    here.publish("itu", &course("a", "Welding, revised"));
+    other.until_found("q=revised", 1);
+    assert_eq!(status(&here, &id), 451);
+    assert_eq!(here.found("q=revised"), Vec::<String>::new());
+
+    here.json(&["unhide", &id]);
+    here.until_found("q=welding", 2);
+    assert_eq!(status(&here, &id), 200);
+    here.json(&hide);
+    here.json(&["withdraw", &id]);
+    assert_eq!(status(&here, &id), 410);
+    let decided = decided(&here);
+    for act in ["hide", "unhide"] {
+        assert!(decided.contains(&format!("{act} {id}")), "{decided:?}");
+    }
+}
+
+#[test]
+fn t11_two_nodes_that_claim_one_organisation_are_both_shown_and_pointed_out() {
+    let [first, second, reader] = nodes(as_set);
+    let claim = |node: &Node, handle: &str, name: &str| {
+        let made = node.json(&["org", "add", handle, "--name", name]);
+        made["scid"].as_str().unwrap().to_owned()
+    };
+    let one = claim(&first, "dakar", "Université de Dakar");
+    let two = claim(&second, "dakar", "UNIVERSITE DE DАKAR");
+    let third = claim(&second, "bamako", "Université de Bamako");
+    for node in [&first, &second] {
+        reader.json(&["follow", &node.url]);
+    }
+    let organizations = until("all three are known", || {
+        let items = reader.get("/api/v1/organizations").json()["items"].clone();
+        let items = items.as_array().unwrap().clone();
+        let is_here = |scid: &String| {
+            items
+                .iter()
+                .any(|item| item["id"] == scid.as_str() && item["hasProfile"] == true)
+        };
+        [&one, &two, &third]
+            .into_iter()
+            .all(is_here)
+            .then_some(items)
+    });
+    let looks_like = |scid: &String| {
+        let item = organizations
+            .iter()
+            .find(|item| item["id"] == scid.as_str());
+        item.unwrap()["looksLike"].clone()
+    };
+    assert_eq!(looks_like(&one), json!([two]));
+    assert_eq!(looks_like(&two), json!([one]));
+    assert_eq!(looks_like(&third), json!([]));
+    for (scid, other) in [(&one, &two), (&two, &one)] {
+        for language in ["en", "fr"] {
+            let page = reader.get(&format!("/{language}/org/{scid}"));
+            assert_eq!(page.status, 200);
+            assert!(page.text().contains(&format!("/{language}/org/{other}")));
+        }
+    }
+    let page = reader.get(&format!("/en/org/{third}")).text();
+    assert!(!page.contains(&one) && !page.contains(&two));
+    reader.until_found("q=universite&type=Organization", 3);
+    // The operator of one of them sees it as well, once it knows of the other.
+    second.json(&["follow", &first.url]);
+    until("it is pointed out to its own operator", || {
+        let listed = second.json(&["org", "list"]);
+        let items = listed["items"].as_array().unwrap().clone();
+        let own = items.iter().find(|item| item["scid"] == two.as_str());
+        (own.unwrap()["looksLike"] == json!([one])).then_some(())
+    });
+}
+
+#[test]
+fn every_decision_is_written_down_and_a_backup_carries_what_was_decided() {
+    let [mut node, peer] = nodes(as_set);
+    let scid = node.org("itu");
+    let other = peer.org("other");
+    node.publish("itu", &course("a", "Welding"));
+    let id = format!("{scid}/a");
+    node.json(&["follow", &peer.url]);
+    node.until_found("q=other", 1);
+    node.json(&["unfollow", &peer.url]);
+    node.json(&["peers", "allow", &peer.url]);
+    node.json(&["peers", "block", &other, "--reason", "closed"]);
+    node.json(&["hide", &id, "--reason", "wrong"]);
+    node.run(&["peers", "block", &scid])
+        .refused("keys are here");
+    node.run(&["peers", "block", &node.url])
+        .refused("this node itself");
+    let before = node.json(&["audit", "--verify"]);
+    let acts: Vec<String> = decided(&node);
+    let of_node: Vec<&String> = acts
+        .iter()
+        .filter(|act| !act.starts_with("policy"))
+        .collect();
+    let expected = [
+        format!("follow {}", peer.url),
+        format!("unfollow {}", peer.url),
+        format!("allow {}", peer.url),
+        format!("block {other}"),
+        format!("hide {id}"),
+    ];
+    assert_eq!(of_node, expected.iter().collect::<Vec<_>>());
+    assert!(
+        acts.contains(&"policy federation.policy".to_owned()),
+        "{acts:?}"
+    );
+    let people = node.run(&["audit", "--verify"]).ok().out;
+    assert!(
+        people.contains(before["hash"].as_str().unwrap()),
+        "{people}"
+    );
+
+    // Settings are changed in a file: it is written down when the node goes by them.
+    node.stop();
+    node.edit("policy = \"closed\"", "policy = \"invitation\"");
+    node.start();
+    let log = node.json(&["audit"]);
+    let last = log["items"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["subject"], &last["reason"]),
+        (&json!("hosting.policy"), &json!("invitation"))
+    );
+
+    let file = node.file("backup");
+    node.json(&["backup", file.to_str().unwrap()]);
+    node.stop();
+    std::fs::remove_dir_all(node.dir()).unwrap();
+    node.json(&["restore", file.to_str().unwrap()]);
+    assert_eq!(node.json(&["audit", "--verify"])["items"], log["items"]);
+    node.start();
+    assert_eq!(status(&node, &id), 451);
+    assert_eq!(status(&node, &format!("{other}/organization")), 404);
+    let listed = node.json(&["peers"])["blocked_authors"].clone();
+    assert_eq!(listed[0]["scid"], other.as_str());
+}

@@ -2,7 +2,7 @@
 //! and how much a node may bring that was never heard of.
 //!
 //! What is public stays public to everyone. Here is decided who may *send*: requests that are signed, so
-//! that it is known whose they are. A node whose operator is told so in the answer.
+//! that it is known whose they are. Whoever is turned away is told so in the answer, in words for its operator.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ const WAITING_MAX: usize = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum Barred {
     /// It is blocked.
-    #[error("the operator of this node blocked yours{}", because(reason.as_deref()))]
+    #[error("your node is blocked here{}", because(reason.as_deref()))]
     Blocked {
         /// Why, in the operator's words.
         reason: Option<String>,
@@ -64,7 +64,7 @@ pub enum Barred {
 fn because(reason: Option<&str>) -> String {
     match reason {
         Some(reason) => format!(": {reason}"),
-        None => " and gave no reason".to_owned(),
+        None => ", and no reason was given".to_owned(),
     }
 }
 

@@ -13,6 +13,7 @@ use protocol::proof::ProofError;
 use protocol::verified::VerifyError;
 use serde_json::json;
 
+use crate::choices::Hidden;
 use crate::federation::inbox::InboxError;
 use crate::federation::policy::Barred;
 use crate::ingest::IngestError;
@@ -27,6 +28,8 @@ pub struct Problem {
     detail: String,
     field: Option<String>,
     retry_after_seconds: Option<u32>,
+    /// Whose choice it is: the address of a node.
+    blocked_by: Option<String>,
 }
 
 impl Problem {
@@ -38,6 +41,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             retry_after_seconds: None,
+            blocked_by: None,
         }
     }
 
@@ -58,6 +62,21 @@ impl Problem {
             super::BODY_BYTES_MAX
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// 451: this node, at `address`, does not show it. 410 would say that its author took it back, which only
+    /// the author can; 451 is for what whoever serves it may or will not show, and names them (RFC 7725, 4).
+    pub fn hidden(hidden: &Hidden, address: &str) -> Self {
+        let contact = hidden.contact.as_deref();
+        let ask = contact.map_or_else(String::new, |contact| format!(" Ask about it: {contact}"));
+        let detail = format!(
+            "this node does not show this record: {}. Other nodes decide for themselves.{ask}",
+            hidden.reason.trim_end_matches('.')
+        );
+        Self {
+            blocked_by: Some(address.to_owned()),
+            ..Self::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "hidden", detail)
+        }
     }
 
     /// 422 or 400, naming a member.
@@ -113,6 +132,12 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let link = self
+            .blocked_by
+            .and_then(|address| format!("<{address}>; rel=\"blocked-by\"").parse().ok());
+        if let Some(link) = link {
+            headers.insert(header::LINK, link);
         }
         response
     }

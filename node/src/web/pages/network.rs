@@ -115,11 +115,11 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
             continue;
         };
         for held_back in authors.iter().take(NAMED_MAX) {
-            let author = node.catalogue.author(&held_back.author)?;
-            let name = author.map_or_else(
-                || held_back.author.to_string(),
-                |author| author.name(&[words.code()]),
-            );
+            // One that is not carried any more is not counted either.
+            let Some(author) = node.catalogue.author(&held_back.author)? else {
+                continue;
+            };
+            let name = author.name(&[words.code()]);
             let how_much = held_of_named(words, &held_back.count);
             row.holds_back
                 .push((name, organization_href(words, &held_back.author), how_much));
@@ -222,9 +222,11 @@ impl PeerRow {
             heard,
             received: words.number(peer.received),
             refused: words.number(peer.refused),
+            // That it turns this node away stands above.
             error: peer
                 .last_error
                 .as_deref()
+                .filter(|_| peer.turned_away.is_none())
                 .map(|error| Said::tagged(error, "en", words).shortened(300)),
             refusal: peer
                 .last_refusal
