@@ -225,12 +225,17 @@ impl Gate {
 
     /// Remembers that a node waits, and says so.
     async fn note_waiting(&self, node: &str, what: &'static str) -> Result<Barred, StoreError> {
-        let waiting = self.newcomers()?;
-        let known = waiting.iter().find(|(name, _)| name == node);
-        let is_noted = known.is_some_and(|(_, row)| row.waits_to.as_deref() == Some(what));
-        let count = waiting.iter().filter(|(_, row)| row.waits_to.is_some());
+        let known = self.store.named(TABLE, node)?;
+        let known = known.as_deref().map(read).transpose()?;
+        let waits_to = known.and_then(|known| known.waits_to);
+        // Who asks again and again costs one look.
+        if waits_to.as_deref() == Some(what) {
+            return Ok(Barred::ApprovalNeeded);
+        }
+        let newcomers = self.newcomers()?;
+        let waiting = newcomers.iter().filter(|(_, row)| row.waits_to.is_some());
         // Beyond that many a person reads no list; the answer is the same.
-        if is_noted || count.count() >= WAITING_MAX {
+        if waits_to.is_none() && waiting.count() >= WAITING_MAX {
             return Ok(Barred::ApprovalNeeded);
         }
         let note = move |newcomer: &mut Newcomer| {
