@@ -241,6 +241,9 @@ fact-use-cases = Used for
 fact-record-licence = Licence of this record
 fact-original-language = Original language
 fact-sources = Sources
+hidden-title = Not shown here
+hidden-why = The operator of this node chose on { $it } not to show this record. Other nodes may show it. The reason given:
+hidden-ask = Ask about it:
 withdrawn-title = This record was withdrawn
 withdrawn-why = Its author took it back. What remains is the signed notice that it did.
 unknown-type-title = This record cannot be shown
@@ -293,6 +296,7 @@ held-of-named = { $it } of { $other } are here
 ## An organisation
 profile = Profile
 about-profile = About this profile
+looks-like = Another organisation has a name that looks like this one. Compare the addresses:
 no-profile = This organisation has not described itself yet.
 withdrawn-profile = This organisation has withdrawn its description.
 offer-count = { $n ->
@@ -335,7 +339,7 @@ peer-count = { $n ->
 }
 graph-title = This node and those that it knows
 graph-desc = A line leads from this node to each of the others. The table has the same facts.
-graph-legend = Line: this node fetches records from there. Dashed line: it does not. Filled: answered last time. Ring: not heard yet. Triangle: the last attempt failed.
+graph-legend = Line: this node fetches records from there. Dashed line: it does not. Filled: answered last time. Ring: not heard yet. Triangle: the last attempt failed, or one blocks the other.
 graph-self = this node
 peer = Node
 peer-relation = Relation
@@ -349,6 +353,21 @@ peer-filter = Only:
 peer-never = Never
 peer-error = Last attempt:
 peer-refusal = Last refusal:
+peer-allowed = Allowed to send records and to follow
+peer-blocked = Blocked here; nothing is exchanged with it.
+peer-blocks-us = This node is blocked by it. It says:
+peer-turns-away = It does not deal with this node yet. It says:
+newcomers = New here
+newcomers-what = Nothing was decided about these nodes yet. What is public they can read like everyone else.
+newcomer-follow = waits to follow this node, since { $it }
+newcomer-send = waits to send records, since { $it }
+newcomer-new = sends records, since { $it }
+newcomers-left = { $n ->
+    [one] One more is not listed.
+   *[other] { $n } more are not listed.
+}
+blocked-authors = Organisations that are not carried
+blocked-authors-what = The operator of this node chose not to carry them. Other nodes decide for themselves.
 peer-holds-back = Gives less than these organisations counted:
 census-records = Records shown
 census-authors = Organisations known

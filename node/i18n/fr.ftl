@@ -240,6 +240,9 @@ fact-use-cases = Usages
 fact-record-licence = Licence de cette fiche
 fact-original-language = Langue d’origine
 fact-sources = Sources
+hidden-title = Non affichée ici
+hidden-why = L’exploitant de ce nœud a choisi le { $it } de ne pas afficher cette fiche. D’autres nœuds peuvent l’afficher. Raison donnée :
+hidden-ask = Pour toute question :
 withdrawn-title = Cette fiche a été retirée
 withdrawn-why = Son auteur l’a reprise. Il reste l’avis signé de ce retrait.
 unknown-type-title = Cette fiche ne peut pas être affichée
@@ -292,6 +295,7 @@ held-of-named = { $it } sur { $other } sont ici
 ## Une organisation
 profile = Profil
 about-profile = À propos de ce profil
+looks-like = Une autre organisation porte un nom qui ressemble à celui-ci. Comparez les adresses :
 no-profile = Cette organisation ne s’est pas encore présentée.
 withdrawn-profile = Cette organisation a retiré sa présentation.
 offer-count = { $n ->
@@ -334,7 +338,7 @@ peer-count = { $n ->
 }
 graph-title = Ce nœud et ceux qu’il connaît
 graph-desc = Une ligne mène de ce nœud à chacun des autres. Le tableau contient les mêmes faits.
-graph-legend = Ligne : ce nœud y récupère des fiches. Ligne pointillée : il n’en récupère pas. Plein : a répondu la dernière fois. Anneau : pas encore entendu. Triangle : le dernier essai a échoué.
+graph-legend = Ligne : ce nœud y récupère des fiches. Ligne pointillée : il n’en récupère pas. Plein : a répondu la dernière fois. Anneau : pas encore entendu. Triangle : le dernier essai a échoué, ou l’un bloque l’autre.
 graph-self = ce nœud
 peer = Nœud
 peer-relation = Relation
@@ -348,6 +352,21 @@ peer-filter = Seulement :
 peer-never = Jamais
 peer-error = Dernier essai :
 peer-refusal = Dernier refus :
+peer-allowed = Autorisé à envoyer des fiches et à suivre
+peer-blocked = Bloqué ici ; rien n’est échangé avec lui.
+peer-blocks-us = Il bloque ce nœud. Il dit :
+peer-turns-away = Il ne traite pas encore avec ce nœud. Il dit :
+newcomers = Nouveaux ici
+newcomers-what = Rien n’a encore été décidé au sujet de ces nœuds. Ils lisent comme tout le monde ce qui est public.
+newcomer-follow = attend de pouvoir suivre ce nœud, depuis le { $it }
+newcomer-send = attend de pouvoir envoyer des fiches, depuis le { $it }
+newcomer-new = envoie des fiches, depuis le { $it }
+newcomers-left = { $n ->
+    [one] Un autre n’est pas affiché.
+   *[other] { $n } autres ne sont pas affichés.
+}
+blocked-authors = Organisations non relayées
+blocked-authors-what = L’exploitant de ce nœud a choisi de ne pas les relayer. Les autres nœuds décident pour eux-mêmes.
 peer-holds-back = Donne moins que ces organisations n’ont compté :
 census-records = Fiches affichées
 census-authors = Organisations connues

@@ -8,6 +8,7 @@ use protocol::record::{Body, Endorsement, TextMap};
 use protocol::time::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::choices::Hidden;
 use crate::place::log_address;
 use crate::store::{Author, Store, StoreError};
 
@@ -43,6 +44,8 @@ pub enum Saying {
     Body(Box<Body>),
     /// It was withdrawn.
     Withdrawn,
+    /// The operator of this node chose not to show it.
+    Hidden(Hidden),
     /// A type that this version does not know.
     UnknownType,
     /// It does not have the form of its type: the faults.
@@ -160,7 +163,10 @@ impl Catalogue {
             return Err(damaged());
         };
         let header = Header::read(&tree).map_err(|_| damaged())?;
+        let hidden = Hidden::of(&self.store, id)?;
         let body = match (header.status, tree.get("body").and_then(Value::as_object)) {
+            // That its author took it back says more than that it is not shown here.
+            (Status::Active, Some(_)) if let Some(hidden) = hidden => Saying::Hidden(hidden),
             (Status::Withdrawn, _) | (Status::Active, None) => Saying::Withdrawn,
             (Status::Active, Some(body)) => match Body::read(&header.kind, body) {
                 Ok(Some(body)) => Saying::Body(Box::new(body)),
@@ -179,14 +185,14 @@ impl Catalogue {
         }))
     }
 
-    /// An author and how it describes itself.
+    /// An author and how it describes itself; `None` if it is not known, or not carried.
     ///
     /// # Errors
     /// A disk fault.
     pub fn author(&self, scid: &Scid) -> Result<Option<ShownAuthor>, StoreError> {
         match self.store.author(scid)? {
-            None => Ok(None),
-            Some(author) => self.described(author).map(Some),
+            Some(author) if !self.store.is_blocked(scid) => self.described(author).map(Some),
+            _ => Ok(None),
         }
     }
 

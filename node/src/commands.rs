@@ -6,6 +6,7 @@ mod disputes;
 mod doctor;
 mod import;
 mod org;
+mod policy;
 mod reconcile;
 
 use std::collections::BTreeSet;
@@ -120,6 +121,44 @@ pub enum Command {
     },
     /// Lists the peers.
     Peers,
+    /// Lets a node hand records over and follow.
+    Allow {
+        /// Its address.
+        url: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Ends the exchange with a node, or carries an author no longer.
+    Block {
+        /// An address, or an SCID.
+        subject: String,
+        /// Why, for those who are told.
+        reason: Option<String>,
+    },
+    /// Takes a block back.
+    Unblock {
+        /// An address, or an SCID.
+        subject: String,
+    },
+    /// Shows a record no longer.
+    Hide {
+        /// Which.
+        id: String,
+        /// Why, for those who ask for it.
+        reason: String,
+        /// Whom to ask.
+        contact: Option<String>,
+    },
+    /// Shows a record again.
+    Unhide {
+        /// Which.
+        id: String,
+    },
+    /// What was decided, and whether it is as it was written.
+    Audit {
+        /// Say so if it is.
+        is_to_verify: bool,
+    },
     /// Writes everything into a file.
     BundleExport {
         /// The file.
@@ -197,6 +236,12 @@ impl Command {
             | Self::Unfollow { .. }
             | Self::Sync { .. }
             | Self::Peers
+            | Self::Allow { .. }
+            | Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::Hide { .. }
+            | Self::Unhide { .. }
+            | Self::Audit { .. }
             | Self::BundleExport { .. }
             | Self::BundleImport { .. }
             | Self::Backup { .. }
@@ -311,6 +356,16 @@ pub async fn run(
         }
         Command::Sync { url, full } => sync(node, url.as_deref(), full).await,
         Command::Peers => peers(node),
+        Command::Allow { url, reason } => policy::allow(node, &url, reason).await,
+        Command::Block { subject, reason } => policy::block(node, &subject, reason).await,
+        Command::Unblock { subject } => policy::unblock(node, &subject).await,
+        Command::Hide {
+            id,
+            reason,
+            contact,
+        } => policy::hide(node, &id, reason, contact).await,
+        Command::Unhide { id } => policy::unhide(node, &id).await,
+        Command::Audit { is_to_verify } => policy::audit(node, is_to_verify),
         Command::BundleExport { path, filter } => {
             let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
             // Whoever gets the file can tell whether all is in it.
@@ -556,12 +611,7 @@ async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeEr
     let mut text = Vec::new();
     let mut items = Vec::new();
     let mut is_complete = true;
-    for peer in node
-        .peers
-        .all()?
-        .into_iter()
-        .filter(|peer| peer.is_followed)
-    {
+    for peer in node.peers.all()?.into_iter().filter(|peer| peer.is_read()) {
         if wanted.as_ref().is_some_and(|wanted| *wanted != peer.url) {
             continue;
         }
@@ -609,6 +659,18 @@ async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeEr
     })
 }
 
+/// Has every peer that is followed read from the beginning of its log: what was refused before may be taken
+/// now. Gives their addresses.
+async fn read_peers_anew(node: &Node) -> Result<Vec<String>, NodeError> {
+    let mut read_anew = Vec::new();
+    for peer in node.peers.all()?.into_iter().filter(Peer::is_read) {
+        node.peers.begin_anew(&peer.url).await?;
+        node.puller.hint(&peer.url);
+        read_anew.push(peer.url);
+    }
+    Ok(read_anew)
+}
+
 /// How complete these authors are here.
 fn counted_here(node: &Node, authors: &BTreeSet<Scid>) -> Result<Vec<bundle::Counted>, NodeError> {
     let mut counted = Vec::new();
@@ -640,6 +702,7 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         "records",
         "refused",
         "holds back",
+        "dealings",
         "last error",
     ]);
     let held_back = node.completeness.held_back()?;
@@ -657,14 +720,17 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
                 1 => "of 1 organisation".to_owned(),
                 count => format!("of {count} organisations"),
             },
+            policy::dealings(peer),
             peer.last_error.clone().unwrap_or_default(),
         ]);
     }
-    let text = if peers.is_empty() {
+    let mut text = if peers.is_empty() {
         "no peers yet: `baraza follow URL` makes one".to_owned()
     } else {
         table.to_string()
     };
+    let (others, newcomers, blocked_authors) = policy::others(node)?;
+    text.push_str(&others);
     let items = peers
         .iter()
         .map(|peer| {
@@ -683,6 +749,9 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         .collect::<Result<Vec<Value>, NodeError>>()?;
     Ok(Done::new(
         text,
-        json!({"total": items.len(), "items": items}),
+        json!({
+            "total": items.len(), "items": items,
+            "newcomers": newcomers, "blocked_authors": blocked_authors,
+        }),
     ))
 }

@@ -110,6 +110,17 @@ pub enum HostingPolicy {
     Closed,
 }
 
+impl HostingPolicy {
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Invitation => "invitation",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// About what is published here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +145,12 @@ pub struct Federation {
     /// Hosts and ports that are reached over plain http, for trials and closed networks.
     #[serde(default)]
     pub insecure_peers: Vec<String>,
+    /// Which nodes may hand records over and follow.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Most records that a node which is new here may hand over on its first day.
+    #[serde(default = "default_newcomer_records")]
+    pub newcomer_records: u64,
     /// Most records that are taken of one author from elsewhere.
     #[serde(default = "default_records_per_author")]
     pub records_per_author: u64,
@@ -146,10 +163,41 @@ impl Default for Federation {
     fn default() -> Self {
         Self {
             insecure_peers: Vec::new(),
+            policy: Policy::default(),
+            newcomer_records: default_newcomer_records(),
             records_per_author: default_records_per_author(),
             records_per_peer: default_records_per_peer(),
         }
     }
+}
+
+/// Which nodes may hand records over and follow. Reading is open to everyone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Those that are not blocked.
+    #[default]
+    Open,
+    /// Those that the operator allowed or follows; others are listed as waiting.
+    Approval,
+    /// Those that the operator allowed or follows, and nobody else is listed.
+    AllowList,
+}
+
+impl Policy {
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Approval => "approval",
+            Self::AllowList => "allow-list",
+        }
+    }
+}
+
+/// Far more than a new node's own organisations have, far less than would fill a disk.
+fn default_newcomer_records() -> u64 {
+    1_000
 }
 
 fn default_records_per_author() -> u64 {
@@ -184,6 +232,24 @@ pub struct Config {
 }
 
 impl Config {
+    /// The settings that say whom this node deals with and hosts, by name. Codes of invitations are not told,
+    /// only how many there are.
+    pub fn policies(&self) -> Vec<(&'static str, String)> {
+        let (federation, hosting) = (&self.settings.federation, &self.settings.hosting);
+        vec![
+            ("federation.policy", federation.policy.name().to_owned()),
+            (
+                "federation.newcomer_records",
+                federation.newcomer_records.to_string(),
+            ),
+            ("hosting.policy", hosting.policy.name().to_owned()),
+            (
+                "hosting.invitations",
+                format!("{} codes", hosting.invitations.len()),
+            ),
+        ]
+    }
+
     /// How many records are taken.
     pub fn quotas(&self) -> Quotas {
         let Federation {

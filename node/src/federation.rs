@@ -7,6 +7,7 @@ pub mod followers;
 pub mod inbox;
 pub mod outbox;
 pub mod peers;
+pub mod policy;
 pub mod pull;
 pub mod remote;
 pub mod replays;

@@ -198,7 +198,7 @@ impl SearchFollower {
         let counting = self
             .store
             .counting(id)?
-            .filter(|row| row.status == Status::Active);
+            .filter(|row| row.status == Status::Active && !self.store.is_hidden(id));
         let document = match counting {
             None => None,
             Some(row) => {

@@ -38,6 +38,9 @@ pub enum IngestError {
     /// This node has as many records of the author, or from the sender, as it takes.
     #[error("{0}")]
     Quota(String),
+    /// This node does not carry the author.
+    #[error("{0}")]
+    AuthorBlocked(String),
     /// The disk, never the sender's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,6 +53,7 @@ impl From<Refusal> for IngestError {
             Refusal::Store(error) => Self::Store(error),
             full @ Refusal::ParkedFull { .. } => Self::Full(full.to_string()),
             full @ Refusal::Quota { .. } => Self::Quota(full.to_string()),
+            blocked @ Refusal::AuthorBlocked => Self::AuthorBlocked(blocked.to_string()),
         }
     }
 }
@@ -69,6 +73,7 @@ impl From<LogRefusal> for IngestError {
             LogRefusal::Log(error) => Self::Log(error),
             LogRefusal::Store(error) => Self::Store(error),
             full @ LogRefusal::OrphansFull => Self::Full(full.to_string()),
+            blocked @ LogRefusal::AuthorBlocked => Self::AuthorBlocked(blocked.to_string()),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Read [`ingest`] first: it is the one door, and everything else reads the change log behind it.
 //! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
+pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod bundle;
 pub mod catalogue;
+pub mod choices;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -24,6 +26,7 @@ pub mod import;
 pub mod ingest;
 pub mod keychain;
 pub mod labels;
+pub mod lookalikes;
 pub mod node;
 pub mod origins;
 pub mod place;

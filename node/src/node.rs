@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use crate::audit;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::commands;
@@ -24,6 +25,7 @@ use crate::federation::followers::Followers;
 use crate::federation::inbox::{self, Inbox};
 use crate::federation::outbox::{self, Outbox};
 use crate::federation::peers::Peers;
+use crate::federation::policy::Gate;
 use crate::federation::pull::Puller;
 use crate::federation::remote::RemoteActors;
 use crate::federation::replays::Replays;
@@ -31,6 +33,7 @@ use crate::follow::{FollowError, SearchFollower};
 use crate::ingest::{Ingest, IngestError, Watch};
 use crate::keychain::{self, Founded, Keychain, KeychainError, Signer};
 use crate::labels::{Labels, LabelsError};
+use crate::lookalikes::LookAlikes;
 use crate::publish::{PublishError, Publisher};
 use crate::search::{Index, SearchError};
 use crate::sets::Sets;
@@ -143,6 +146,8 @@ pub struct Node {
     pub catalogue: Catalogue,
     /// What is held, as sets that others compare theirs with.
     pub sets: Sets,
+    /// Which organisations' names look alike.
+    pub lookalikes: LookAlikes,
     /// How complete each author is here.
     pub completeness: Arc<Comparison>,
     /// Other nodes.
@@ -155,6 +160,8 @@ pub struct Node {
     pub actors: Actors,
     /// Who follows them.
     pub followers: Followers,
+    /// Who may send.
+    pub gate: Gate,
     /// Takes what other servers send.
     pub inbox: Inbox,
     /// Sends what other servers are owed.
@@ -271,7 +278,14 @@ impl Node {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
         })?;
+        let gate = Gate::new(
+            &config,
+            peers.clone(),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        );
         let inbox = Inbox::new(inbox::Parts {
+            gate: gate.clone(),
             config: config.clone(),
             actors: actors.clone(),
             remote,
@@ -286,6 +300,7 @@ impl Node {
         Ok(Arc::new(Self {
             catalogue: Catalogue::new(Arc::clone(&store)),
             sets,
+            lookalikes: LookAlikes::new(Arc::clone(&store)),
             completeness: Arc::new(Comparison::new(Arc::clone(&store))),
             standing: Standing::new(Arc::clone(&store)),
             config,
@@ -302,6 +317,7 @@ impl Node {
             client,
             actors,
             followers,
+            gate,
             inbox,
             outbox,
             stop: watch::Sender::new(false),
@@ -315,6 +331,7 @@ impl Node {
     /// The address is taken, or a disk fault.
     pub async fn serve(self: &Arc<Self>) -> Result<(), NodeError> {
         self.publisher.finish().await?;
+        audit::note_settings(&self.store, self.config.policies(), self.clock.now()).await?;
         let socket = |what: String| move |source| NodeError::Socket { what, source };
         let listener = TcpListener::bind(self.config.listen)
             .await

@@ -10,8 +10,10 @@ pub mod embedded;
 pub mod engine;
 mod fill;
 mod keys;
+mod left_out;
 mod logs;
 mod migrate;
+mod named;
 mod past;
 mod quota;
 mod records;
@@ -42,7 +44,9 @@ pub use copy::{Moment, Part, Piece, Pieces};
 pub use embedded::FREE_BYTES_MIN;
 use engine::{Engine, Row};
 pub use fill::{Filling, begin_anew};
+use left_out::LeftOut;
 pub use logs::{LogReceipt, LogRefusal};
+pub use named::NamedRows;
 pub use quota::Quotas;
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
@@ -215,6 +219,7 @@ pub struct Store {
     epoch: String,
     rules: Rules,
     quotas: Quotas,
+    left_out: LeftOut,
     was_ended: bool,
 }
 
@@ -285,6 +290,7 @@ impl Store {
         let durable = Arc::new(Durable::default());
         let writer = Writer::start(Arc::clone(&engine), Arc::clone(&durable), tick)?;
         Ok(Self {
+            left_out: LeftOut::of(&*engine)?,
             engine,
             writer,
             durable,
@@ -372,6 +378,7 @@ impl Store {
     ) -> impl Future<Output = Result<Vec<Result<Receipt, Refusal>>, StoreError>> + Send + use<>
     {
         let (rules, quotas) = (self.rules, self.quotas);
+        let left_out = self.left_out.clone();
         let sequence = sequence.clone();
         let failed = sequence.clone();
         let job = move |tx: &mut transaction::Transaction<'_>| {
@@ -384,6 +391,10 @@ impl Store {
             let receipts: Result<Vec<_>, StoreError> = offered
                 .into_iter()
                 .map(|offered| {
+                    let author = *offered.proven().record().header.author.scid();
+                    if left_out.has_author(&author) {
+                        return records::refuse_blocked(tx, &author).map(Err);
+                    }
                     match records::admit(tx, &rules, offered, now, &sender, Some(&quotas)) {
                         // A refusal is written too: an author of whom records were refused for want
                         // of room is noted.
@@ -416,9 +427,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<LogReceipt, LogRefusal> {
         let rules = self.rules;
-        let answer = self
-            .writer
-            .submit(move |tx| logs::learn(tx, &rules, &entry, &proofs, now));
+        let left_out = self.left_out.clone();
+        let answer = self.writer.submit(move |tx| {
+            if left_out.has_author(entry.scid()) {
+                return Err(LogRefusal::AuthorBlocked);
+            }
+            logs::learn(tx, &rules, &entry, &proofs, now)
+        });
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
     }
 
@@ -446,7 +461,8 @@ impl Store {
             .unwrap_or(Err(BatchRefusal::from(StoreError::Closed)))
     }
 
-    /// Goes by another line of a forked log from now on. `false` if that entry is not held.
+    /// Goes by another line of a forked log from now on; `beside` is put with it. `false` if that entry is
+    /// not held.
     ///
     /// # Errors
     /// A disk fault.
@@ -455,11 +471,19 @@ impl Store {
         scid: Scid,
         version: VersionId,
         now: Timestamp,
+        beside: impl FnOnce(&mut NamedRows<'_, '_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<bool, StoreError> {
-        let rules = self.rules;
-        let answer = self
-            .writer
-            .submit(move |tx| logs::pin(tx, &rules, &scid, &version, now));
+        let (rules, left_out) = (self.rules, self.left_out.clone());
+        let answer = self.writer.submit(move |tx| {
+            let is_held = logs::pin(tx, &rules, &scid, &version, now)?;
+            if is_held {
+                beside(&mut NamedRows {
+                    tx,
+                    left_out: &left_out,
+                })?;
+            }
+            Ok(is_held)
+        });
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -513,7 +537,7 @@ impl Store {
         }))
     }
 
-    /// Every author whose log is held, by SCID.
+    /// Every author that is carried and whose log is held, by SCID.
     ///
     /// # Errors
     /// A disk fault.
@@ -526,16 +550,22 @@ impl Store {
                 keys::scid_of_author(&key).ok_or_else(|| corrupt("an author without a name"))?;
             let row: AuthorRow = serde_json::from_slice(&row)
                 .map_err(|_| corrupt("an author that does not read"))?;
-            authors.extend(self.author_of(&scid, &row)?);
+            if !self.is_blocked(&scid) {
+                authors.extend(self.author_of(&scid, &row)?);
+            }
         }
         Ok(authors)
     }
 
-    /// All lines of an author's log, first entry first, those of forks among them.
+    /// All lines of an author's log, first entry first, those of forks among them; none of an author
+    /// that is not carried.
     ///
     /// # Errors
     /// A disk fault.
     pub fn log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+        if self.is_blocked(scid) {
+            return Ok(Vec::new());
+        }
         let rows = Reader::rows(&*self.engine, &keys::entries(scid))?;
         rows.iter()
             .map(|(_, row)| rows::unpack(logs::split_entry(row)?.1))
@@ -548,6 +578,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn active_log_of(&self, scid: &Scid) -> Result<Vec<Vec<u8>>, StoreError> {
+        if self.is_blocked(scid) {
+            return Ok(Vec::new());
+        }
         logs::active_line(&*self.engine, scid)
     }
 
@@ -556,6 +589,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn witness_of(&self, scid: &Scid) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.is_blocked(scid) {
+            return Ok(None);
+        }
         self.engine.get(&keys::witness(scid))
     }
 
@@ -564,6 +600,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn counting(&self, id: &RecordId) -> Result<Option<HeldRow>, StoreError> {
+        if self.is_blocked(&id.author) {
+            return Ok(None);
+        }
         let rows = Reader::rows(&*self.engine, &keys::held_of(id))?;
         let held = rows
             .iter()
@@ -594,6 +633,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn history(&self, id: &RecordId) -> Result<Vec<HeldRow>, StoreError> {
+        if self.is_blocked(&id.author) {
+            return Ok(Vec::new());
+        }
         let mut versions = Vec::new();
         for prefix in [keys::held_of(id), keys::past_of(id)] {
             for (_, row) in Reader::rows(&*self.engine, &prefix)? {
@@ -616,6 +658,9 @@ impl Store {
         after: Option<&LocalId>,
         enough: usize,
     ) -> Result<(Vec<Version>, bool), StoreError> {
+        if self.is_blocked(author) {
+            return Ok((Vec::new(), false));
+        }
         let rows_from = |prefix: Vec<u8>| {
             let from = match after {
                 Some(local) => keys::after_record(&prefix, local),
@@ -729,6 +774,9 @@ impl Store {
         }
         let damaged = || corrupt("a past version without a record or a key");
         let id = keys::id_of_past(&key).ok_or_else(damaged)?;
+        if self.is_blocked(&id.author) {
+            return Ok(None);
+        }
         let slot = keys::slot_of_past(&key).ok_or_else(damaged)?;
         let signer = PublicKey::from_bytes(&slot).map_err(|_| damaged())?;
         let state = AuthorRow::read(&*self.engine, &id.author)?.state()?;
@@ -747,6 +795,9 @@ impl Store {
     /// A held row by its key, unless a tombstone beats it.
     fn relayed(&self, key: &[u8]) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
         let id = keys::id_of_held(key).ok_or_else(|| corrupt("a row without a record id"))?;
+        if self.is_blocked(&id.author) {
+            return Ok(None);
+        }
         let rows = Reader::rows(&*self.engine, &keys::held_of(&id))?;
         let relayed = records::relayed(&self.rules, rows)?;
         let row = relayed.into_iter().find(|(held, _)| held == key);
@@ -756,6 +807,17 @@ impl Store {
     /// Every version that may be handed out of the records of one author, or of all, in order of
     /// record id; a disk fault ends the iteration as an error.
     pub fn held(
+        &self,
+        author: Option<&Scid>,
+    ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
+        self.all_held(author).filter(|held| {
+            held.as_ref()
+                .map_or(true, |(id, _)| !self.is_blocked(&id.author))
+        })
+    }
+
+    /// As [`Store::held`], with those of authors that are not carried.
+    fn all_held(
         &self,
         author: Option<&Scid>,
     ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
@@ -823,7 +885,7 @@ impl Store {
                         let scid = Scid::from_digest(
                             scid.ok_or_else(|| corrupt("an entry without an author"))?,
                         );
-                        Some(What::Entry { scid, entry })
+                        (!self.is_blocked(&scid)).then_some(What::Entry { scid, entry })
                     }
                 },
                 ChangeRow::Judged(key) => Some(What::Judged {
@@ -983,6 +1045,25 @@ impl Store {
             if is_meant(&id.author) {
                 digests.push(*row.rank.hash.as_digest());
             }
+        }
+        Ok(state::hash(digests))
+    }
+
+    /// As [`Store::state_hash`], with the authors that are held and not carried: that of a copy of the store,
+    /// which has all of them.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn whole_state_hash(&self) -> Result<VersionHash, StoreError> {
+        let mut digests = Vec::new();
+        let prefix = keys::authors();
+        for row in self.engine.range(&prefix, &transaction::after(&prefix)) {
+            let row: AuthorRow = serde_json::from_slice(&row?.1)
+                .map_err(|_| corrupt("an author that does not read"))?;
+            digests.extend(state::of_author(&row)?);
+        }
+        for row in self.all_held(None) {
+            digests.push(*row?.1.rank.hash.as_digest());
         }
         Ok(state::hash(digests))
     }

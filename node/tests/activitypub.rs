@@ -12,6 +12,8 @@ mod documents;
 mod hostile;
 #[path = "activitypub/pair.rs"]
 mod pair;
+#[path = "activitypub/policy.rs"]
+mod policy;
 #[path = "activitypub/rows.rs"]
 mod rows;
 #[path = "activitypub/topics.rs"]

@@ -22,6 +22,7 @@ mod imports;
 mod measuring;
 mod own_fetches;
 mod own_identity;
+mod policy;
 mod reconcile;
 mod spreadsheets;
 mod tidy;

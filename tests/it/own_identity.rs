@@ -552,6 +552,12 @@ fn a_disputed_identity_is_shown_until_an_operator_pins_a_line_and_stays_marked()
     laptop.run(&["push", &other.url]).ok();
     assert_eq!(log_at(&other, &scid), (2, true));
     assert_eq!(other.json(&["pin"])["items"][0]["pinned"], true);
+    let log = other.json(&["audit", "--verify"]);
+    let last = log["items"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["act"], &last["subject"]),
+        (&json!("pin"), &json!(scid))
+    );
 }
 
 /// A web server that serves the files of a folder and nothing else.

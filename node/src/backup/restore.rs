@@ -160,7 +160,7 @@ fn make(
     ];
     filling.finish(&store, manifest.schema, epoch, notes)?;
     let opened = Store::open(&store, epoch.to_owned())?;
-    let found = opened.state_hash()?;
+    let found = opened.whole_state_hash()?;
     opened.close();
     if found.to_string() != seal.state_hash {
         return Err(BackupError::OtherState {

@@ -195,8 +195,33 @@ pub(super) enum Typed {
         #[arg(long)]
         full: bool,
     },
-    /// The nodes that this one knows, and how it stands with each
-    Peers,
+    /// The nodes that this one knows, and how it stands with each; whom it deals with
+    Peers {
+        #[command(subcommand)]
+        choice: Option<PeerChoice>,
+    },
+    /// Show a record no longer here; other nodes still get it
+    Hide {
+        /// Its id: SCID/local-id
+        id: String,
+        /// Why: shown to whoever asks for it
+        #[arg(long)]
+        reason: String,
+        /// Whom to ask about it: a mail address, a telephone number, a page
+        #[arg(long)]
+        contact: Option<String>,
+    },
+    /// Show a hidden record again
+    Unhide {
+        /// Its id: SCID/local-id
+        id: String,
+    },
+    /// What was decided here, oldest first; exit code 1 if an entry is not as it was written
+    Audit {
+        /// Say that all is as it was written, with the newest hash
+        #[arg(long)]
+        verify: bool,
+    },
     /// Files that carry a part of the network and verify by themselves
     #[command(subcommand)]
     Bundle(Bundle),
@@ -362,6 +387,31 @@ pub(super) enum Identity {
         /// Where its log is served: https://HUB/orgs/NAME
         #[arg(long)]
         at: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PeerChoice {
+    /// Let a node hand records over and follow
+    Allow {
+        /// Its address
+        url: String,
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// End the exchange with a node, or carry an organisation no longer
+    Block {
+        /// The node's address, or the organisation's SCID
+        subject: String,
+        /// Why: shown to whoever is blocked, and on the page of the network
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Take a block back
+    Unblock {
+        /// The node's address, or the organisation's SCID
+        subject: String,
     },
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use url::form_urlencoded::Serializer;
 
-use super::arguments::{Arguments, Bundle, Identity, Org, Typed};
+use super::arguments::{Arguments, Bundle, Identity, Org, PeerChoice, Typed};
 use super::verify;
 use crate::bench;
 use crate::clock::{SharedClock, SystemClock};
@@ -237,7 +237,25 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
         }
         Typed::Unfollow { url } => Command::Unfollow { url },
         Typed::Sync { url, full } => Command::Sync { url, full },
-        Typed::Peers => Command::Peers,
+        Typed::Peers { choice } => match choice {
+            None => Command::Peers,
+            Some(PeerChoice::Allow { url, reason }) => Command::Allow { url, reason },
+            Some(PeerChoice::Block { subject, reason }) => Command::Block { subject, reason },
+            Some(PeerChoice::Unblock { subject }) => Command::Unblock { subject },
+        },
+        Typed::Hide {
+            id,
+            reason,
+            contact,
+        } => Command::Hide {
+            id,
+            reason,
+            contact,
+        },
+        Typed::Unhide { id } => Command::Unhide { id },
+        Typed::Audit { verify } => Command::Audit {
+            is_to_verify: verify,
+        },
         Typed::Reindex => Command::Reindex,
         Typed::Compact => Command::Compact,
     };

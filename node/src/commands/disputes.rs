@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use protocol::id::Scid;
 use protocol::identity::{LogEntry, VersionId};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Done, refused};
+use crate::audit::{self, Act, Decision};
 use crate::node::{Node, NodeError};
 use crate::place::log_address;
-use crate::store::StoreError;
+use crate::store::{NamedRows, StoreError};
 
 /// The authors whose logs are disputed, with the entries that part.
 pub(super) fn list(node: &Node) -> Result<Done, NodeError> {
@@ -109,7 +110,15 @@ pub(super) async fn pin(node: &Arc<Node>, scid: &str, version: &str) -> Result<D
         )));
     }
     let before = author.state.version_id();
-    if !node.store.pin(scid, version, node.clock.now()).await? {
+    let now = node.clock.now();
+    let decision = Decision {
+        time: now,
+        act: Act::Pin,
+        subject: scid.to_string(),
+        reason: Some(format!("by the line through {version}")),
+    };
+    let written = move |rows: &mut NamedRows<'_, '_>| audit::append(rows, &decision);
+    if !node.store.pin(scid, version, now, written).await? {
         return Err(refused(format!(
             "no entry {version} of {scid} is held here: `baraza pin` lists those that are"
         )));
@@ -119,19 +128,10 @@ pub(super) async fn pin(node: &Arc<Node>, scid: &str, version: &str) -> Result<D
         .author(&scid)?
         .map_or(before, |author| author.state.version_id());
     // What the other line's keys signed was let go of or never taken: peers are read anew for it.
-    let mut read_anew = Vec::new();
-    if now != before {
-        for peer in node
-            .peers
-            .all()?
-            .into_iter()
-            .filter(|peer| peer.is_followed)
-        {
-            node.peers.begin_anew(&peer.url).await?;
-            node.puller.hint(&peer.url);
-            read_anew.push(Value::from(peer.url));
-        }
-    }
+    let read_anew = match now == before {
+        true => Vec::new(),
+        false => super::read_peers_anew(node).await?,
+    };
     let text = format!(
         "This node goes by the line through {version} from now on; the newest entry on it is {now}.\n\
          The author stays marked as disputed, here and elsewhere, and other nodes choose for themselves.\n\

@@ -48,14 +48,24 @@ pub(super) fn list(node: &Node) -> Result<Done, NodeError> {
             continue;
         };
         let did = author.author.state.did().to_string();
+        let looks_like = node.lookalikes.of(signer.did.scid())?;
+        let looks_like: Vec<String> = looks_like.iter().map(ToString::to_string).collect();
+        let note = match looks_like.is_empty() {
+            true => String::new(),
+            false => format!(
+                "\n{:<24} its name looks like that of {}",
+                "",
+                looks_like.join(", ")
+            ),
+        };
         rows.push(format!(
-            "{:<24} {:<40} {did}",
+            "{:<24} {:<40} {did}{note}",
             signer.handle,
             author.name(&[&node.config.settings.language])
         ));
         items.push(json!({
             "handle": signer.handle, "did": did, "scid": signer.did.scid().to_string(),
-            "disputed": author.author.is_disputed,
+            "disputed": author.author.is_disputed, "looksLike": looks_like,
         }));
     }
     Ok(Done::new(

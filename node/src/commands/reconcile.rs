@@ -57,7 +57,7 @@ pub(super) async fn run(
 /// The nodes that this one follows.
 pub(crate) fn followed(node: &Node) -> Result<Vec<String>, NodeError> {
     let peers = node.peers.all()?.into_iter();
-    let followed = peers.filter(|peer| peer.is_followed && !is_site(&peer.url));
+    let followed = peers.filter(|peer| peer.is_read() && !is_site(&peer.url));
     Ok(followed.map(|peer| peer.url).collect())
 }
 

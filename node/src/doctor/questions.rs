@@ -46,7 +46,7 @@ pub(super) const WHY_EXPOSED: &str =
 /// What others can tell: whether our clock is right, and who is silent.
 pub(super) async fn of_peers(node: &Node) -> Result<Vec<Finding>, NodeError> {
     let peers = node.peers.all()?;
-    let followed: Vec<&Peer> = peers.iter().filter(|peer| peer.is_followed).collect();
+    let followed: Vec<&Peer> = peers.iter().filter(|peer| peer.is_read()).collect();
     let now = node.clock.now();
     let mut found: Vec<Finding> = followed
         .iter()

@@ -35,6 +35,8 @@ pub use error::FetchError;
 pub use lines::{Lines, StreamRequest};
 pub use wire::Wire;
 
+use super::peers::TurnedAway;
+use super::policy::turns_away;
 use error::{problem_code, shown};
 use memory::{Failures, Flights, Key};
 use pools::{Pools, Setup};
@@ -133,6 +135,17 @@ impl Answer {
     /// Whether it was granted.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// How the other side said that it does not deal with this node, if it did.
+    pub fn turned_away(&self) -> Option<TurnedAway> {
+        let problem: serde_json::Value = serde_json::from_slice(&self.bytes).ok()?;
+        let text = |name: &str| problem.get(name).and_then(serde_json::Value::as_str);
+        let code = text("code").and_then(problem_code)?;
+        (self.status == 403 && turns_away(&code)).then(|| TurnedAway {
+            detail: text("detail").map(shown).unwrap_or_default(),
+            code,
+        })
     }
 
     /// Why it was not, in the other side's words where it gave some.

@@ -19,6 +19,7 @@ use super::actors::{Actors, Local, is_same_origin, origin};
 use super::followers::{Follower, FollowerError, Followers};
 use super::outbox::Outbox;
 use super::peers::{Peer, PeerError, Peers, Stage};
+use super::policy::{Barred, Gate};
 use super::pull::Puller;
 use super::remote::{Freshness, RemoteActors, RemoteError};
 use super::replays::{Claim, Replays};
@@ -83,6 +84,9 @@ pub enum InboxError {
     /// A bound was reached.
     #[error("{0}")]
     Full(String),
+    /// This node does not deal with the sender's, or not so much.
+    #[error(transparent)]
+    Barred(#[from] Barred),
     /// The record within was refused.
     #[error(transparent)]
     Ingest(#[from] IngestError),
@@ -131,6 +135,8 @@ pub struct Parts {
     pub followers: Followers,
     /// The nodes that are known.
     pub peers: Peers,
+    /// Who may send.
+    pub gate: Gate,
     /// What is sent.
     pub outbox: Outbox,
     /// The one door.
@@ -241,6 +247,9 @@ impl Inbox {
         signature.check_policy(body, self.parts.clock.now())?;
         let key_id = signature.key_url(&self.insecure)?;
         let (address, _) = key_id.split_once('#').unwrap_or((key_id, ""));
+        if let Some(node) = origin(address) {
+            self.parts.gate.check_sender(&node)?;
+        }
         let kept = self.parts.remote.get(address, Freshness::Kept).await?;
         match verify(signature, &kept) {
             Ok(()) => Ok(kept),
@@ -284,6 +293,7 @@ impl Inbox {
         let follower = Follower::new(&signer.id, followed, activity.id(), inbox)
             .ok_or(InboxError::Actor(RemoteError::Address))?;
         let host = follower.host.clone();
+        self.parts.gate.check_follow(&host).await?;
         self.parts.outbox.accept(follower).await?;
         if local == Local::Node && signer.is_service() {
             let inbox = inbox.clone();
@@ -413,6 +423,7 @@ impl Inbox {
         if peer.is_some_and(|peer| !peer.may_push()) {
             return Ok(());
         }
+        self.parts.gate.check_record(&host).await?;
         let receipt = self
             .parts
             .ingest

@@ -22,11 +22,11 @@ use url::Url;
 
 use page::Page;
 
-use super::actors::{Actors, Local, Sending};
+use super::actors::{Actors, Local, Sending, origin};
 use super::client::{Client, FetchError};
 use super::courier::{Courier, CourierError};
 use super::followers::{Follower, FollowerError, Followers};
-use super::peers::{Asked, Peer, PeerError, Peers, Stage};
+use super::peers::{Asked, Peer, PeerError, Peers, Stage, TurnedAway};
 use super::remote::{Freshness, RemoteActors, RemoteError};
 use crate::clock::SharedClock;
 use crate::keychain::{KeychainError, random_name};
@@ -71,6 +71,8 @@ pub enum SendError {
         retry_after: Option<Duration>,
         /// In the other side's words.
         reason: String,
+        /// Set if it does not deal with this node at all.
+        turned_away: Option<TurnedAway>,
     },
     /// It cannot be signed.
     #[error("it cannot be signed: {0}")]
@@ -106,6 +108,13 @@ impl SendError {
     /// Whether whoever was there says that it is gone for good (RFC 9110, 15.5.11).
     fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { status: 410, .. })
+    }
+
+    fn turned_away(&self) -> Option<&TurnedAway> {
+        match self {
+            Self::Refused { turned_away, .. } => turned_away.as_ref(),
+            _ => None,
+        }
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -254,6 +263,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Looks anew at what is owed: a node is not blocked any more.
+    pub fn resume(&self) {
+        self.0.wake.notify_one();
+    }
+
     /// Asks a peer to push no longer, if it was asked to.
     ///
     /// # Errors
@@ -276,6 +290,7 @@ impl Outbox {
         let unknown = || SendError::Refused {
             status: 404,
             retry_after: None,
+            turned_away: None,
             reason: format!(
                 "“{account}” is no account of a node: write it like acct:node@hub.example"
             ),
@@ -392,6 +407,7 @@ impl Inner {
         self.wake.notify_one();
     }
 
+    /// What is owed, but to those with whom nothing is exchanged.
     fn owed(&self) -> Result<Vec<Job>, StoreError> {
         let last = self.store.last_change()?;
         let cursors = lock(&self.cursors);
@@ -410,7 +426,19 @@ impl Inner {
                 .iter()
                 .map(|peer| Job::Ask { peer: peer.clone() }),
         );
-        Ok(owed)
+        let mut wanted = Vec::with_capacity(owed.len());
+        for job in owed {
+            let node = match &job {
+                Job::Announce { host } => Some(host.clone()),
+                Job::Answer { actor, .. } => origin(actor),
+                Job::Ask { peer } => Some(peer.clone()),
+            };
+            let is_blocked = node.map(|node| self.peers.is_blocked(&node)).transpose()?;
+            if is_blocked != Some(true) {
+                wanted.push(job);
+            }
+        }
+        Ok(wanted)
     }
 
     async fn work(&self, job: &Job) -> Result<(), SendError> {
@@ -453,8 +481,12 @@ impl Inner {
             Job::Answer { .. } => Ok(()),
             Job::Ask { peer } => {
                 let problem = format!("it was not asked to push, only pulled from: {error}");
+                let turned_away = error.turned_away().cloned();
                 let note = |peer: &mut Peer| {
                     peer.last_error = Some(problem);
+                    if turned_away.is_some() {
+                        peer.turned_away = turned_away;
+                    }
                     // Whom we follow no longer need not hear of it if it cannot.
                     peer.asked = peer
                         .asked
@@ -502,7 +534,14 @@ impl Inner {
             // Several inboxes of one host may be owed one change: it is done when all have it.
             done = item.number.saturating_sub(1).max(done);
             match self.post(&item.by, &item.inbox, item.activity).await {
-                Ok(()) => {}
+                Ok(()) => self.peers.note_taken(host).await?,
+                // The rest of the page would be answered alike.
+                Err(error) if error.turned_away().is_some() => {
+                    tracing::info!(host, %error, "does not deal with this node: it is left to pulling");
+                    let turned_away = error.turned_away().cloned();
+                    self.peers.note_turned_away(host, turned_away).await?;
+                    break;
+                }
                 Err(error) if error.is_gone() => {
                     let inbox = item.inbox;
                     tracing::info!(inbox, "is gone for good: nothing more is sent there");
@@ -564,6 +603,7 @@ impl Inner {
                 .await?;
                 let follow = about(Kind::Follow, &asked.follow, target.as_str().into());
                 self.post(&by, &actor.inbox, follow).await?;
+                self.peers.note_taken(url).await?;
                 self.change_asked(url, &asked.follow, |asked| {
                     if asked.stage == Stage::Wanted {
                         asked.stage = Stage::Sent;
@@ -634,6 +674,7 @@ impl Inner {
         Err(SendError::Refused {
             status: answer.status,
             retry_after: answer.retry_after,
+            turned_away: answer.turned_away(),
             reason: answer.reason(),
         })
     }
@@ -723,6 +764,7 @@ mod tests {
         SendError::Refused {
             status: 503,
             retry_after: None,
+            turned_away: None,
             reason: "away".to_owned(),
         }
     }

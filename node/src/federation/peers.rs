@@ -10,8 +10,9 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::site::site_address;
+use crate::audit::{self, Decision};
 use crate::catalogue::SITES;
-use crate::store::{Named, Store, StoreError};
+use crate::store::{Named, NamedRows, Store, StoreError};
 
 const TABLE: &str = "peers";
 
@@ -55,6 +56,36 @@ pub struct Peer {
     /// How far this node is with asking the peer to push. Pulling needs none of it.
     #[serde(default)]
     pub asked: Option<Asked>,
+    /// What the operator decided about it.
+    #[serde(default)]
+    pub decided: Option<Decided>,
+    /// What it answers instead of dealing with this node; none once it deals with it again.
+    #[serde(default)]
+    pub turned_away: Option<TurnedAway>,
+}
+
+/// What the operator decided about a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decided {
+    /// It may hand records over and follow.
+    Allowed,
+    /// Nothing is exchanged with it.
+    Blocked {
+        /// Why, in the operator's words.
+        reason: Option<String>,
+        /// Since when, in seconds since 1970.
+        since: i64,
+    },
+}
+
+/// How a peer refuses to deal with this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnedAway {
+    /// The code of its answer, such as `blocked`.
+    pub code: String,
+    /// Its operator's words.
+    pub detail: String,
 }
 
 /// A `Follow` of a peer's actor.
@@ -99,7 +130,19 @@ impl Peer {
             refused: 0,
             last_refusal: None,
             asked: None,
+            decided: None,
+            turned_away: None,
         }
+    }
+
+    /// Whether nothing is exchanged with it.
+    pub fn is_blocked(&self) -> bool {
+        matches!(self.decided, Some(Decided::Blocked { .. }))
+    }
+
+    /// Whether its log is read: it is followed, and not blocked meanwhile.
+    pub fn is_read(&self) -> bool {
+        self.is_followed && !self.is_blocked()
     }
 
     /// Whether records that it pushes are taken. Of a peer that is followed in part, only the log is
@@ -145,6 +188,12 @@ pub enum PeerError {
     /// It is not known.
     #[error("{url} is not followed: `baraza peers` shows those that are")]
     Unknown {
+        /// Its address.
+        url: String,
+    },
+    /// The operator blocked it.
+    #[error("{url} is blocked here: `baraza peers unblock {url}` first")]
+    Blocked {
         /// Its address.
         url: String,
     },
@@ -275,6 +324,39 @@ impl Peers {
         self.store.put_named(PLACES, url, None).await
     }
 
+    /// Notes how a peer refuses to deal with this node, or that it does not any more.
+    ///
+    /// # Errors
+    /// As [`Peers::change`].
+    pub async fn note_turned_away(
+        &self,
+        url: &str,
+        turned_away: Option<TurnedAway>,
+    ) -> Result<(), PeerError> {
+        let known = self.get(url)?.and_then(|peer| peer.turned_away);
+        if known != turned_away {
+            self.change(url, |peer| peer.turned_away = turned_away)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a peer took what it was sent.
+    ///
+    /// # Errors
+    /// As [`Peers::change`].
+    pub async fn note_taken(&self, url: &str) -> Result<(), PeerError> {
+        self.note_turned_away(url, None).await
+    }
+
+    /// Whether nothing is exchanged with the node at this address.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn is_blocked(&self, url: &str) -> Result<bool, StoreError> {
+        Ok(self.get(url)?.is_some_and(|peer| peer.is_blocked()))
+    }
+
     /// Notes of peers that receive at an inbox that they follow this node no longer.
     ///
     /// # Errors
@@ -298,6 +380,28 @@ impl Peers {
         url: &str,
         change: impl FnOnce(&mut Peer),
     ) -> Result<Peer, PeerError> {
+        self.change_by(url, change, None).await
+    }
+
+    /// As [`Peers::change`], for a decision of the operator, which is written down in the same step.
+    ///
+    /// # Errors
+    /// As [`Peers::change`].
+    pub async fn decide(
+        &self,
+        url: &str,
+        change: impl FnOnce(&mut Peer),
+        decision: Decision,
+    ) -> Result<Peer, PeerError> {
+        self.change_by(url, change, Some(decision)).await
+    }
+
+    async fn change_by(
+        &self,
+        url: &str,
+        change: impl FnOnce(&mut Peer),
+        decision: Option<Decision>,
+    ) -> Result<Peer, PeerError> {
         let _turn = self.turn.lock().await;
         let known = self.get(url)?;
         if known.is_none() && self.store.all_named(TABLE)?.len() >= PEERS_MAX {
@@ -308,7 +412,15 @@ impl Peers {
         let row = serde_json::to_vec(&peer).map_err(|error| StoreError::Corrupt {
             detail: error.to_string(),
         })?;
-        self.store.put_named(TABLE, url, Some(row)).await?;
+        let url = url.to_owned();
+        let put = move |rows: &mut NamedRows<'_, '_>| {
+            rows.put(TABLE, &url, row);
+            match decision {
+                Some(decision) => audit::append(rows, &decision),
+                None => Ok(()),
+            }
+        };
+        self.store.change_named(put).await?;
         Ok(peer)
     }
 }

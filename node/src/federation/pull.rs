@@ -25,7 +25,9 @@ use tokio::task::JoinHandle;
 
 use super::client::{Client, FetchError, StreamRequest};
 use super::peers::{Peer, PeerError, Peers, peer_address};
+use super::policy::BLOCKED;
 use super::site;
+use crate::audit::{Act, Decision};
 use crate::clock::{SharedClock, Stopwatch};
 use crate::completeness;
 use crate::ingest::{Ingest, IngestError, Receipts};
@@ -172,7 +174,7 @@ impl Puller {
     /// A disk fault.
     pub fn start(&self) -> Result<(), StoreError> {
         for peer in self.0.peers.all()? {
-            if peer.is_followed {
+            if peer.is_read() {
                 self.keep_up(&peer.url);
             }
         }
@@ -192,15 +194,16 @@ impl Puller {
     /// The address is none, or a disk fault. Whether the node answers shows later, in its `last_error`.
     pub async fn follow(&self, address: &str, filter: &str) -> Result<Peer, PeerError> {
         let url = peer_address(address)?;
-        let peer = self
-            .0
-            .peers
-            .change(&url, |peer| {
-                peer.filter = filter.to_owned();
-                peer.is_followed = true;
-                peer.is_unfollowed = false;
-            })
-            .await?;
+        if self.0.peers.is_blocked(&url)? {
+            return Err(PeerError::Blocked { url });
+        }
+        let start = |peer: &mut Peer| {
+            peer.filter = filter.to_owned();
+            peer.is_followed = true;
+            peer.is_unfollowed = false;
+        };
+        let part = (!filter.is_empty()).then(|| filter.to_owned());
+        let peer = self.0.decide(&url, Act::Follow, start, part).await?;
         self.keep_up(&url);
         // A task that waits for news waits for those of the filter it asked with.
         self.hint(&url);
@@ -217,17 +220,20 @@ impl Puller {
         if !is_followed {
             return Err(PeerError::Unknown { url });
         }
-        if let Some(task) = self.tasks().remove(&url) {
+        self.pause(&url);
+        let stop = |peer: &mut Peer| {
+            peer.is_followed = false;
+            peer.is_unfollowed = true;
+        };
+        self.0.decide(&url, Act::Unfollow, stop, None).await?;
+        Ok(())
+    }
+
+    /// Reads a peer's log no more for now: it is blocked. [`Puller::start`] goes on.
+    pub fn pause(&self, url: &str) {
+        if let Some(task) = self.tasks().remove(url) {
             task.handle.abort();
         }
-        self.0
-            .peers
-            .change(&url, |peer| {
-                peer.is_followed = false;
-                peer.is_unfollowed = true;
-            })
-            .await?;
-        Ok(())
     }
 
     /// Asks a peer's task to look now: the peer said that it has news.
@@ -387,6 +393,23 @@ fn jitter() -> Duration {
 }
 
 impl Inner {
+    /// Changes a peer by a decision of the operator.
+    async fn decide(
+        &self,
+        url: &str,
+        act: Act,
+        change: impl FnOnce(&mut Peer),
+        reason: Option<String>,
+    ) -> Result<Peer, PeerError> {
+        let decision = Decision {
+            time: self.clock.now(),
+            act,
+            subject: url.to_owned(),
+            reason,
+        };
+        self.peers.decide(url, change, decision).await
+    }
+
     /// How far a peer's log was read, if that is known.
     fn cursor(&self, url: &str) -> Option<String> {
         let peer = self.peers.get(url).ok().flatten()?;
@@ -423,6 +446,21 @@ impl Inner {
             }
             Err(error) => Some(Some(error.to_string())),
         };
+        match &result {
+            Ok(_) => {
+                let known = self.peers.get(url)?.and_then(|peer| peer.turned_away);
+                // Reading is open to those who wait to be allowed: it says nothing of that.
+                if known.is_some_and(|known| known.code == BLOCKED) {
+                    self.peers.note_turned_away(url, None).await?;
+                }
+            }
+            Err(PullError::Fetch(error)) => {
+                if let Some(turned_away) = error.turned_away() {
+                    self.peers.note_turned_away(url, Some(turned_away)).await?;
+                }
+            }
+            Err(_) => {}
+        }
         if let Some(error) = noted {
             self.peers
                 .change(url, |peer| {
@@ -640,6 +678,8 @@ impl<'p> PageReader<'p> {
                 };
                 match taken {
                     Ok(_) => self.pulled.log_entries += 1,
+                    // Our operator's choice, and no fault of the peer's.
+                    Err(IngestError::AuthorBlocked(_)) => {}
                     Err(IngestError::Store(error)) => return Err(error.into()),
                     Err(error) => self.refuse(&error).await?,
                 }
@@ -712,7 +752,7 @@ impl<'p> PageReader<'p> {
         for receipt in under_way.await.map_err(|_| StoreError::Closed)?? {
             match receipt {
                 Ok(Receipt::Stored) => self.pulled.stored += 1,
-                Ok(_) => {}
+                Ok(_) | Err(IngestError::AuthorBlocked(_)) => {}
                 Err(IngestError::Store(error)) => return Err(error.into()),
                 Err(error) => {
                     refused += 1;

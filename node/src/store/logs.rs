@@ -41,6 +41,9 @@ pub enum LogRefusal {
         "too many entries of this log wait for earlier ones: send the log from its first entry"
     )]
     OrphansFull,
+    /// This node does not carry its author.
+    #[error("the operator of this node blocked the author: nothing of it is taken here")]
+    AuthorBlocked,
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),

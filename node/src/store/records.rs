@@ -69,9 +69,25 @@ pub enum Refusal {
         /// What the operator would raise.
         setting: &'static str,
     },
+    /// This node does not carry its author.
+    #[error("the operator of this node blocked the author: nothing of it is taken here")]
+    AuthorBlocked,
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Refuses a record of an author that is not carried, and notes that the author is not whole here: it is
+/// caught up with when the block ends.
+pub(super) fn refuse_blocked(
+    tx: &mut Transaction<'_>,
+    author: &Scid,
+) -> Result<Refusal, StoreError> {
+    // Of an author of whom nothing was held before, nothing is kept.
+    if tx.author(author)? != AuthorRow::default() {
+        tx.change_author(author, |author| author.is_incomplete = true)?;
+    }
+    Ok(Refusal::AuthorBlocked)
 }
 
 /// A proven record with its bytes packed: what is dear is done before the one thread that writes has it.

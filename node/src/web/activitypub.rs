@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::api::refuse_hidden;
 use super::problem::Problem;
 use super::sync::blocking;
 use crate::config::HostingPolicy;
@@ -338,10 +339,11 @@ async fn record(
     let missing = || Problem::not_found("there is no such record");
     let id = RecordId::parse(&format!("{scid}/{local}")).map_err(|_| missing())?;
     let work = Arc::clone(&app);
-    let read = move || -> Result<Option<Value>, StoreError> {
+    let read = move || -> Result<Option<Value>, Problem> {
         let Some(row) = work.store.counting(&id)? else {
             return Ok(None);
         };
+        refuse_hidden(&work, &id, &row)?;
         let activity = work
             .actors
             .announcement(&Local::Node, &id, &row, work.clock.now())?;

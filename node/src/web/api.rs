@@ -21,8 +21,10 @@ use super::problem::Problem;
 use super::sync::blocking;
 use super::{App, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
+use crate::choices::Hidden;
+use crate::ingest::IngestError;
 use crate::search::Facet;
-use crate::store::{HeldRow, Receipt, StoreError};
+use crate::store::{HeldRow, Receipt, Refusal, StoreError};
 
 /// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
@@ -115,6 +117,9 @@ pub(crate) fn found(work: &App, ask: &Ask, languages: &[String]) -> Result<Value
         let Some(shown) = work.catalogue.record(&hit.id)? else {
             continue;
         };
+        if matches!(shown.body, Saying::Hidden(_)) {
+            continue;
+        }
         let Some(author) = work.catalogue.author(&hit.id.author)? else {
             continue;
         };
@@ -199,6 +204,7 @@ async fn record(
     // A record is one row: to hand the reading to another thread takes several times as long as to read.
     let row = app.store.counting(&id)?;
     let row = row.ok_or_else(|| Problem::not_found("no such record is known here"))?;
+    refuse_hidden(&app, &id, &row)?;
     let etag = format!("\"{}\"", row.rank.hash);
     if headers
         .get(header::IF_NONE_MATCH)
@@ -220,6 +226,16 @@ async fn record(
         row.canonical()?,
     )
         .into_response())
+}
+
+/// Refuses what the operator chose not to show. A tombstone has nothing to hide.
+pub(super) fn refuse_hidden(app: &App, id: &RecordId, row: &HeldRow) -> Result<(), Problem> {
+    match Hidden::of(&app.store, id)? {
+        Some(hidden) if row.status == Status::Active => {
+            Err(Problem::hidden(&hidden, app.config.url.as_str()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn prefers_html(headers: &HeaderMap) -> bool {
@@ -334,6 +350,9 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         .at(first));
     }
     let proven = envelope.prove()?;
+    if app.store.is_blocked(author.scid()) {
+        return Err(IngestError::from(Refusal::AuthorBlocked).into());
+    }
     let (work, of, key) = (Arc::clone(&app), id.clone(), proven.record().key);
     let is_wanted = blocking(move || match work.store.author(author.scid())? {
         None => Ok(false),
@@ -371,6 +390,8 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
         for author in work.catalogue.authors()? {
             let state = &author.author.state;
             let standing = work.completeness.of(author.scid())?;
+            let looks_like = work.lookalikes.of(author.scid())?;
+            let looks_like: Vec<String> = looks_like.iter().map(Scid::to_string).collect();
             let vouching = work.catalogue.members_of(&hubs, author.scid(), now)?;
             let member_of: Vec<Value> = vouching
                 .iter()
@@ -393,6 +414,7 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                     "asOf": count.as_of().to_string(), "named": count.named, "held": count.held,
                 })),
                 "memberOf": member_of,
+                "looksLike": looks_like,
             }));
         }
         Ok::<_, StoreError>(items)

@@ -16,8 +16,9 @@ use super::api::log_of;
 use super::problem::Problem;
 use super::sync::blocking;
 use crate::config::HostingPolicy;
+use crate::ingest::IngestError;
 use crate::keychain::is_handle;
-use crate::store::LogReceipt;
+use crate::store::{LogReceipt, LogRefusal};
 
 /// The header that carries an invitation.
 const INVITATION: &str = "baraza-invitation";
@@ -60,6 +61,9 @@ pub(super) async fn receive_log(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let scid = Scid::parse(&scid).map_err(|error| Problem::malformed(error.to_string()))?;
+    if app.store.is_blocked(&scid) {
+        return Err(IngestError::from(LogRefusal::AuthorBlocked).into());
+    }
     let entries = read_lines(&body).collect::<Result<Vec<LogEntry>, _>>()?;
     if entries.is_empty() {
         return Err(Problem::malformed(

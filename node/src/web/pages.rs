@@ -310,6 +310,7 @@ async fn signed(
             .store
             .counting(&id)?
             .ok_or_else(|| Problem::not_found("no such record is known here"))?;
+        super::api::refuse_hidden(&app, &id, &row)?;
         Ok(row.canonical()?)
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes.await?).into_response())

@@ -13,7 +13,9 @@ use protocol::proof::ProofError;
 use protocol::verified::VerifyError;
 use serde_json::json;
 
+use crate::choices::Hidden;
 use crate::federation::inbox::InboxError;
+use crate::federation::policy::Barred;
 use crate::ingest::IngestError;
 use crate::search::SearchError;
 use crate::sets::AnswerError;
@@ -27,6 +29,8 @@ pub struct Problem {
     detail: String,
     field: Option<String>,
     retry_after_seconds: Option<u32>,
+    /// Whose choice it is: the address of a node.
+    blocked_by: Option<String>,
 }
 
 impl Problem {
@@ -38,6 +42,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             retry_after_seconds: None,
+            blocked_by: None,
         }
     }
 
@@ -58,6 +63,21 @@ impl Problem {
             super::BODY_BYTES_MAX
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// 451: this node, at `address`, does not show it. 410 would say that its author took it back, which only
+    /// the author can; 451 is for what whoever serves it may or will not show, and names them (RFC 7725, 4).
+    pub fn hidden(hidden: &Hidden, address: &str) -> Self {
+        let contact = hidden.contact.as_deref();
+        let ask = contact.map_or_else(String::new, |contact| format!(" Ask about it: {contact}"));
+        let detail = format!(
+            "this node does not show this record: {}. Other nodes decide for themselves.{ask}",
+            hidden.reason.trim_end_matches('.')
+        );
+        Self {
+            blocked_by: Some(address.to_owned()),
+            ..Self::new(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "hidden", detail)
+        }
     }
 
     /// 422 or 400, naming a member.
@@ -113,6 +133,12 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let link = self
+            .blocked_by
+            .and_then(|address| format!("<{address}>; rel=\"blocked-by\"").parse().ok());
+        if let Some(link) = link {
+            headers.insert(header::LINK, link);
         }
         response
     }
@@ -242,6 +268,9 @@ impl From<IngestError> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "parked-full", detail)
             },
             IngestError::Quota(detail) => unacceptable("quota-reached", detail),
+            IngestError::AuthorBlocked(detail) => {
+                Self::new(StatusCode::FORBIDDEN, "author-blocked", detail)
+            }
             IngestError::Store(error) => error.into(),
         }
     }
@@ -258,6 +287,23 @@ impl From<ActivityError> for Problem {
             ActivityError::Purpose { .. } => unacceptable("bad-proof", detail),
             ActivityError::KeyNotListed { .. } | ActivityError::ForeignKey { .. } => {
                 unacceptable("key-not-listed", detail)
+            }
+        }
+    }
+}
+
+impl From<Barred> for Problem {
+    fn from(error: Barred) -> Self {
+        let detail = error.to_string();
+        match error {
+            Barred::NewcomerFull { seconds } => Self {
+                retry_after_seconds: Some(seconds),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.code(), detail)
+            },
+            Barred::TooManyNewcomers => Self::unavailable(detail),
+            Barred::Store(error) => error.into(),
+            Barred::Blocked { .. } | Barred::ApprovalNeeded | Barred::NotAllowed => {
+                Self::new(StatusCode::FORBIDDEN, error.code(), detail)
             }
         }
     }
@@ -284,6 +330,7 @@ impl From<InboxError> for Problem {
             InboxError::NoSuchFollow => unacceptable("no-such-follow", detail).at("object"),
             InboxError::Full(detail) => Self::unavailable(detail),
             InboxError::Ingest(error) => error.into(),
+            InboxError::Barred(error) => error.into(),
             InboxError::Store(error) => error.into(),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::id::RecordId;
 use protocol::limits::{
     CHANGES_ROWS_MAX, CHANGES_WAIT_SECONDS_MAX, FETCH_BYTES_MAX, FETCH_IDS_MAX,
@@ -27,6 +27,8 @@ pub(super) use self::reconcile::reconcile;
 use super::App;
 use super::problem::Problem;
 use crate::bundle;
+use crate::federation::actors::origin;
+use crate::federation::policy::Barred;
 use crate::store::{HeldRow, Store, StoreError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -39,11 +41,28 @@ pub(super) struct ChangesQuery {
     filter: Option<String>,
 }
 
+/// Tells a node that is blocked that it is, if it says who it is, as nodes do under `User-Agent`. That is a
+/// courtesy: reading is open to everyone, and whoever wants to read unnamed can.
+fn turn_away(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let named = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+        .and_then(|agent| agent.split_once("(+"))
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .and_then(|(address, _)| origin(address));
+    match named.map(|node| app.gate.check_sender(&node)) {
+        Some(Err(blocked @ Barred::Blocked { .. })) => Err(blocked.into()),
+        Some(Err(Barred::Store(error))) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// `GET /sync/v1/changes`: the rows after a cursor, or, if there are none, whatever comes within
 /// `wait` seconds.
 pub(super) async fn changes(
     State(app): State<App>,
     Query(query): Query<ChangesQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut feed = feed_of(&app.store, &query)?;
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(CHANGES_WAIT_SECONDS_MAX));
@@ -51,6 +70,8 @@ pub(super) async fn changes(
     tokio::pin!(patience);
     let mut ticks = app.store.ticks();
     loop {
+        // Anew each time: it may have been blocked while it waited.
+        turn_away(&app, &headers)?;
         ticks.mark_unchanged();
         let (first, read) = pieces::next(feed).await?;
         if read.has_lines || wait.is_zero() {
@@ -115,7 +136,12 @@ fn utf8(bytes: &[u8]) -> Result<&str, StoreError> {
 }
 
 /// `POST /sync/v1/fetch`: records by version hash or id, logs by SCID.
-pub(super) async fn fetch(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn fetch(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    turn_away(&app, &headers)?;
     let given = given_of(&app.store, &body)?.by_heads(app.sets.clone());
     let (first, given) = pieces::next(given).await?;
     Ok(pieces::answer(first, given))
@@ -180,7 +206,9 @@ pub(super) struct BundleQuery {
 pub(super) async fn bundle(
     State(app): State<App>,
     Query(query): Query<BundleQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    turn_away(&app, &headers)?;
     let filter = Filter::parse(query.filter.as_deref().unwrap_or_default())
         .map_err(|error| Problem::malformed(error.to_string()).at("filter"))?;
     // Written while it is sent: a slow reader holds back the writer, not memory.

@@ -80,6 +80,17 @@ pub(crate) async fn start_by(
     port: u16,
     peers: &[u16],
 ) -> Arc<Node> {
+    start_with(Federation::default(), clock, folder, port, peers).await
+}
+
+/// As [`start_by`], with settings about other nodes.
+pub(crate) async fn start_with(
+    federation: Federation,
+    clock: SharedClock,
+    folder: &Path,
+    port: u16,
+    peers: &[u16],
+) -> Arc<Node> {
     let settings = Settings {
         name: format!("Node {port}"),
         url: format!("http://127.0.0.1:{port}"),
@@ -89,7 +100,7 @@ pub(crate) async fn start_by(
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure(peers),
-            ..Federation::default()
+            ..federation
         },
         hosting: Hosting::default(),
     };
@@ -471,9 +482,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(Federation::default(), Arc::new(SystemClock)).await
+    }
+
+    /// With settings about other nodes and a clock at `n`.
+    pub(crate) async fn with(federation: Federation, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports(4);
-        let n = start(folder.path(), ports[0], &ports).await;
+        let n = start_with(federation, clock, folder.path(), ports[0], &ports).await;
         Self {
             folder,
             n,

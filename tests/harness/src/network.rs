@@ -12,6 +12,7 @@ use baraza::federation::peers::Peers;
 use baraza::federation::pull::{PullError, Pulled, Puller};
 use baraza::ingest::{Ingest, IngestError};
 use baraza::publish::Publisher;
+use baraza::sets::Sets;
 use baraza::standing::{self, Settled, Standing};
 use baraza::store::engine::Memory;
 use baraza::store::{Receipt, Store, begin_anew};
@@ -134,7 +135,13 @@ impl Network {
         let client = self.client.over(self.board.end_at(number));
         self.board.wires().stores[number] = Some(Arc::clone(&store));
         Site {
-            puller: Puller::new(client, peers.clone(), ingest.clone(), shared.clone()),
+            puller: Puller::new(
+                client,
+                peers.clone(),
+                ingest.clone(),
+                Sets::new(Arc::clone(&store)),
+                shared.clone(),
+            ),
             publisher: Publisher::new(
                 Arc::clone(&store),
                 ingest.clone(),
@@ -242,6 +249,7 @@ impl Network {
                 stored,
                 log_entries,
                 refused,
+                ..
             }) => self.say(format_args!(
                 "{to} reads {from}: {lines} lines, {stored} new, {log_entries} of logs, {refused} refused"
             )),

@@ -493,7 +493,11 @@ fn forked(seed: u64, rules: Rules) -> Result<bool, String> {
             continue;
         };
         for node in &network.nodes {
-            let pinned = wait(node.store.pin(scid, end.version_id(), at(LATER))).unwrap();
+            let pinned = wait(
+                node.store
+                    .pin(scid, end.version_id(), at(LATER), |_| Ok(())),
+            )
+            .unwrap();
             differ("pinned", pinned, true)?;
             let known = node.store.author(&scid).unwrap().unwrap();
             differ("head", known.state.version_id(), end.version_id())?;

@@ -607,7 +607,11 @@ fn a_fork_is_evidence_and_a_pin_changes_the_line_and_what_counts() {
         assert_eq!(node.take(&forged).unwrap(), Receipt::Parked);
         assert_eq!(node.held().len(), 2);
         let pin = |entry: &LogEntry| {
-            wait(node.store.pin(author.scid(), entry.version_id(), at(0))).unwrap()
+            wait(
+                node.store
+                    .pin(author.scid(), entry.version_id(), at(0), |_| Ok(())),
+            )
+            .unwrap()
         };
         assert!(pin(&theirs));
         assert!(known().is_disputed && known().is_pinned);
@@ -635,10 +639,12 @@ fn a_version_held_again_after_a_pin_is_found_by_its_hash_when_its_past_is_let_go
     node.learn([&ours, &theirs]);
     let record = author.record(&Version::of("a", 1));
     let pin = |entry: &LogEntry, days: i64| {
-        wait(
-            node.store
-                .pin(author.scid(), entry.version_id(), at(days * DAY)),
-        )
+        wait(node.store.pin(
+            author.scid(),
+            entry.version_id(),
+            at(days * DAY),
+            |_| Ok(()),
+        ))
         .unwrap()
     };
     node.take(&record).unwrap();

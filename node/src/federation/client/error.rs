@@ -4,6 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::federation::peers::TurnedAway;
+use crate::federation::policy::turns_away;
+
 /// Longest text of a stranger that an error repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
@@ -294,6 +297,21 @@ impl FetchError {
             Self::Status {
                 status, problem, ..
             } => Some((*status, problem.as_deref())),
+            _ => None,
+        }
+    }
+
+    /// How the other side said that it does not deal with this node, if it did.
+    pub fn turned_away(&self) -> Option<TurnedAway> {
+        match self {
+            Self::Status {
+                problem: Some(code),
+                detail,
+                ..
+            } if turns_away(code) => Some(TurnedAway {
+                code: code.clone(),
+                detail: detail.clone().unwrap_or_default(),
+            }),
             _ => None,
         }
     }

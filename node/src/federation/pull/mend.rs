@@ -26,7 +26,7 @@ impl Puller {
             if wanted.is_empty() {
                 break;
             }
-            if peer.is_followed && !is_site(&peer.url) {
+            if peer.is_read() && !is_site(&peer.url) {
                 mended += self.mend_from(store, &peer.url, &mut wanted).await?;
             }
         }

@@ -75,7 +75,7 @@ impl Puller {
     /// A disk fault; how it went with a peer stands in its `last_error`.
     pub async fn compare_with_some(&self) -> Result<(), PullError> {
         let mut peers: Vec<Peer> = self.0.peers.all()?;
-        peers.retain(|peer| peer.is_followed && is_whole(peer));
+        peers.retain(|peer| peer.is_read() && is_whole(peer));
         for _ in 0..TRIES.min(peers.len()) {
             let peer = peers.swap_remove(below(peers.len()));
             match self.0.compare(&peer.url).await {

@@ -54,7 +54,7 @@ impl Inner {
         let (mut records, faults) = (own.records, own.faults);
         if !wanted.is_empty() {
             let all = self.peers.all()?.into_iter();
-            let others = all.filter(|peer| peer.is_followed && peer.url != url);
+            let others = all.filter(|peer| peer.is_read() && peer.url != url);
             for other in others.take(OTHERS_MAX) {
                 records.extend(self.ask(&other.url, &mut wanted).await?.records);
                 if wanted.is_empty() {

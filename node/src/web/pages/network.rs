@@ -2,13 +2,16 @@
 
 use askama::Template;
 use http::StatusCode;
+use protocol::time::Timestamp;
 
 use super::fact::organization_href;
 use super::organization::held_of_named;
 use super::text::{Said, Web};
 use super::words::Words;
 use super::{Page, Problem, Written};
-use crate::federation::peers::Peer;
+use crate::choices::Blocked;
+use crate::federation::peers::{Decided, Peer};
+use crate::federation::policy::{BLOCKED, Newcomer};
 use crate::node::Node;
 
 /// Most nodes in the picture; the table beside it has them all.
@@ -17,6 +20,8 @@ const DRAWN_MAX: usize = 12;
 const HOST_CHARS_MAX: usize = 26;
 /// Most authors that are named as held back by one peer; `baraza peers --json` has them all.
 const NAMED_MAX: usize = 20;
+/// Most newcomers on the page; `baraza peers` has them all.
+const NEWCOMERS_SHOWN_MAX: usize = 50;
 /// From one node of the picture to the next, in its own units.
 const STEP: usize = 36;
 
@@ -30,6 +35,11 @@ struct NetworkPage {
     counts: Vec<(String, String)>,
     state_hash: String,
     peers: Vec<PeerRow>,
+    /// Nodes that wait for this node's operator, or are new: address, and how it stands with them.
+    newcomers: Vec<(Web, String)>,
+    newcomers_left: Option<String>,
+    /// Organisations that are not carried: SCID, reason, since when.
+    blocked_authors: Vec<(String, Option<Said>, String)>,
     peer_count: String,
     height: usize,
     middle: usize,
@@ -50,6 +60,8 @@ struct PeerRow {
     refused: String,
     error: Option<Said>,
     refusal: Option<Said>,
+    /// What was decided here about it, and what it answers this node: label, and the operator's words.
+    dealings: Vec<(String, Option<Said>)>,
     /// Authors of whom it gives less than they counted: name, page, how much of it is here.
     holds_back: Vec<(String, String, String)>,
     /// `well`, `ill` or `new`: how the picture shows it; words say the same.
@@ -103,16 +115,31 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
             continue;
         };
         for held_back in authors.iter().take(NAMED_MAX) {
-            let author = node.catalogue.author(&held_back.author)?;
-            let name = author.map_or_else(
-                || held_back.author.to_string(),
-                |author| author.name(&[words.code()]),
-            );
+            // One that is not carried any more is not counted either.
+            let Some(author) = node.catalogue.author(&held_back.author)? else {
+                continue;
+            };
+            let name = author.name(&[words.code()]);
             let how_much = held_of_named(words, &held_back.count);
             row.holds_back
                 .push((name, organization_href(words, &held_back.author), how_much));
         }
     }
+    let waiting: Vec<(String, Newcomer)> = node.gate.newcomers()?;
+    let newcomers_left = waiting.len().saturating_sub(NEWCOMERS_SHOWN_MAX);
+    let newcomers = waiting.iter().take(NEWCOMERS_SHOWN_MAX);
+    let newcomers = newcomers
+        .map(|(url, newcomer)| (Web::read(url), how_new(words, newcomer)))
+        .collect();
+    let blocked_authors = Blocked::all(&node.store)?
+        .into_iter()
+        .map(|(scid, blocked)| {
+            let reason = blocked.reason.as_deref();
+            let since = Timestamp::from_unix_seconds(blocked.since);
+            let said = reason.map(|reason| Said::plain(reason, words));
+            (scid.to_string(), said, words.date(since))
+        })
+        .collect();
     // Those with whom there is something to do stand in the picture first.
     peers.sort_by_key(|peer| (!peer.is_followed, !peer.is_follower));
     for (position, peer) in peers.iter_mut().enumerate() {
@@ -131,9 +158,44 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         height,
         middle: height / 2,
         drawn,
+        newcomers,
+        newcomers_left: (newcomers_left > 0).then(|| words.n("newcomers-left", newcomers_left)),
+        blocked_authors,
         peers,
     };
     super::write(StatusCode::OK, &network)
+}
+
+fn how_new(words: &'static Words, newcomer: &Newcomer) -> String {
+    let since = words.date(Timestamp::from_unix_seconds(newcomer.met));
+    let id = match newcomer.waits_to.as_deref() {
+        Some("follow") => "newcomer-follow",
+        Some(_) => "newcomer-send",
+        None => "newcomer-new",
+    };
+    words.about(id, &since)
+}
+
+/// What was decided here about a peer, and what it answers this node.
+fn dealings_of(peer: &Peer, words: &'static Words) -> Vec<(String, Option<Said>)> {
+    let said = |text: &str| Said::plain(text, words).shortened(600);
+    let here = match &peer.decided {
+        None => None,
+        Some(Decided::Allowed) => Some((words.t("peer-allowed").into_owned(), None)),
+        Some(Decided::Blocked { reason, .. }) => Some((
+            words.t("peer-blocked").into_owned(),
+            reason.as_deref().map(said),
+        )),
+    };
+    let there = peer.turned_away.as_ref().map(|turned_away| {
+        let id = match turned_away.code == BLOCKED {
+            true => "peer-blocks-us",
+            false => "peer-turns-away",
+        };
+        let detail = Said::tagged(&turned_away.detail, "en", words).shortened(600);
+        (words.t(id).into_owned(), Some(detail))
+    });
+    here.into_iter().chain(there).collect()
 }
 
 impl PeerRow {
@@ -148,10 +210,11 @@ impl PeerRow {
             url: peer.url.clone(),
             short: Said::plain(&host, words).shortened(HOST_CHARS_MAX).text,
             address,
-            is_followed: peer.is_followed,
+            is_followed: peer.is_read(),
             is_follower: peer.follower_inbox.is_some(),
             filter: (!peer.filter.is_empty()).then(|| Said::plain(&peer.filter, words)),
             state: match (&peer.last_error, &heard) {
+                _ if peer.is_blocked() => "ill",
                 (Some(_), _) => "ill",
                 (None, Some(_)) => "well",
                 (None, None) => "new",
@@ -159,14 +222,17 @@ impl PeerRow {
             heard,
             received: words.number(peer.received),
             refused: words.number(peer.refused),
+            // That it turns this node away stands above.
             error: peer
                 .last_error
                 .as_deref()
+                .filter(|_| peer.turned_away.is_none())
                 .map(|error| Said::tagged(error, "en", words).shortened(300)),
             refusal: peer
                 .last_refusal
                 .as_deref()
                 .map(|error| Said::tagged(error, "en", words).shortened(300)),
+            dealings: dealings_of(peer, words),
             holds_back: Vec::new(),
             y: 0,
         }

@@ -5,6 +5,7 @@ use http::StatusCode;
 use protocol::id::Scid;
 use protocol::identity::{LogEntry, LogState, WitnessProofs};
 use protocol::record::{Body, Organization};
+use protocol::time::Timestamp;
 
 use super::fact::{Fact, Facts, Value, Who, organization_href, search_href};
 use super::record::{AlsoIn, about_record, also_in, organization_kind, text_languages};
@@ -22,6 +23,9 @@ use crate::web::ask::Ask;
 
 /// Offers on one page.
 const OFFERS: i64 = 10;
+
+/// Most look-alikes that are named.
+const LOOK_ALIKES_SHOWN_MAX: usize = 10;
 
 /// Longest log that is shown entry by entry: each costs a signature check.
 const ENTRIES_SHOWN_MAX: usize = 50;
@@ -56,6 +60,8 @@ struct OrganizationPage {
     complete_as_of: Option<String>,
     /// What is missing by its own count.
     lacking: Option<String>,
+    /// Others whose names look like its own: name, host, page.
+    looks_like: Vec<(Said, String, String)>,
     /// What hubs say of it, and who they are.
     member_of: Vec<(String, String)>,
     log_href: String,
@@ -107,11 +113,23 @@ pub(super) fn write(
         is_full: author.author.is_full && !node.hosts(author.author.state.did()),
         complete_as_of: None,
         lacking: None,
+        looks_like: Vec::new(),
         member_of: Vec::new(),
         log_href: format!("/api/v1/organizations/{scid}/did.jsonl"),
         trust: None,
         who,
     };
+    for other in node
+        .lookalikes
+        .of(&scid)?
+        .iter()
+        .take(LOOK_ALIKES_SHOWN_MAX)
+    {
+        if let Some(other) = node.catalogue.author(other)? {
+            let who = Who::of(&other, &languages, words);
+            page.looks_like.push((who.name, other.host(), who.href));
+        }
+    }
     let hubs = node.catalogue.hubs()?;
     for hub in node.catalogue.members_of(&hubs, &scid, node.clock.now())? {
         let name = words.about("member-of", &hub.name(&languages));
@@ -156,6 +174,13 @@ impl OrganizationPage {
             },
             Saying::Withdrawn => {
                 self.notice = Some(words.t("withdrawn-profile").into_owned());
+                return Ok(());
+            }
+            Saying::Hidden(hidden) => {
+                let since = words.date(Timestamp::from_unix_seconds(hidden.since));
+                self.notice = Some(words.about("hidden-why", &since));
+                self.fault = Some(Said::plain(&hidden.reason, words));
+                self.trust = None;
                 return Ok(());
             }
             Saying::UnknownType => {

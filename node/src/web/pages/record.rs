@@ -4,6 +4,7 @@ use askama::Template;
 use http::StatusCode;
 use protocol::codes::language_tag;
 use protocol::record::{Body, Code, Cost, Instance, Offering, Place, Solution, TextMap};
+use protocol::time::Timestamp;
 
 use super::fact::{Fact, Facts, Value, Who};
 use super::text::{Said, Web};
@@ -11,6 +12,7 @@ use super::trust::Trust;
 use super::words::Words;
 use super::{Page, Problem, Written, label};
 use crate::catalogue::{Saying, Shown, ShownAuthor};
+use crate::choices::Hidden;
 use crate::node::Node;
 use crate::places;
 use crate::search::Facet;
@@ -58,8 +60,10 @@ struct UnshownPage {
     heading: String,
     sentence: String,
     detail: Option<Said>,
+    /// Whom to ask, if this node hides it.
+    contact: Option<Said>,
     who: Who,
-    trust: Trust,
+    trust: Option<Trust>,
 }
 
 /// The languages in which a visitor wants texts: the one chosen for this record, then the page's.
@@ -139,6 +143,7 @@ pub(super) fn write(
             "withdrawn-why",
             None,
         ),
+        Saying::Hidden(hidden) => write_hidden(page, &author, hidden),
         Saying::UnknownType => {
             let kind = Said::plain(&shown.header.kind, words);
             write_unshown(
@@ -166,6 +171,29 @@ pub(super) fn write(
     }
 }
 
+/// That this node does not show it, why, and whom to ask. What it is about is not shown either.
+fn write_hidden(page: Page, author: &ShownAuthor, hidden: &Hidden) -> Result<Written, Problem> {
+    let words = page.words;
+    let heading = words.t("hidden-title").into_owned();
+    let since = words.date(Timestamp::from_unix_seconds(hidden.since));
+    let unshown = UnshownPage {
+        page: Page {
+            title: heading.clone(),
+            ..page.unlisted()
+        },
+        heading,
+        sentence: words.about("hidden-why", &since),
+        detail: Some(Said::plain(&hidden.reason, words)),
+        contact: hidden
+            .contact
+            .as_deref()
+            .map(|contact| Said::plain(contact, words)),
+        who: Who::of(author, &[words.code()], words),
+        trust: None,
+    };
+    super::write(StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, &unshown)
+}
+
 fn write_unshown(
     node: &Node,
     page: Page,
@@ -189,8 +217,9 @@ fn write_unshown(
         heading,
         sentence: words.t(sentence).into_owned(),
         detail,
+        contact: None,
         who: Who::of(author, &[words.code()], words),
-        trust: Trust::of(node, words, shown, author, &[words.code()])?,
+        trust: Some(Trust::of(node, words, shown, author, &[words.code()])?),
     };
     super::write(status, &unshown)
 }

@@ -3,11 +3,11 @@
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use protocol::sync::SetName;
 use serde::Deserialize;
 
-use super::blocking;
+use super::{blocking, turn_away};
 use crate::web::App;
 use crate::web::problem::Problem;
 
@@ -22,8 +22,10 @@ pub(in crate::web) struct ReconcileQuery {
 pub(in crate::web) async fn reconcile(
     State(app): State<App>,
     Query(query): Query<ReconcileQuery>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    turn_away(&app, &headers)?;
     let set = query.set.as_deref().and_then(SetName::parse);
     let set = set.ok_or_else(|| {
         Problem::malformed("set must be identities, records or author:SCID").at("set")
