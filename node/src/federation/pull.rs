@@ -265,7 +265,14 @@ impl Puller {
     /// # Errors
     /// See [`PullError`].
     pub async fn read_page(&self, url: &str) -> Result<Pulled, PullError> {
-        self.0.page(url, 0).await
+        match self.0.page(url, 0).await {
+            Err(error) if error.is_cursor_gone() => {
+                let mut all = self.0.begin_anew(url, false).await?;
+                all.add(self.0.page(url, 0).await?);
+                Ok(all)
+            }
+            page => page,
+        }
     }
 
     async fn read_to_end(&self, url: &str, mut is_anew: bool) -> Result<Pulled, PullError> {
