@@ -41,6 +41,9 @@ pub enum IngestError {
     /// This node does not carry the author.
     #[error("{0}")]
     AuthorBlocked(String),
+    /// An own log entry that does not become the newest of its log at once.
+    #[error("{0}")]
+    Unfit(String),
     /// The disk, never the sender's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,6 +75,7 @@ impl From<LogRefusal> for IngestError {
         match refusal {
             LogRefusal::Log(error) => Self::Log(error),
             LogRefusal::Store(error) => Self::Store(error),
+            unfit @ LogRefusal::Unfit => Self::Unfit(unfit.to_string()),
             full @ LogRefusal::OrphansFull => Self::Full(full.to_string()),
             blocked @ LogRefusal::AuthorBlocked => Self::AuthorBlocked(blocked.to_string()),
         }

@@ -437,8 +437,9 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Closed.into()))
     }
 
-    /// Takes a log entry in together with the records that are signed under it, as one transaction: all
-    /// of it or nothing.
+    /// Takes an own log entry in together with the records that are signed under it, as one transaction: all
+    /// of it or nothing. An entry that would have to wait is refused: the next change would be made
+    /// without it, and fork the log.
     ///
     /// # Errors
     /// See [`BatchRefusal`].
@@ -451,6 +452,9 @@ impl Store {
         let rules = self.rules;
         let answer = self.writer.submit(move |tx| {
             let receipt = logs::learn(tx, &rules, &entry, &WitnessProofs::empty(), now)?;
+            if matches!(receipt, LogReceipt::Waiting | LogReceipt::Forked) {
+                return Err(LogRefusal::Unfit.into());
+            }
             for offered in offered {
                 records::admit(tx, &rules, offered, now, &None, None)?;
             }

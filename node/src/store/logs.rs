@@ -41,6 +41,11 @@ pub enum LogRefusal {
         "too many entries of this log wait for earlier ones: send the log from its first entry"
     )]
     OrphansFull,
+    /// An own entry does not become the newest of its log at once.
+    #[error(
+        "the change of the identity cannot take effect now: it is dated ahead of this machine's clock, or does not follow the newest entry of its log. See `baraza doctor`; with the clock set right, the same command goes on where it stopped"
+    )]
+    Unfit,
     /// This node does not carry its author.
     #[error("the operator of this node blocked the author: nothing of it is taken here")]
     AuthorBlocked,

@@ -268,6 +268,8 @@ impl From<IngestError> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "parked-full", detail)
             },
             IngestError::Quota(detail) => unacceptable("quota-reached", detail),
+            // Only of our own entries, which come from no request.
+            IngestError::Unfit(detail) => Self::unavailable(detail),
             IngestError::AuthorBlocked(detail) => {
                 Self::new(StatusCode::FORBIDDEN, "author-blocked", detail)
             }

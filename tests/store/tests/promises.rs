@@ -890,6 +890,31 @@ fn proofs_of_witnesses_that_came_with_an_entry_dated_ahead_count_when_it_is_due(
 }
 
 #[test]
+fn an_own_change_that_would_have_to_wait_is_refused_and_the_next_one_forks_nothing() {
+    let mut author = Author::found(1, &[1], at(-1_000));
+    let node = Node::in_memory();
+    node.learn(&author.entries);
+    let before = author.clone();
+    let ahead = author.rotate(&[2], at(10 * DAY));
+    let refused = wait(node.store.learn_with(ahead, Vec::new(), at(0))).unwrap_err();
+    assert!(refused.to_string().contains("clock"), "{refused}");
+    // It is not kept for later, either.
+    assert_eq!(wait(node.store.admit_due(at(10 * DAY))).unwrap(), 0);
+    author = before;
+    let now = author.rotate(&[3], at(1));
+    let taken = wait(node.store.learn_with(now, Vec::new(), at(1))).unwrap();
+    assert_eq!(taken, LogReceipt::Grown);
+    assert!(
+        !node
+            .store
+            .author(&author.scid())
+            .unwrap()
+            .unwrap()
+            .is_disputed
+    );
+}
+
+#[test]
 fn followers_hear_of_proofs_that_came_after_the_entry() {
     let author = witnessed();
     let node = Node::in_memory();
