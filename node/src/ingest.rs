@@ -85,9 +85,9 @@ impl From<LogRefusal> for IngestError {
 /// What became of each of many records, in the order given.
 pub type Receipts = Vec<Result<Receipt, IngestError>>;
 
-/// Records that were checked and are not taken in yet.
+/// Records that were checked and are not taken in yet; `None` for those that are held, byte for byte.
 #[derive(Debug)]
-pub struct Checked(Vec<Result<Offered, IngestError>>);
+pub struct Checked(Vec<Result<Option<Offered>, IngestError>>);
 
 /// The door. Cheap to clone.
 #[derive(Clone)]
@@ -183,12 +183,18 @@ impl Ingest {
             .await
     }
 
-    /// Checks many records on all cores: the first half of [`Ingest::records`].
+    /// Checks many records on all cores: the first half of [`Ingest::records`]. What is held is not proven
+    /// again: whoever follows several nodes gets most records from each of them.
     ///
     /// # Errors
     /// None but that the node is stopping.
     pub async fn check(&self, lines: Vec<Vec<u8>>) -> Result<Checked, StoreError> {
-        let checked = tokio::task::spawn_blocking(move || prove_all(&lines)).await;
+        let store = Arc::clone(&self.store);
+        let check = move |line: &[u8]| match store.holds(&VersionHash::of(line))? {
+            true => Ok(None),
+            false => prove(line).map(Some),
+        };
+        let checked = tokio::task::spawn_blocking(move || each(&lines, check)).await;
         Ok(Checked(checked.map_err(|_| StoreError::Closed)?))
     }
 
@@ -207,10 +213,10 @@ impl Ingest {
         let mut unknown = None;
         let mut proven = Vec::with_capacity(checked.len());
         for result in checked {
-            if let (Ok(good), None) = (&result, &unknown) {
+            if let (Ok(Some(good)), None) = (&result, &unknown) {
                 unknown = self.unknown_own(good.proven(), &sender).transpose();
             }
-            refusals.push(result.map(|good| proven.push(good)));
+            refusals.push(result.map(|good| good.map(|good| proven.push(good))));
         }
         let now = self.clock.now();
         let written = self.store.admit_next(proven, now, sender, beside, sequence);
@@ -227,7 +233,7 @@ impl Ingest {
             };
             Ok(refusals
                 .into_iter()
-                .map(|refusal| refusal.and_then(|()| next()))
+                .map(|refusal| refusal?.map_or(Ok(Receipt::AlreadyHeld), |()| next()))
                 .collect())
         }
     }
@@ -257,7 +263,7 @@ impl Ingest {
         entry: LogEntry,
         lines: Vec<Vec<u8>>,
     ) -> Result<LogReceipt, IngestError> {
-        let offered = tokio::task::spawn_blocking(move || prove_all(&lines))
+        let offered = tokio::task::spawn_blocking(move || each(&lines, prove))
             .await
             .map_err(|_| StoreError::Closed)?
             .into_iter()
@@ -267,27 +273,33 @@ impl Ingest {
     }
 }
 
-/// Reads, proves and packs records on as many threads as there are cores.
-fn prove_all(lines: &[Vec<u8>]) -> Vec<Result<Offered, IngestError>> {
-    let prove = |line: &Vec<u8>| -> Result<Offered, IngestError> {
-        Ok(Offered::new(Envelope::parse(line)?.prove()?)?)
-    };
+/// Reads, proves and packs a record.
+fn prove(line: &[u8]) -> Result<Offered, IngestError> {
+    Ok(Offered::new(Envelope::parse(line)?.prove()?)?)
+}
+
+/// Does the same with each of many records, on as many threads as there are cores.
+fn each<T: Send>(
+    lines: &[Vec<u8>],
+    work: impl Fn(&[u8]) -> Result<T, IngestError> + Sync,
+) -> Vec<Result<T, IngestError>> {
     if lines.len() < 32 {
-        return lines.iter().map(prove).collect();
+        return lines.iter().map(|line| work(line)).collect();
     }
     // To be asked only where it matters: it reads files.
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = lines.len().div_ceil(threads).max(1);
     if threads == 1 {
-        return lines.iter().map(prove).collect();
+        return lines.iter().map(|line| work(line)).collect();
     }
+    let work = &work;
     std::thread::scope(|scope| {
         let shares: Vec<_> = lines
             .chunks(share)
             .map(|share| {
                 (
                     share.len(),
-                    scope.spawn(move || share.iter().map(prove).collect::<Vec<_>>()),
+                    scope.spawn(move || share.iter().map(|line| work(line)).collect::<Vec<_>>()),
                 )
             })
             .collect();

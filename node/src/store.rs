@@ -753,6 +753,15 @@ impl Store {
         self.relayed(&key)
     }
 
+    /// Whether this version is in the held set.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn holds(&self, hash: &VersionHash) -> Result<bool, StoreError> {
+        let place = self.engine.get(&keys::version(hash))?;
+        Ok(place.is_some_and(|place| keys::is_held(&place)))
+    }
+
     /// Whether this version is held, or was.
     ///
     /// # Errors
