@@ -11,6 +11,7 @@ use std::time::Duration;
 use protocol::acceptance::Rules;
 
 use super::copy::{Copying, Part, Pieces};
+use super::embedded::IN_ORDER_BYTES;
 use super::engine::{Batch, Engine};
 use super::transaction::Durable;
 use super::{Store, StoreError};
@@ -20,9 +21,6 @@ const SIZE_MIN: u64 = 64 * 1024 * 1024;
 
 /// What part of the size in order it may have grown by since.
 const GROWTH: u64 = 6;
-
-/// Bytes of rows that are written at a time: a segment of sled's.
-const BATCH_BYTES: usize = 512 * 1024;
 
 /// How long writers wait for the last of the copy to be on disk.
 const HANDOVER_WITHIN: Duration = Duration::from_secs(60);
@@ -102,7 +100,7 @@ impl Store {
                 batch.insert(key, value);
             }
             is_whole = piece.end.is_some();
-            if bytes >= BATCH_BYTES || is_whole {
+            if bytes >= IN_ORDER_BYTES || is_whole {
                 self.engine.add_anew(&std::mem::take(&mut batch))?;
                 bytes = 0;
                 progress(rows);

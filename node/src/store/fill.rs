@@ -3,12 +3,9 @@
 use std::path::Path;
 
 use super::copy::Piece;
-use super::embedded::{Embedded, write_form};
+use super::embedded::{Embedded, IN_ORDER_BYTES, write_form};
 use super::engine::{Batch, Engine};
 use super::{Named, StoreError, keys};
-
-/// Bytes that one commit carries.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// A store that is being filled. Nobody else has it open.
 pub struct Filling {
@@ -39,15 +36,12 @@ impl Filling {
             self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             self.batch.insert(key, value);
         }
-        if self.bytes >= BATCH_BYTES {
-            self.commit()?;
+        if self.bytes >= IN_ORDER_BYTES {
+            self.bytes = 0;
+            self.engine
+                .apply_in_order(&std::mem::take(&mut self.batch))?;
         }
         Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        self.bytes = 0;
-        self.engine.commit(&std::mem::take(&mut self.batch))
     }
 
     /// Ends the store in order. Its change log has the name `epoch` from now on: what is published here next
@@ -64,7 +58,7 @@ impl Filling {
         beside: Vec<Named>,
     ) -> Result<(), StoreError> {
         self.batch.extend(anew(epoch, beside));
-        self.commit()?;
+        self.engine.commit(&self.batch)?;
         self.engine.end();
         drop(self.engine);
         write_form(folder, form)
