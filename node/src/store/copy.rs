@@ -201,7 +201,7 @@ impl Copying {
         self.handover.take()
     }
 
-    /// Copies on, and waits for nobody.
+    /// Copies on, and waits for nobody but for whoever is to take over.
     pub(super) fn step(&mut self, engine: &dyn Engine) -> Step {
         if self.waiting.is_none() {
             match self.read(engine) {
@@ -216,6 +216,13 @@ impl Copying {
             return Step::Ended;
         };
         let is_last = piece.end.is_some();
+        if is_last && self.handover.is_some() {
+            // Nothing may be written between the last piece and the handover: the copy would lack it.
+            return match self.give(piece) {
+                true => Step::Whole,
+                false => Step::Ended,
+            };
+        }
         match self.out.try_send(Ok(piece)) {
             Ok(()) if is_last => Step::Whole,
             Ok(()) => Step::Moved,

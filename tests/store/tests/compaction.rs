@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
+use baraza::clock::Stopwatch;
 use baraza::store::embedded::Embedded;
 use baraza::store::engine::{Engine, Row};
 use baraza::store::{Store, StoreError};
@@ -14,6 +16,9 @@ use protocol::acceptance::Rules;
 use sha2::{Digest as _, Sha256};
 
 const RECORDS: u64 = 3_000;
+
+/// For a write that may not come.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn open(folder: &Path) -> Node {
     let engine = Embedded::open(folder).unwrap();
@@ -107,6 +112,39 @@ fn scattered(number: u64) -> [(Vec<u8>, Option<Vec<u8>>); 2] {
         (large.clone().into_bytes(), Some(bytes)),
         (small, Some(large.into_bytes())),
     ]
+}
+
+#[test]
+fn what_is_written_while_the_copy_lags_behind_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, author) = grown(folder.path());
+    let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1.. {
+                if is_over.load(SeqCst) {
+                    return;
+                }
+                let local = format!("beside-{n}");
+                node.take(&author.record(&Version::of(&local, 1))).unwrap();
+                written.store(n, SeqCst);
+            }
+        });
+        // Whoever fills the copy takes each piece late, so that the last one has to wait.
+        let compacted = node.store.compact(&mut |_| {
+            let (before, since) = (written.load(SeqCst), Stopwatch::start());
+            // After the last piece nobody can write.
+            while written.load(SeqCst) < before + 50 && since.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+        });
+        is_over.store(true, SeqCst);
+        compacted.unwrap().unwrap();
+    });
+    let held = RECORDS + written.load(SeqCst);
+    assert_eq!(node.held().len() as u64, held);
+    drop(node);
+    assert_eq!(open(folder.path()).held().len() as u64, held);
 }
 
 #[test]
