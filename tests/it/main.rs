@@ -16,6 +16,7 @@ mod command_line;
 mod completeness;
 mod disk_faults;
 mod doctor;
+mod examples;
 mod exchange;
 mod faults;
 mod imports;
