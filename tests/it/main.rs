@@ -24,6 +24,7 @@ mod measuring;
 mod own_fetches;
 mod own_identity;
 mod policy;
+mod proxy;
 mod reconcile;
 mod spreadsheets;
 mod tidy;
