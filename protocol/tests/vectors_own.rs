@@ -12,6 +12,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
+use baraza_protocol::acceptance::{Decision, Rank, Rules};
 use baraza_protocol::activity::{self, Activity, Actor, Announced};
 use baraza_protocol::canonical::to_canonical;
 use baraza_protocol::envelope::Envelope;
@@ -328,7 +329,7 @@ fn activity_vector() -> Value {
     let main = activity::rsa_key_id(ACTOR);
     let newer = |key_id: &str| {
         let options = SigningOptions::new(key_id, at(4));
-        request(&[content.clone()], &|parts| {
+        request(std::slice::from_ref(&content), &|parts| {
             Unsigned::new(parts, &DELIVERY_COMPONENTS, &options).unwrap()
         })
     };
@@ -342,8 +343,8 @@ fn activity_vector() -> Value {
         "actor": actor_document(), "body": text(&body),
         "proof": steps(&body, &key("actor")),
         "requests": [
-            request_vector("rfc9421", &[content.clone()], newer(&ed25519), false),
-            request_vector("rfc9421", &[content.clone()], newer(&main), true),
+            request_vector("rfc9421", std::slice::from_ref(&content), newer(&ed25519), false),
+            request_vector("rfc9421", std::slice::from_ref(&content), newer(&main), true),
             request_vector("cavage12", &old, cavage, true),
         ],
     })
@@ -481,6 +482,34 @@ fn the_records_verify_and_those_that_must_be_refused_are() {
         };
         assert_eq!(refused["because"], because, "{error}");
     }
+}
+
+#[test]
+fn before_the_log_is_known_a_record_waits_and_of_two_versions_the_tombstone_counts() {
+    let proven = |name: &str| {
+        let canonical = read(name)["canonical"].clone();
+        Envelope::parse(canonical.as_str().unwrap().as_bytes())
+            .unwrap()
+            .prove()
+            .unwrap()
+    };
+    let rank = |name: &str| {
+        let proven = proven(name);
+        let record = proven.record();
+        Rank {
+            seq: record.header.seq,
+            hash: record.hash,
+        }
+    };
+    let rules = Rules::decided();
+    for name in ["record", "withdrawn"] {
+        let judged = proven(name).against(&rules, None).unwrap();
+        assert!(matches!(judged, Judged::NotYet(_)), "{name}");
+    }
+    let (record, withdrawn) = (rank("record"), rank("withdrawn"));
+    assert_eq!(read("withdrawn")["insteadOf"], record.hash.to_string());
+    assert_eq!(rules.judge(withdrawn, Some(record)), Decision::Hold);
+    assert_eq!(rules.judge(record, Some(withdrawn)), Decision::Superseded);
 }
 
 #[test]

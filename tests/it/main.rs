@@ -28,3 +28,4 @@ mod proxy;
 mod reconcile;
 mod spreadsheets;
 mod tidy;
+mod twelve;
