@@ -36,8 +36,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::node::Node;
 use problem::Problem;
-use visitor::Visitor;
 use protocol::limits::LOG_BODY_BYTES_MAX;
+use visitor::Visitor;
 
 /// What handlers share.
 pub type App = Arc<Node>;
