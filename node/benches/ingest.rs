@@ -317,6 +317,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
             language: "en".to_owned(),
             country: None,
             listen: None,
+            trusted_proxies: Vec::new(),
             publishing: Publishing::default(),
             federation: Federation {
                 insecure_peers: peers.to_vec(),

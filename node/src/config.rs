@@ -1,5 +1,7 @@
 //! A node's settings: one file, checked whole. The only reader of the environment.
 
+mod networks;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use self::networks::Networks;
 use crate::store::Quotas;
 
 /// The name of the settings file within a node's folder.
@@ -74,6 +77,10 @@ pub struct Settings {
     /// The address to serve on; by default the host and port of `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// Addresses and networks of reverse proxies in front of the node: what they say of whom a request
+    /// came from is believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<String>,
     /// About what is published here.
     #[serde(default)]
     pub publishing: Publishing,
@@ -227,6 +234,8 @@ pub struct Config {
     pub url: Url,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Proxies that are believed.
+    pub trusted_proxies: Networks,
     /// Peers reached over plain http.
     pub insecure_peers: BTreeSet<(String, u16)>,
 }
@@ -356,6 +365,13 @@ impl Config {
                 url::Host::Domain(_) => SocketAddr::from(([0, 0, 0, 0], port)),
             },
         };
+        let trusted_proxies = Networks::parse(&settings.trusted_proxies)
+            .map_err(|text| {
+                let problem = format!(
+                    "has “{text}”: list addresses and networks, such as \"127.0.0.1\" and \"10.0.0.0/8\""
+                );
+                wrong("trusted_proxies", &problem)
+            })?;
         let insecure_peers = settings
             .federation
             .insecure_peers
@@ -379,6 +395,7 @@ impl Config {
             settings,
             url,
             listen,
+            trusted_proxies,
             insecure_peers,
         })
     }

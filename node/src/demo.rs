@@ -305,6 +305,7 @@ async fn start(
         language: "en".to_owned(),
         country: None,
         listen: None,
+        trusted_proxies: Vec::new(),
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure_peers(options),

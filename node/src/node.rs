@@ -40,6 +40,7 @@ use crate::sets::Sets;
 use crate::standing::{Standing, Why};
 use crate::store::{Compacted, LogReceipt, Store, StoreError};
 use crate::web;
+use crate::web::visitor::Waiting;
 
 /// After a change, how long more changes are gathered before they are indexed: what is published is
 /// found within a second.
@@ -166,6 +167,8 @@ pub struct Node {
     pub inbox: Inbox,
     /// Sends what other servers are owed.
     pub outbox: Outbox,
+    /// Who keeps answers waiting.
+    pub waiting: Waiting,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -320,6 +323,7 @@ impl Node {
             gate,
             inbox,
             outbox,
+            waiting: Waiting::default(),
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
         }))

@@ -10,9 +10,10 @@ mod hosting;
 pub mod pages;
 pub mod problem;
 pub mod sync;
+pub mod visitor;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::node::Node;
 use problem::Problem;
 use protocol::limits::LOG_BODY_BYTES_MAX;
+use visitor::Visitor;
 
 /// What handlers share.
 pub type App = Arc<Node>;
@@ -102,7 +104,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 }
 
 /// What holds for every request and answer.
-async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if request.uri().to_string().len() > TARGET_BYTES_MAX {
         return Problem::new(
             StatusCode::URI_TOO_LONG,
@@ -160,6 +162,11 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         )
         .into_response();
     }
+    // Without a socket, as in tests of the routes alone, all requests are one visitor's.
+    let peer = request.extensions().get::<PeerAddress>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let visitor = Visitor::of(peer, request.headers(), &app.config.trusted_proxies);
+    request.extensions_mut().insert(visitor);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {

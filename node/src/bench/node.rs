@@ -122,6 +122,7 @@ fn settings() -> Settings {
         language: "en".to_owned(),
         country: None,
         listen: None,
+        trusted_proxies: Vec::new(),
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: Vec::new(),

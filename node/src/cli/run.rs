@@ -44,6 +44,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 language,
                 country,
                 listen: None,
+                trusted_proxies: Vec::new(),
                 publishing: Publishing::default(),
                 federation: Federation {
                     insecure_peers,

@@ -13,6 +13,7 @@ use protocol::proof::ProofError;
 use protocol::verified::VerifyError;
 use serde_json::json;
 
+use super::visitor::WAITING_MAX;
 use crate::choices::Hidden;
 use crate::federation::inbox::InboxError;
 use crate::federation::policy::Barred;
@@ -92,6 +93,17 @@ impl Problem {
         Self {
             retry_after_seconds: Some(10),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+
+    /// 429: one visitor has as many requests waiting as it may.
+    pub fn too_many_waiting() -> Self {
+        let detail = format!(
+            "{WAITING_MAX} requests from your address wait for news already: end some, or ask without wait"
+        );
+        Self {
+            retry_after_seconds: Some(30),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-waiting", detail)
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::id::RecordId;
@@ -26,6 +26,7 @@ use self::given::Given;
 pub(super) use self::reconcile::reconcile;
 use super::App;
 use super::problem::Problem;
+use super::visitor::Visitor;
 use crate::bundle;
 use crate::federation::actors::origin;
 use crate::federation::policy::Barred;
@@ -61,6 +62,7 @@ fn turn_away(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
 /// `wait` seconds.
 pub(super) async fn changes(
     State(app): State<App>,
+    Extension(visitor): Extension<Visitor>,
     Query(query): Query<ChangesQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -69,6 +71,7 @@ pub(super) async fn changes(
     let patience = tokio::time::sleep(wait);
     tokio::pin!(patience);
     let mut ticks = app.store.ticks();
+    let mut place = None;
     loop {
         // Anew each time: it may have been blocked while it waited.
         turn_away(&app, &headers)?;
@@ -78,6 +81,10 @@ pub(super) async fn changes(
             return Ok(pieces::answer(first, read));
         }
         feed = read.again();
+        if place.is_none() {
+            let free = app.waiting.place(visitor);
+            place = Some(free.ok_or_else(Problem::too_many_waiting)?);
+        }
         tokio::select! {
             changed = ticks.changed() => changed.map_err(|_| Problem::unavailable("the node is stopping"))?,
             () = app.stopping() => return Ok(as_lines(first.into())),

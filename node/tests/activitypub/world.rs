@@ -97,6 +97,7 @@ pub(crate) async fn start_with(
         language: "en".to_owned(),
         country: None,
         listen: None,
+        trusted_proxies: Vec::new(),
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure(peers),

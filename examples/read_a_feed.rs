@@ -1,7 +1,7 @@
 //! Reads a node's change feed from standard input and believes nothing that does not verify: how a
 //! third party uses the network with the protocol crate alone.
 //!
-//! `curl -s http://127.0.0.1:8802/sync/v1/changes | cargo run -p baraza-examples --bin read_a_node`
+//! `curl -s http://127.0.0.1:8802/sync/v1/changes | cargo run -p baraza-examples --example read_a_feed`
 
 use std::collections::BTreeMap;
 use std::error::Error;

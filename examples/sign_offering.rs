@@ -1,7 +1,7 @@
 //! Makes an identity, signs one offering with it, and prints what anyone needs to check it: the key
 //! log's entry and the record, as lines of a bundle.
 //!
-//! `cargo run -p baraza-examples --bin sign_offering > mine.ndjson; baraza verify mine.ndjson`
+//! `cargo run -p baraza-examples --example sign_offering > mine.ndjson; baraza verify mine.ndjson`
 //!
 //! The keys here are made from fixed seeds, so that the output is the same each time. Real ones come
 //! from a random source and are kept secret.
