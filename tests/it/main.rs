@@ -9,6 +9,7 @@ mod support;
 mod backups;
 mod bad_http;
 mod bad_identity;
+mod bad_inbox;
 mod bad_json;
 mod bad_peer;
 mod bad_times;
