@@ -1,133 +1,33 @@
 //! Rows H, S and T of the list of bad inputs, as requests to an inbox. They are signed as they should be,
 //! but for the one thing that is wrong with each; a request with nothing wrong is taken in between.
 
-use protocol::httpsig::{
-    DELIVERY_COMPONENTS, RequestParts, SigningOptions, content_digest, sign_ed25519,
-};
-use protocol::key::SecretKey;
-use serde_json::json;
+use protocol::httpsig::{DELIVERY_COMPONENTS, SigningOptions, content_digest};
 
-use crate::support::client::{Answer, request};
-use crate::support::hostile::{Hostile, answer, hold};
+use crate::support::client::request;
+use crate::support::node::port;
+use crate::support::now;
+use crate::support::sender::{Sender, Signed};
 use crate::support::target::Target;
-use crate::support::{chance, now};
 
-const KIND: &str = "application/activity+json";
-
-/// An honest actor on this machine, and the node that it writes to.
-struct Sender {
+/// An honest sender and the node that it writes to.
+struct Talk {
     target: Target,
-    key: SecretKey,
-    home: Hostile,
+    sender: Sender,
 }
 
-/// A request that is signed and not sent yet.
-#[derive(Clone)]
-struct Signed {
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-}
-
-impl Signed {
-    fn set(mut self, name: &'static str, value: &str) -> Self {
-        self = self.without(name);
-        self.headers.push((name, value.to_owned()));
-        self
-    }
-
-    fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(known, _)| *known != name);
-        self
-    }
-
-    fn get(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(known, _)| *known == name);
-        &found.unwrap().1
-    }
-
-    fn send(&self, url: &str) -> Answer {
-        let headers = self.headers.iter();
-        let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (*n, v.as_str())).collect();
-        request(url, "POST", "/inbox", &headers, &self.body)
-    }
-}
-
-impl Sender {
+impl Talk {
     fn new() -> Self {
-        let key = SecretKey::from_seed(&chance());
-        let public = key.public();
-        let port = crate::support::node::port();
-        let id = format!("http://127.0.0.1:{port}/actor");
-        let document = json!({
-            "@context": "https://www.w3.org/ns/activitystreams",
-            "id": id, "type": "Application", "inbox": format!("http://127.0.0.1:{port}/inbox"),
-            "assertionMethod": [protocol::activity::multikey(&id, &public)],
-        });
-        let home = Hostile::start_on(port, move |first, stream| {
-            if first.starts_with("GET /actor ") {
-                answer(stream, "200 OK", KIND, document.to_string().as_bytes());
-            } else {
-                hold(stream);
-            }
-        });
-        Self {
-            target: Target::that_may_ask(&[port]),
-            key,
-            home,
-        }
-    }
-
-    fn actor(&self) -> String {
-        format!("{}/actor", self.home.url)
-    }
-
-    fn key_id(&self) -> String {
-        protocol::activity::key_id(&self.actor(), &self.key.public())
-    }
-
-    /// Something that is taken and has no effect, new each time.
-    fn body(&self) -> Vec<u8> {
-        let name: String = chance().iter().map(|byte| format!("{byte:02x}")).collect();
-        let activity = json!({
-            "@context": "https://www.w3.org/ns/activitystreams", "type": "Like",
-            "id": format!("{}#{name}", self.actor()), "actor": self.actor(),
-            "object": format!("{}/actor", self.target.url),
-        });
-        activity.to_string().into_bytes()
-    }
-
-    fn signed_by(&self, key_id: &str, components: &[&str], seconds: i64) -> Signed {
-        let options = SigningOptions::new(key_id, now().plus_seconds(seconds));
-        self.signed_with(components, &options)
-    }
-
-    fn signed_with(&self, components: &[&str], options: &SigningOptions<'_>) -> Signed {
-        let body = self.body();
-        let digest = content_digest(&body);
-        let covered = [("content-digest", digest.as_bytes())];
-        let target = format!("{}/inbox", self.target.url);
-        let parts = RequestParts::new("POST", &target, &covered).unwrap();
-        let signed = sign_ed25519(&parts, components, options, &self.key).unwrap();
-        Signed {
-            headers: vec![
-                ("content-type", KIND.to_owned()),
-                ("content-digest", digest),
-                ("signature-input", signed.signature_input.unwrap()),
-                ("signature", signed.signature),
-            ],
-            body,
-        }
-    }
-
-    fn signed(&self) -> Signed {
-        self.signed_by(&self.key_id(), &DELIVERY_COMPONENTS, 0)
+        let port = port();
+        let target = Target::that_may_ask(&[port]);
+        let sender = Sender::start_on(port, &target.url);
+        Self { target, sender }
     }
 
     fn refuses(&self, id: &str, request: &Signed, status: u16, code: &str) {
-        let asked = self.home.requests().len();
+        let asked = self.sender.times_asked();
         self.target
             .refuses(id, |url| request.send(url), status, code);
-        assert_eq!(self.home.requests().len(), asked, "{id}: nobody is asked");
+        assert_eq!(self.sender.times_asked(), asked, "{id}: nobody is asked");
     }
 
     /// A good request is taken by a node that may ask this machine; another one asks for its key, which
@@ -148,7 +48,8 @@ impl Sender {
 
 #[test]
 fn h01_to_h04_h16_only_one_activity_in_one_media_type_is_read() {
-    let sender = Sender::new();
+    let talk = Talk::new();
+    let sender = &talk.sender;
     for (id, kind) in [
         ("H01", "text/plain"),
         ("H02", "application/json"),
@@ -159,27 +60,28 @@ fn h01_to_h04_h16_only_one_activity_in_one_media_type_is_read() {
         ),
     ] {
         let request = sender.signed().set("content-type", kind);
-        sender.refuses(id, &request, 415, "not-activitystreams");
+        talk.refuses(id, &request, 415, "not-activitystreams");
     }
     let nameless = sender.signed().without("content-type");
-    sender.refuses("H02 none", &nameless, 415, "not-activitystreams");
+    talk.refuses("H02 none", &nameless, 415, "not-activitystreams");
     let mut twice = sender.signed();
     twice.headers.push(("content-type", "text/plain".into()));
-    sender.refuses("H04", &twice, 400, "malformed");
+    talk.refuses("H04", &twice, 400, "malformed");
     let packed = sender.signed().set("content-encoding", "gzip");
-    sender.refuses("H16", &packed, 415, "encoded-body");
+    talk.refuses("H16", &packed, 415, "encoded-body");
     for kind in [
         "application/activity+json; charset=utf-8",
         "Application/ACTIVITY+json",
         "application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\"",
     ] {
-        sender.is_heard(kind, &sender.signed().set("content-type", kind));
+        talk.is_heard(kind, &sender.signed().set("content-type", kind));
     }
 }
 
 #[test]
 fn h11_an_inbox_is_only_posted_to_and_an_outbox_only_read() {
-    let sender = Sender::new();
+    let talk = Talk::new();
+    let sender = &talk.sender;
     for (method, path) in [
         ("GET", "/inbox"),
         ("PUT", "/inbox"),
@@ -188,7 +90,7 @@ fn h11_an_inbox_is_only_posted_to_and_an_outbox_only_read() {
         ("TRACE", "/inbox"),
     ] {
         let send = |url: &str| request(url, method, path, &[("x-secret", "echoed")], &[]);
-        let answer = sender.target.refuses(
+        let answer = talk.target.refuses(
             &format!("H11 {method} {path}"),
             send,
             405,
@@ -197,22 +99,23 @@ fn h11_an_inbox_is_only_posted_to_and_an_outbox_only_read() {
         assert!(answer.header("allow").is_some(), "{method} {path}");
         assert!(!answer.text().contains("echoed"), "{}", answer.text());
     }
-    sender.is_heard("a POST", &sender.signed());
+    talk.is_heard("a POST", &sender.signed());
 }
 
 #[test]
 fn s01_to_s07_a_signature_that_is_missing_broken_or_too_narrow_is_401_and_nobody_is_asked() {
-    let sender = Sender::new();
+    let talk = Talk::new();
+    let sender = &talk.sender;
     let bare = sender
         .signed()
         .without("signature")
         .without("signature-input");
-    sender.refuses("S01", &bare, 401, "missing-signature");
+    talk.refuses("S01", &bare, 401, "missing-signature");
     let mut longer = sender.signed();
     longer.body.push(b' ');
-    sender.refuses("S03", &longer, 401, "digest-mismatch");
+    talk.refuses("S03", &longer, 401, "digest-mismatch");
     let undigested = sender.signed().without("content-digest");
-    sender.refuses("S07", &undigested, 401, "absent-component");
+    talk.refuses("S07", &undigested, 401, "absent-component");
     for (id, covered) in [
         ("S05", &["@method", "@target-uri", "@authority"][..]),
         (
@@ -222,10 +125,10 @@ fn s01_to_s07_a_signature_that_is_missing_broken_or_too_narrow_is_401_and_nobody
         ("S06 address", &["@method", "@authority", "content-digest"]),
     ] {
         let narrow = sender.signed_by(&sender.key_id(), covered, 0);
-        sender.refuses(id, &narrow, 401, "missing-component");
+        talk.refuses(id, &narrow, 401, "missing-component");
     }
-    sender.is_heard("a good one", &sender.signed());
-    if sender.target.own().is_none() {
+    talk.is_heard("a good one", &sender.signed());
+    if talk.target.own().is_none() {
         return;
     }
     // The node knows the key now, so that these are refused for what they are.
@@ -234,16 +137,17 @@ fn s01_to_s07_a_signature_that_is_missing_broken_or_too_narrow_is_401_and_nobody
     let other = if signature.contains("=:A") { "B" } else { "A" };
     let flipped = format!("{}{other}{}", &signature[..6], &signature[7..]);
     let flipped = good.clone().set("signature", &flipped);
-    sender.refuses("S02", &flipped, 401, "bad-signature");
+    talk.refuses("S02", &flipped, 401, "bad-signature");
     let digest = content_digest(&longer.body);
     let swapped = longer.set("content-digest", &digest);
-    sender.refuses("S04", &swapped, 401, "bad-signature");
-    sender.is_heard("the same one whole", &good);
+    talk.refuses("S04", &swapped, 401, "bad-signature");
+    talk.is_heard("the same one whole", &good);
 }
 
 #[test]
 fn s13_s14_foreign_key_ids_and_algorithms_are_401_and_nobody_is_asked() {
-    let sender = Sender::new();
+    let talk = Talk::new();
+    let sender = &talk.sender;
     for key_id in [
         "http://203.0.113.9/actor",
         "file:///etc/passwd",
@@ -251,27 +155,28 @@ fn s13_s14_foreign_key_ids_and_algorithms_are_401_and_nobody_is_asked() {
         "unix:/run/x.sock",
     ] {
         let request = sender.signed_by(key_id, &DELIVERY_COMPONENTS, 0);
-        sender.refuses(&format!("S13 {key_id}"), &request, 401, "bad-key-id");
+        talk.refuses(&format!("S13 {key_id}"), &request, 401, "bad-key-id");
     }
     for algorithm in ["none", "hmac-sha256", "x"] {
         let good = sender.signed();
         let input = format!("{};alg=\"{algorithm}\"", good.get("signature-input"));
         let request = good.set("signature-input", &input);
         let id = format!("S14 {algorithm}");
-        sender.refuses(&id, &request, 401, "unsupported-algorithm");
+        talk.refuses(&id, &request, 401, "unsupported-algorithm");
     }
-    sender.is_heard("a good one", &sender.signed());
+    talk.is_heard("a good one", &sender.signed());
 }
 
 #[test]
 fn t01_t02_t04_a_signature_out_of_its_time_is_401_and_one_within_it_is_taken() {
-    let sender = Sender::new();
+    let talk = Talk::new();
+    let sender = &talk.sender;
     let at = |seconds: i64| sender.signed_by(&sender.key_id(), &DELIVERY_COMPONENTS, seconds);
     // Two seconds are left for a busy machine on the side where time runs towards the bound.
-    sender.refuses("T01 old", &at(-301), 401, "stale");
-    sender.refuses("T01 ahead", &at(75), 401, "from-the-future");
-    sender.is_heard("T01 nearly old", &at(-270));
-    sender.is_heard("T01 nearly ahead", &at(59));
+    talk.refuses("T01 old", &at(-301), 401, "stale");
+    talk.refuses("T01 ahead", &at(75), 401, "from-the-future");
+    talk.is_heard("T01 nearly old", &at(-270));
+    talk.is_heard("T01 nearly ahead", &at(59));
     let key_id = sender.key_id();
     let good = sender.signed();
     let created = good
@@ -284,7 +189,7 @@ fn t01_t02_t04_a_signature_out_of_its_time_is_401_and_one_within_it_is_taken() {
         .get("signature-input")
         .replace(&format!(";{created}"), "");
     let dateless = good.set("signature-input", &input);
-    sender.refuses("T02", &dateless, 401, "missing-parameter");
+    talk.refuses("T02", &dateless, 401, "missing-parameter");
     for (id, seconds, code) in [
         ("T04 before", -10, "expires-before-created"),
         ("T04 a year", 365 * 86_400, "expires-too-late"),
@@ -292,6 +197,6 @@ fn t01_t02_t04_a_signature_out_of_its_time_is_401_and_one_within_it_is_taken() {
         let mut options = SigningOptions::new(&key_id, now());
         options.expires = Some(now().plus_seconds(seconds));
         let request = sender.signed_with(&DELIVERY_COMPONENTS, &options);
-        sender.refuses(id, &request, 401, code);
+        talk.refuses(id, &request, 401, code);
     }
 }

@@ -13,6 +13,7 @@ mod bad_inbox;
 mod bad_json;
 mod bad_peer;
 mod bad_times;
+mod clocks;
 mod command_line;
 mod completeness;
 mod disk_faults;

@@ -330,6 +330,10 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         envelope.header().author.clone(),
     );
     if protocol::acceptance::due(envelope.header().issued, app.clock.now()).is_some() {
+        if app.standing.clock_ahead()?.is_some() {
+            let detail = "this node's clock is wrong, so it cannot judge “issued”: try again later";
+            return Err(Problem::wrong_clock(detail));
+        }
         let detail = "“issued” lies in the future: check the clock of the machine that signed it";
         return Err(
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"),
