@@ -157,6 +157,12 @@ fn h07_h08_h09_h19_requests_that_frame_badly_smuggle_nothing() {
             400,
         ),
         (
+            // Framed as RFC 9112, 2.2 allows: one request is seen.
+            "H19 bare LF",
+            format!("GET /livez HTTP/1.1\nhost: {host}\nconnection: close\n\n"),
+            200,
+        ),
+        (
             "no request at all",
             "\u{16}\u{3}\u{1}\u{0}nonsense\r\n\r\n".to_owned(),
             400,
