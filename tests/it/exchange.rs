@@ -413,7 +413,10 @@ fn an_organisation_that_moves_keeps_its_identity_and_its_records() {
     old.json(&["withdraw", &format!("{scid}/c-2")]);
     // A host that takes nobody in refuses, and all stays as it was.
     new.stop();
-    new.edit("[hosting]\npolicy = \"open\"", "[hosting]\npolicy = \"closed\"");
+    new.edit(
+        "[hosting]\npolicy = \"open\"",
+        "[hosting]\npolicy = \"closed\"",
+    );
     new.start();
     let state = old.state_hash();
     old.run(&["org", "move", "itu", "--to", &new.url])
