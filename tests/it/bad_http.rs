@@ -115,6 +115,38 @@ fn h05_h06_h15_bodies_over_the_limit_are_refused_before_they_are_read() {
 }
 
 #[test]
+fn h06_a_body_without_end_is_not_listened_to_for_long_and_fills_no_memory() {
+    const CHUNK: usize = 64 * 1024;
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const GROWTH_KIB_MAX: u64 = 16 * 1024;
+    let (target, author) = Target::with_author();
+    let host = authority(&target.url).to_owned();
+    let before = target.own().map(|node| node.resident_kib());
+    let mut stream = client::connect(&target.url).unwrap();
+    let head = format!(
+        "POST /api/v1/records HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = [format!("{CHUNK:x}\r\n").as_bytes(), &[b' '; CHUNK], b"\r\n"].concat();
+    let mut written = 0;
+    while written < BYTES_MAX && stream.write_all(&chunk).is_ok() {
+        written += CHUNK;
+    }
+    assert!(
+        written < BYTES_MAX,
+        "it was listened to for {written} bytes"
+    );
+    if let (Some(before), Some(node)) = (before, target.own()) {
+        let after = node.resident_kib();
+        assert!(
+            after < before + GROWTH_KIB_MAX,
+            "{before} KiB, then {after} KiB"
+        );
+    }
+    target.takes("afterwards", &author.record("after", 1, "After"));
+}
+
+#[test]
 fn h07_h08_h09_h19_requests_that_frame_badly_smuggle_nothing() {
     let (target, author) = Target::with_author();
     let host = authority(&target.url).to_owned();
