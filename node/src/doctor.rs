@@ -1,7 +1,7 @@
 //! What is wrong with a node, why it matters, and the command that mends it.
 //!
 //! Each question looks at one thing. Nothing is changed by looking, but for what was found damaged, which
-//! is noted so that `baraza sync` asks others for it.
+//! is noted so that `baraza sync` asks others for it, and for a clock that is wrong, or right again.
 
 mod questions;
 

@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod client;
+pub mod clocks;
 pub mod courier;
 pub mod followers;
 pub mod inbox;

@@ -20,6 +20,7 @@ use crate::config::{Config, ConfigError};
 use crate::control;
 use crate::federation::actors::{Actors, Local};
 use crate::federation::client::{Client, FetchError};
+use crate::federation::clocks::Clocks;
 use crate::federation::courier::Courier;
 use crate::federation::followers::Followers;
 use crate::federation::inbox::{self, Inbox};
@@ -57,6 +58,10 @@ const COMPACT_EVERY: Duration = Duration::from_secs(60);
 /// How often a followed peer is compared with.
 const COMPARE_MINUTES: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How often peers are asked what time it is, and how often while our clock is wrong.
+const CLOCK_EVERY: Duration = Duration::from_secs(1_800);
+const WRONG_CLOCK_EVERY: Duration = MINUTE;
 
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
@@ -289,6 +294,7 @@ impl Node {
         );
         let inbox = Inbox::new(inbox::Parts {
             gate: gate.clone(),
+            standing: Standing::new(Arc::clone(&store)),
             config: config.clone(),
             actors: actors.clone(),
             remote,
@@ -354,6 +360,7 @@ impl Node {
         tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
         tasks.push(tokio::spawn(compact(Arc::clone(self))));
         tasks.push(tokio::spawn(compare(Arc::clone(self))));
+        tasks.push(tokio::spawn(watch_clock(Arc::clone(self))));
         Ok(())
     }
 
@@ -403,6 +410,16 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Asks the nodes that this one follows what time it is, and notes whether that keeps it from publishing.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn compare_clocks(&self) -> Result<Clocks, StoreError> {
+        let clocks = Clocks::ask(&self.client, &self.peers, &self.clock).await?;
+        clocks.note(&self.standing, &self.peers).await?;
+        Ok(clocks)
     }
 
     /// Whether a request for this host is for this node. A node on loopback has several names there.
@@ -610,6 +627,28 @@ async fn compare(node: Arc<Node>) {
             compared = node.puller.compare_with_some() => if let Err(error) = compared {
                 tracing::error!(%error, "no peer was compared with");
             },
+            () = node.stopping() => return,
+        }
+    }
+}
+
+/// Keeps a node from publishing while its clock is wrong.
+async fn watch_clock(node: Arc<Node>) {
+    loop {
+        let compared = tokio::select! {
+            compared = node.compare_clocks() => compared,
+            () = node.stopping() => return,
+        };
+        let pause = match compared {
+            Ok(clocks) if clocks.wrong_by().is_some() => WRONG_CLOCK_EVERY,
+            Ok(_) => CLOCK_EVERY,
+            Err(error) => {
+                tracing::error!(%error, "it was not looked whether the clock is right");
+                CLOCK_EVERY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
             () = node.stopping() => return,
         }
     }

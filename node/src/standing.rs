@@ -2,7 +2,8 @@
 //!
 //! A node that was restored does not know what it published after its backup. Until it has asked others,
 //! or its operator says that nobody else can know, it publishes nothing; and after that every record's
-//! next number leaves room for those that nobody told it of.
+//! next number leaves room for those that nobody told it of. Nor does a node publish while its clock is
+//! wrong: what it dated ahead would lie aside at all others.
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::store::{LOST, Named, Store, StoreError};
 
 const TABLE: &str = "standing";
 const NAME: &str = "last";
+
+/// While this machine's clock is wrong: by how many seconds it lies ahead.
+const CLOCK: &str = "clock";
 
 /// Records that were numbered anew, with the mark of the time when they were.
 const NUMBERED: &str = "numbered";
@@ -35,6 +39,25 @@ pub enum Why {
         /// Of which record.
         id: String,
     },
+    /// This machine's clock is not that of the nodes it follows.
+    Clock {
+        /// How far it lies ahead of theirs, or behind if negative.
+        ahead_seconds: i64,
+    },
+}
+
+impl Why {
+    /// What ends it.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::Restored { .. } | Self::Lost | Self::SecondCopy { .. } => {
+                "`baraza reconcile` asks the peers that it follows, `baraza reconcile URL` another node; if no other node can have anything of it, say so by `baraza reconcile --alone`"
+            }
+            Self::Clock { .. } => {
+                "set the clock, for example by `timedatectl set-ntp true`; `baraza doctor` asks the peers again"
+            }
+        }
+    }
 }
 
 /// By what it may publish again.
@@ -59,10 +82,7 @@ struct Row {
 
 /// This node publishes nothing of its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this node publishes nothing yet: {}. `baraza reconcile` asks the peers that it follows, `baraza reconcile URL` another node; if no other node can have anything of it, say so by `baraza reconcile --alone`",
-    because(why)
-)]
+#[error("this node publishes nothing yet: {}. To go on: {}", because(why), why.way_out())]
 pub struct Held {
     /// Why.
     pub why: Why,
@@ -86,6 +106,15 @@ fn because(why: &Why) -> String {
         Why::SecondCopy { id } => format!(
             "a version of {id} came that was signed with this node's key and that it did not make, so another node runs with the same keys, or this one is an older copy, or the key was stolen. If there is another one, stop it first; if the key was stolen, run `baraza org rotate HANDLE --compromised`"
         ),
+        Why::Clock { ahead_seconds } => {
+            let side = if *ahead_seconds > 0 {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            let seconds = ahead_seconds.unsigned_abs();
+            format!("this machine's clock is {seconds} s {side} those of its peers")
+        }
     }
 }
 
@@ -175,8 +204,54 @@ impl Standing {
     /// # Errors
     /// A disk fault.
     pub fn held(&self) -> Result<Option<Held>, StoreError> {
-        let row = self.row()?.filter(|row| row.settled.is_none());
-        Ok(row.map(|row| Held { why: row.why }))
+        if let Some(row) = self.unsettled()? {
+            return Ok(Some(Held { why: row.why }));
+        }
+        let ahead = self.clock_ahead()?;
+        Ok(ahead.map(|ahead_seconds| Held {
+            why: Why::Clock { ahead_seconds },
+        }))
+    }
+
+    /// What others may know better; a wrong clock is not among it.
+    fn unsettled(&self) -> Result<Option<Row>, StoreError> {
+        Ok(self.row()?.filter(|row| row.settled.is_none()))
+    }
+
+    /// How far this machine's clock lies ahead, or behind if negative, if it is known to be wrong.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn clock_ahead(&self) -> Result<Option<i64>, StoreError> {
+        let row = self.store.named(TABLE, CLOCK)?;
+        row.map(|row| serde_json::from_slice(&row).map_err(damaged))
+            .transpose()
+    }
+
+    /// Publishes nothing until the clock is right.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn hold_for_clock(&self, ahead_seconds: i64) -> Result<(), StoreError> {
+        if self.clock_ahead()?.is_none() {
+            tracing::error!(
+                ahead_seconds,
+                "this machine's clock is not that of the nodes it follows: it publishes nothing until it is set"
+            );
+        }
+        let row = serde_json::to_vec(&ahead_seconds).map_err(damaged)?;
+        self.store.put_named(TABLE, CLOCK, Some(row)).await
+    }
+
+    /// The clock is right.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn note_right_clock(&self) -> Result<(), StoreError> {
+        match self.clock_ahead()? {
+            Some(_) => self.store.put_named(TABLE, CLOCK, None).await,
+            None => Ok(()),
+        }
     }
 
     /// How versions are numbered, if they may be published.
@@ -232,7 +307,7 @@ impl Standing {
     /// # Errors
     /// A disk fault.
     pub async fn hold(&self, why: Why, mark: String) -> Result<(), StoreError> {
-        if self.held()?.is_some() {
+        if self.unsettled()?.is_some() {
             return Ok(());
         }
         let row = Row {

@@ -3,6 +3,7 @@
 //! Handlers take a request apart, call one function and shape the answer. Every bound of the server
 //! is here.
 
+mod accept;
 mod activitypub;
 pub mod api;
 pub mod ask;
@@ -148,6 +149,13 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         return response;
+    }
+    // Two readers might each believe another one.
+    let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
+    let kind = kinds.next();
+    if kinds.any(|other| Some(other) != kind) {
+        return Problem::malformed("there are two Content-Type headers that differ")
+            .into_response();
     }
     let is_chosen_encoding = |value: &HeaderValue| value.as_bytes() != b"identity";
     if request

@@ -115,6 +115,38 @@ fn h05_h06_h15_bodies_over_the_limit_are_refused_before_they_are_read() {
 }
 
 #[test]
+fn h06_a_body_without_end_is_not_listened_to_for_long_and_fills_no_memory() {
+    const CHUNK: usize = 64 * 1024;
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const GROWTH_KIB_MAX: u64 = 16 * 1024;
+    let (target, author) = Target::with_author();
+    let host = authority(&target.url).to_owned();
+    let before = target.own().map(|node| node.resident_kib());
+    let mut stream = client::connect(&target.url).unwrap();
+    let head = format!(
+        "POST /api/v1/records HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = [format!("{CHUNK:x}\r\n").as_bytes(), &[b' '; CHUNK], b"\r\n"].concat();
+    let mut written = 0;
+    while written < BYTES_MAX && stream.write_all(&chunk).is_ok() {
+        written += CHUNK;
+    }
+    assert!(
+        written < BYTES_MAX,
+        "it was listened to for {written} bytes"
+    );
+    if let (Some(before), Some(node)) = (before, target.own()) {
+        let after = node.resident_kib();
+        assert!(
+            after < before + GROWTH_KIB_MAX,
+            "{before} KiB, then {after} KiB"
+        );
+    }
+    target.takes("afterwards", &author.record("after", 1, "After"));
+}
+
+#[test]
 fn h07_h08_h09_h19_requests_that_frame_badly_smuggle_nothing() {
     let (target, author) = Target::with_author();
     let host = authority(&target.url).to_owned();
@@ -157,6 +189,12 @@ fn h07_h08_h09_h19_requests_that_frame_badly_smuggle_nothing() {
             400,
         ),
         (
+            // Framed as RFC 9112, 2.2 allows: one request is seen.
+            "H19 bare LF",
+            format!("GET /livez HTTP/1.1\nhost: {host}\nconnection: close\n\n"),
+            200,
+        ),
+        (
             "no request at all",
             "\u{16}\u{3}\u{1}\u{0}nonsense\r\n\r\n".to_owned(),
             400,
@@ -190,6 +228,134 @@ fn h13_what_a_stranger_says_of_our_address_is_not_believed() {
         let said = format!("{:?}{}", answer.headers, answer.text());
         assert!(!said.contains("evil.example"), "{said}");
     }
+}
+
+#[test]
+fn h04_two_content_types_that_differ_are_400_and_two_that_agree_are_one() {
+    let (target, author) = Target::with_author();
+    let record = author.record("typed", 1, "Typed");
+    let with = |second: &'static str| {
+        let record = record.clone();
+        move |url: &str| {
+            let headers = [
+                ("content-type", "application/json"),
+                ("content-type", second),
+            ];
+            request(url, "POST", "/api/v1/records", &headers, &record)
+        }
+    };
+    for second in ["text/plain", "", "application/json; charset=utf-8"] {
+        let id = format!("H04 “{second}”");
+        target.refuses(&id, with(second), 400, "malformed");
+    }
+    let answer = with("application/json")(&target.url);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+#[test]
+fn h17_who_reads_no_json_is_told_so_or_shown_the_page() {
+    let (target, author) = Target::with_author();
+    let path = author.path("first");
+    let object = path.replace("/api/v1", "");
+    let ask =
+        |path: &str, accept: &str| request(&target.url, "GET", path, &[("accept", accept)], &[]);
+    for path in [&path, &object] {
+        for accept in [
+            "application/rdf+xml",
+            "text/turtle, application/rdf+xml;q=0.9",
+            "application/json;q=0",
+        ] {
+            let send = |_: &str| ask(path, accept);
+            target.refuses(&format!("H17 {path} {accept}"), send, 406, "not-acceptable");
+        }
+        for accept in [
+            "*/*",
+            "application/rdf+xml, */*;q=0.1",
+            "Application/JSON",
+            "application/*",
+            "application/activity+json",
+        ] {
+            assert_eq!(ask(path, accept).status, 200, "{path} {accept}");
+        }
+        assert_eq!(client::get(&target.url, path).status, 200, "no Accept");
+    }
+    let page = ask(&path, "text/html");
+    assert_eq!(page.status, 303);
+    let page = client::get(&target.url, page.header("location").unwrap());
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("Here before"), "{}", page.text());
+}
+
+#[test]
+fn h18_a_thousand_ranges_of_a_file_are_not_a_thousand_copies() {
+    let (target, _) = Target::with_author();
+    let whole = client::get(&target.url, "/assets/baraza.css");
+    assert_eq!(whole.status, 200);
+    let ranges = format!("bytes=0-{}", ",0-".repeat(999));
+    let headers = [("range", ranges.as_str())];
+    let answer = request(&target.url, "GET", "/assets/baraza.css", &headers, &[]);
+    match answer.status {
+        200 => assert_eq!(answer.body, whole.body),
+        status => assert_eq!(status, 416, "{}", answer.text()),
+    }
+}
+
+#[test]
+fn h20_ten_thousand_requests_at_once_on_one_connection_are_answered_in_their_order() {
+    const REQUESTS: usize = 10_000;
+    /// What so many answers may leave behind, of all that they are made of.
+    const GROWTH_KIB_MAX: u64 = 32 * 1024;
+    let (target, _) = Target::with_author();
+    let host = authority(&target.url).to_owned();
+    let memory = || target.own().map(|node| node.resident_kib());
+    let before = memory();
+    let mut stream = client::connect(&target.url).unwrap();
+    let mut sending = stream.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        for n in 0..REQUESTS {
+            let last = if n + 1 == REQUESTS {
+                "connection: close\r\n"
+            } else {
+                ""
+            };
+            // Every third one is for something that is not there, so that the order shows.
+            let path = if n % 3 == 0 { "/nothing" } else { "/livez" };
+            let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{last}\r\n");
+            if sending.write_all(head.as_bytes()).is_err() {
+                // The node has had enough, which it may.
+                return;
+            }
+        }
+    });
+    let mut answers = Vec::new();
+    let _ = stream.read_to_end(&mut answers);
+    sender.join().unwrap();
+    let answers = String::from_utf8_lossy(&answers);
+    let statuses: Vec<&str> = answers
+        .match_indices("HTTP/1.1 ")
+        .map(|(at, _)| &answers[at + 9..at + 12])
+        .collect();
+    assert!(!statuses.is_empty());
+    let is_complete = statuses.len() == REQUESTS;
+    assert!(
+        is_complete || statuses.last() == Some(&"429"),
+        "{}",
+        statuses.len()
+    );
+    for (n, status) in statuses
+        .iter()
+        .enumerate()
+        .filter(|(_, status)| **status != "429")
+    {
+        assert_eq!(*status, if n % 3 == 0 { "404" } else { "200" }, "{n}");
+    }
+    if let (Some(before), Some(after)) = (before, memory()) {
+        assert!(
+            after < before + GROWTH_KIB_MAX,
+            "{before} KiB, then {after} KiB"
+        );
+    }
+    assert_eq!(client::get(&target.url, "/livez").status, 200);
 }
 
 #[test]

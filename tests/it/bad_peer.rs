@@ -6,6 +6,7 @@ use std::io::Write as _;
 use serde_json::json;
 
 use crate::support::author::{Author, hand_in};
+use crate::support::client;
 use crate::support::hostile::{
     Hostile, answer, end_line, given_line, hold, log_line, record_line, version_line, wanted,
 };
@@ -114,6 +115,113 @@ fn y06_t4_good_records_arrive_between_forged_and_poisonous_ones() {
     for local in ["forged", "foreign", "unlisted", "private", "newer"] {
         assert_eq!(node.get(&author.path(local)).status, 404, "{local}");
     }
+}
+
+#[test]
+fn y15_of_a_peer_of_a_later_version_what_is_understood_is_taken_and_the_rest_named_or_passed_over()
+{
+    let author = stranger();
+    let mut unknown_type = author.offering("apprenticeship", 1, "Later kind");
+    unknown_type.insert("type".into(), "Apprenticeship".into());
+    let unknown_type = author.sign(unknown_type);
+    let mut more = author.offering("more", 1, "With more");
+    more.insert("future".into(), json!({"anything": [1, "x"]}));
+    let more = author.sign(more);
+    let mut newer = author.offering("newer", 1, "Newer");
+    newer.insert("spec".into(), "baraza/2".into());
+    let with_more = String::from_utf8(record_line(3, &more)).unwrap();
+    let with_more = with_more.replacen('{', "{\"later\":{\"x\":1},", 1);
+    let peer = Hostile::feed(vec![
+        log_line(1, &author.scid(), &author.log[0]),
+        record_line(2, &unknown_type),
+        with_more.into_bytes(),
+        br#"{"cursor":"feed-4","future":{"x":[1]}}"#.to_vec(),
+        record_line(5, &author.sign(newer)),
+        record_line(6, &author.record("known", 1, "Known")),
+        end_line(6),
+    ]);
+    let node = Node::running(&[peer.port]);
+    node.json(&["follow", &peer.url]);
+    node.until_found("q=known", 1);
+    for (local, whole) in [("apprenticeship", &unknown_type), ("more", &more)] {
+        let held = node.get(&author.path(local));
+        assert_eq!((held.status, &held.body), (200, whole), "{local}");
+        let text = String::from_utf8_lossy(whole).into_owned();
+        assert!(
+            node.holdings().contains(&text),
+            "{local} is handed on whole"
+        );
+    }
+    assert_eq!(node.get(&author.path("newer")).status, 404);
+    let told = node.peer();
+    assert_eq!(told["refused"], 1, "{told}");
+    let reason = told["last_refusal"].as_str().unwrap();
+    assert!(reason.contains("baraza/2"), "{reason}");
+    assert_eq!(told["last_error"], json!(null), "{told}");
+    // And asked in a later way: more parameters are passed over, another protocol is not here.
+    let asked = node.get("/sync/v1/changes?later=yes&limit=1");
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    let elsewhere = node.get("/sync/v2/changes");
+    assert_eq!(
+        (elsewhere.status, elsewhere.code().as_str()),
+        (404, "not-found")
+    );
+}
+
+#[test]
+fn y17_f26_what_is_private_is_refused_at_every_door_and_is_no_part_of_sync() {
+    const MARK: &str = "zebraprivate";
+    let author = stranger();
+    let mut lines = vec![log_line(1, &author.scid(), &author.log[0])];
+    let mut hashes = Vec::new();
+    for (number, kind) in (2..).zip(protocol::envelope::PRIVATE_TYPES) {
+        let mut private = author.offering(&format!("private-{number}"), 1, MARK);
+        private.insert("type".into(), kind.into());
+        let private = author.sign(private);
+        hashes.push(protocol::id::VersionHash::of(&private).to_string());
+        lines.push(record_line(number, &private));
+    }
+    lines.push(record_line(20, &author.record("public", 1, "Public")));
+    lines.push(end_line(20));
+    let peer = Hostile::feed(lines);
+    let mut node = Node::make(&[peer.port]);
+    node.host_anyone();
+    node.start();
+    node.json(&["follow", &peer.url]);
+    node.until_found("q=public", 1);
+    assert_eq!(
+        node.peer()["refused"],
+        protocol::envelope::PRIVATE_TYPES.len()
+    );
+    let hosted = Author::hosted(&node.url);
+    for kind in protocol::envelope::PRIVATE_TYPES {
+        let mut private = hosted.offering("private", 1, MARK);
+        private.insert("type".into(), kind.into());
+        let answer = hand_in(&node.url, &hosted.sign(private));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (422, "private-type"),
+            "{kind}"
+        );
+    }
+    // Whoever knows its hash is given nothing either.
+    let want = json!({"want": hashes}).to_string();
+    let fetched = client::post(&node.url, "/sync/v1/fetch", want.as_bytes());
+    assert_eq!((fetched.status, fetched.text().as_str()), (200, ""));
+    for path in [
+        "/sync/v1/changes?limit=1000",
+        "/outbox?after=0",
+        "/api/v1/search?q=zebraprivate",
+    ] {
+        let answer = node.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        let items = answer.text().replace("\"q\":\"zebraprivate\"", "");
+        assert!(
+            !items.contains("private-") && !items.contains("\"zebraprivate\""),
+            "{path}: {items}"
+        );
+    }
+    assert!(!node.log().contains(MARK), "{}", node.log());
 }
 
 /// A node with this change feed that answers to `fetch` with those lines, whatever it is asked.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use serde_json::{Value, json};
 
@@ -103,42 +104,12 @@ fn a_store_that_does_not_open_and_a_restored_node_are_findings() {
 
 #[test]
 fn t08_a_clock_that_differs_from_those_of_peers_is_a_finding() {
-    let date = |days: i64| {
-        let date = crate::support::now().plus_seconds(days * 86_400);
-        // Of the form of RFC 9110: the day of the week is not looked at by anyone here.
-        http_date(date.unix_seconds())
-    };
     for (days, is_wrong) in [(0, false), (1, true), (-1, true)] {
-        let date = date(days);
-        let peer = Hostile::start(move |_, stream| {
-            let head = format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: text/plain\r\n");
-            // Whoever asked may have gone.
-            let _ = write!(
-                stream,
-                "{head}content-length: 2\r\nconnection: close\r\n\r\nok"
-            );
-        });
+        let peer = Hostile::with_clock(Arc::new(AtomicI64::new(days * 86_400)));
         let node = Node::make(&[peer.port]);
         node.json(&["follow", &peer.url]);
         assert_eq!(has(&node, "clock"), is_wrong, "{days} days");
     }
-}
-
-/// Days and the rest, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(seconds: i64) -> String {
-    let output = Command::new("date")
-        .args([
-            "-u",
-            "-d",
-            &format!("@{seconds}"),
-            "+%a, %d %b %Y %H:%M:%S GMT",
-        ])
-        .env("LC_ALL", "C")
-        .output();
-    String::from_utf8(output.unwrap().stdout)
-        .unwrap()
-        .trim()
-        .to_owned()
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -8,6 +8,7 @@ pub(crate) mod laptop;
 pub(crate) mod lossy;
 pub(crate) mod node;
 pub(crate) mod relay;
+pub(crate) mod sender;
 pub(crate) mod target;
 
 use std::collections::hash_map::RandomState;

@@ -10,7 +10,7 @@ use super::{Done, refused};
 use crate::federation::peers::node_address;
 use crate::federation::site::is_site;
 use crate::node::{Node, NodeError};
-use crate::standing::Settled;
+use crate::standing::{Settled, Why};
 
 /// Asks a node, or those that this one follows. It may publish again once each author whose keys are here
 /// was told of by somebody who has its log.
@@ -19,7 +19,13 @@ pub(super) async fn run(
     url: Option<&str>,
     is_alone: bool,
 ) -> Result<Done, NodeError> {
-    if node.standing.held()?.is_none() {
+    let held = node.standing.held()?;
+    if let Some(held) = &held
+        && matches!(held.why, Why::Clock { .. })
+    {
+        return Err(refused(held.to_string()));
+    }
+    if held.is_none() {
         return Ok(Done::new(
             "this node may publish: there is nothing to reconcile",
             json!({"publishes": true, "asked": []}),

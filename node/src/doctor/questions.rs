@@ -11,8 +11,8 @@ use protocol::time::Timestamp;
 use super::Finding;
 use crate::disk;
 use crate::federation::peers::Peer;
-use crate::federation::site::is_site;
 use crate::node::{Node, NodeError};
+use crate::standing::Why;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -20,12 +20,6 @@ const DAY: i64 = 86_400;
 /// Since when a backup is old, and a silent peer worth a word.
 const BACKUP_SECONDS_MAX: i64 = 7 * DAY;
 const SILENCE_SECONDS_MAX: i64 = 2 * DAY;
-
-/// How far clocks may differ before records are refused.
-const CLOCKS_DIFFER_MAX: i64 = protocol::limits::CLOCK_SKEW_SECONDS_MAX;
-
-/// Peers whose clocks are asked for.
-const CLOCKS_ASKED_MAX: usize = 5;
 
 /// Rows of the change log by which the index may be behind while it is busy.
 const INDEX_BEHIND_MAX: u64 = 100_000;
@@ -52,31 +46,15 @@ pub(super) async fn of_peers(node: &Node) -> Result<Vec<Finding>, NodeError> {
         .iter()
         .filter_map(|peer| silence(peer, now))
         .collect();
-    let mut ahead = Vec::new();
-    for peer in followed
-        .iter()
-        .filter(|peer| !is_site(&peer.url))
-        .take(CLOCKS_ASKED_MAX)
-    {
-        let address = format!("{}/livez", peer.url);
-        if let Ok(answer) = node.client.document(&address, "text/plain").await
-            && let Some(date) = answer.date
-        {
-            ahead.push(node.clock.now().unix_seconds() - date.unix_seconds());
-        }
-    }
-    ahead.sort_unstable();
-    // Half of those who were asked would have to be wrong for us to be right.
-    if let Some(middle) = ahead.get(ahead.len() / 2)
-        && middle.abs() > CLOCKS_DIFFER_MAX
-    {
-        let side = if *middle > 0 { "ahead of" } else { "behind" };
+    let clocks = node.compare_clocks().await?;
+    if let Some(ahead) = clocks.wrong_by() {
+        let side = if ahead > 0 { "ahead of" } else { "behind" };
         found.push(Finding::serious(
             "clock",
             format!(
-                "this machine's clock is {} s {side} those of {} peers",
-                middle.abs(),
-                ahead.len()
+                "this machine's clock is {} s {side} those of most of {} peers",
+                ahead.unsigned_abs(),
+                clocks.answers()
             ),
             "others refuse what is dated ahead, and what is dated right is put aside here",
             "set the clock, for example: timedatectl set-ntp true",
@@ -134,12 +112,17 @@ pub(super) fn of_node(
 
 fn standing(node: &Node) -> Result<Option<Finding>, NodeError> {
     Ok(node.standing.held()?.map(|held| {
-        Finding::serious(
-            "publishing-held",
-            held.to_string(),
-            "nothing of this node's own is published, so that no version number is given twice",
-            "baraza reconcile",
-        )
+        let (why, mend) = match held.why {
+            Why::Clock { .. } => (
+                "what is dated wrong would lie aside at all others, so nothing of this node's own is published",
+                "set the clock, for example: timedatectl set-ntp true; then: baraza doctor",
+            ),
+            _ => (
+                "nothing of this node's own is published, so that no version number is given twice",
+                "baraza reconcile",
+            ),
+        };
+        Finding::serious("publishing-held", held.to_string(), why, mend)
     }))
 }
 

@@ -27,6 +27,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::ingest::{Ingest, IngestError};
 use crate::rsa;
+use crate::standing::Standing;
 use crate::store::{Receipt, StoreError};
 
 /// Signatures of one request that are looked up: each may cost a fetch and one repetition.
@@ -81,6 +82,15 @@ pub enum InboxError {
     /// It answers a `Follow` that was never sent.
     #[error("this node sent no such Follow")]
     NoSuchFollow,
+    /// Its date does not fit this machine's clock, which is known to be wrong.
+    #[error(
+        "this node's clock is {} s {} those of its peers, so it cannot judge how old a signature is: send it again later",
+        .ahead_seconds.unsigned_abs(), if *.ahead_seconds > 0 { "ahead of" } else { "behind" }
+    )]
+    WrongClock {
+        /// How far it lies ahead, or behind if negative.
+        ahead_seconds: i64,
+    },
     /// A bound was reached.
     #[error("{0}")]
     Full(String),
@@ -137,6 +147,8 @@ pub struct Parts {
     pub peers: Peers,
     /// Who may send.
     pub gate: Gate,
+    /// Whether our clock is right.
+    pub standing: Standing,
     /// What is sent.
     pub outbox: Outbox,
     /// The one door.
@@ -244,7 +256,9 @@ impl Inbox {
         signature: &ParsedSignature,
         body: &[u8],
     ) -> Result<Arc<Actor>, InboxError> {
-        signature.check_policy(body, self.parts.clock.now())?;
+        if let Err(error) = signature.check_policy(body, self.parts.clock.now()) {
+            return Err(self.dated_wrong(error)?);
+        }
         let key_id = signature.key_url(&self.insecure)?;
         let (address, _) = key_id.split_once('#').unwrap_or((key_id, ""));
         if let Some(node) = origin(address) {
@@ -263,6 +277,20 @@ impl Inbox {
                 Ok(anew)
             }
         }
+    }
+
+    /// Whose fault it is that a signature is not of our time.
+    fn dated_wrong(&self, error: HttpSigError) -> Result<InboxError, StoreError> {
+        let is_about_time = matches!(
+            error,
+            HttpSigError::Stale { .. }
+                | HttpSigError::FromTheFuture { .. }
+                | HttpSigError::Expired { .. }
+        );
+        Ok(match self.parts.standing.clock_ahead()? {
+            Some(ahead_seconds) if is_about_time => InboxError::WrongClock { ahead_seconds },
+            _ => error.into(),
+        })
     }
 
     async fn act(&self, activity: &Activity, signer: &Actor) -> Result<(), InboxError> {

@@ -81,7 +81,8 @@ impl Watch {
     /// # Errors
     /// A disk fault.
     pub(super) async fn hold(&self, id: RecordId) -> Result<(), StoreError> {
-        if self.standing.held()?.is_some() {
+        let held = self.standing.held()?;
+        if held.is_some_and(|held| !matches!(held.why, Why::Clock { .. })) {
             return Ok(());
         }
         tracing::error!(

@@ -718,6 +718,32 @@ fn f52_what_is_over_leaves_the_results_and_is_found_when_asked_for() {
     assert_eq!(later.total, 2);
 }
 
+/// Two clock changes: in Europe an hour comes twice, in the Americas one is left out.
+#[test]
+fn t10_what_ends_in_the_hour_of_a_clock_change_ends_once_and_by_utc() {
+    for (end, day) in [
+        ("2026-10-25T01:00:00Z", "2026-10-25"),
+        ("2026-03-08T10:00:00Z", "2026-03-08"),
+    ] {
+        let at = |moment: &str| Timestamp::parse(moment).unwrap();
+        let ends = document(&record("ends", json!({"validUntil": end}))).unwrap();
+        let event = json!({"kind": "event", "instances": [{"end": day}, {"end": day}]});
+        let index = index_of([ends, offering("event", event)]);
+        let end = at(end);
+        let found = |now: Timestamp| find(&index, &QueryParts::at(now));
+        // Nothing is listed twice, and no second before, at or after the end is odd.
+        for seconds in (-3_700..=3_700).step_by(100).chain([-1, 1]) {
+            let expected = if seconds < 0 { 2 } else { 1 };
+            let total = found(end.plus_seconds(seconds)).total;
+            assert_eq!(total, expected, "{day}, {seconds} s after the end");
+        }
+        // A day is over at its end in UTC, wherever it was meant.
+        let midnight = at(&format!("{day}T00:00:00Z")).plus_seconds(86_400);
+        assert_eq!(found(midnight.plus_seconds(-1)).total, 1, "{day}");
+        assert_eq!(found(midnight).total, 0, "{day}");
+    }
+}
+
 // ---- Counts ----
 
 #[test]

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::accept;
 use super::api::refuse_hidden;
 use super::problem::Problem;
 use super::sync::blocking;
@@ -198,13 +199,7 @@ async fn receive(app: &App, request: Request) -> Result<StatusCode, Problem> {
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
-    let kind = kinds.next();
-    if kinds.any(|other| Some(other) != kind) {
-        return Err(Problem::malformed(
-            "there are two Content-Type headers that differ",
-        ));
-    }
+    let kind = headers.get(header::CONTENT_TYPE);
     match kind.and_then(|kind| kind.to_str().ok()) {
         Some(kind) if is_activity_type(kind) => Ok(()),
         _ => Err(Problem::new(
@@ -335,7 +330,9 @@ async fn activity_of(app: &App, local: Local, hash: &str) -> Result<Response, Pr
 async fn record(
     State(app): State<App>,
     Path((scid, local)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    accept::json(&headers)?;
     let missing = || Problem::not_found("there is no such record");
     let id = RecordId::parse(&format!("{scid}/{local}")).map_err(|_| missing())?;
     let work = Arc::clone(&app);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::problem::Problem;
 use super::sync::blocking;
-use super::{App, hosting, pages};
+use super::{App, accept, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
 use crate::choices::Hidden;
 use crate::ingest::IngestError;
@@ -201,6 +201,7 @@ async fn record(
         let target = format!("/{}/o/{id}", pages::page_language(&app, &headers));
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, target)]).into_response());
     }
+    accept::json(&headers)?;
     // A record is one row: to hand the reading to another thread takes several times as long as to read.
     let row = app.store.counting(&id)?;
     let row = row.ok_or_else(|| Problem::not_found("no such record is known here"))?;
@@ -329,6 +330,10 @@ async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Proble
         envelope.header().author.clone(),
     );
     if protocol::acceptance::due(envelope.header().issued, app.clock.now()).is_some() {
+        if app.standing.clock_ahead()?.is_some() {
+            let detail = "this node's clock is wrong, so it cannot judge “issued”: try again later";
+            return Err(Problem::wrong_clock(detail));
+        }
         let detail = "“issued” lies in the future: check the clock of the machine that signed it";
         return Err(
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"),

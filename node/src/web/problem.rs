@@ -107,6 +107,14 @@ impl Problem {
         }
     }
 
+    /// 503: this node's clock is wrong, so that it cannot judge dates.
+    pub fn wrong_clock(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_seconds: Some(300),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "wrong-clock", detail)
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -342,6 +350,7 @@ impl From<InboxError> for Problem {
             InboxError::SelfReference => unacceptable("self-reference", detail).at("object"),
             InboxError::NotHere => unacceptable("not-here", detail).at("object"),
             InboxError::NoSuchFollow => unacceptable("no-such-follow", detail).at("object"),
+            InboxError::WrongClock { .. } => Self::wrong_clock(detail),
             InboxError::Full(detail) => Self::unavailable(detail),
             InboxError::Ingest(error) => error.into(),
             InboxError::Barred(error) => error.into(),

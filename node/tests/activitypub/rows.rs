@@ -167,6 +167,40 @@ async fn f23_who_never_answers_keeps_no_other_follower_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f22_a_thousand_followers_behind_one_inbox_are_one_delivery() {
+    const FOLLOWERS: usize = 1_000;
+    let world = World::new().await;
+    add_organization(&world.n, "welders").await;
+    let welders = world.n.config.address("/orgs/welders");
+    follower_at(&world, world.ports[2], &welders).await;
+    let mut added = tokio::task::JoinSet::new();
+    for n in 0..FOLLOWERS {
+        let actor = world.p.address(&format!("/users/{n}"));
+        let (inbox, followed) = (world.p.address("/inbox"), welders.clone());
+        let follower = Follower::new(&actor, followed.clone(), &actor, &inbox).unwrap();
+        let followers = world.n.followers.clone();
+        added.spawn(async move {
+            followers.add(follower).await.unwrap();
+            followers.note_answered(&actor, &followed).await.unwrap();
+        });
+    }
+    added.join_all().await;
+    assert_eq!(world.n.followers.count(&welders), FOLLOWERS + 1);
+    let times = |name: &str| {
+        let received = world.p.received();
+        let of_it = |it: &&Value| it["object"]["barazaRecord"]["localId"] == name;
+        received.iter().filter(of_it).count()
+    };
+    for name in ["first", "second"] {
+        publish(&world.n, "welders", offering(name, name)).await;
+        until("it is delivered", || times(name) > 0).await;
+    }
+    // What was sent of the first one came before the second.
+    assert_eq!((times("first"), times("second")), (1, 1));
+    world.n.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s27_s28_s29_a_signature_is_of_one_record_whole_however_it_is_written() {
     let world = World::new().await;
     let signer = world

@@ -2,7 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,6 +69,20 @@ impl Hostile {
             } else {
                 hold(stream);
             }
+        })
+    }
+
+    /// A server whose clock differs from ours by so many seconds.
+    pub(crate) fn with_clock(seconds: Arc<AtomicI64>) -> Self {
+        Self::start(move |_, stream| {
+            let date = super::now().plus_seconds(seconds.load(Ordering::SeqCst));
+            let date = http_date(date.unix_seconds());
+            let head = format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: text/plain\r\n");
+            // Whoever asked may have gone.
+            let _ = write!(
+                stream,
+                "{head}content-length: 2\r\nconnection: close\r\n\r\nok"
+            );
         })
     }
 
@@ -165,4 +180,21 @@ pub(crate) fn wanted(stream: &mut TcpStream) -> Vec<String> {
 /// The last line of a page.
 pub(crate) fn end_line(number: u64) -> Vec<u8> {
     format!("{{\"cursor\":\"feed-{number}\"}}\n").into_bytes()
+}
+
+/// Days and the rest, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(seconds: i64) -> String {
+    let output = Command::new("date")
+        .args([
+            "-u",
+            "-d",
+            &format!("@{seconds}"),
+            "+%a, %d %b %Y %H:%M:%S GMT",
+        ])
+        .env("LC_ALL", "C")
+        .output();
+    String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
 }

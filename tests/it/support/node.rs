@@ -320,6 +320,14 @@ impl Node {
         self.process.as_ref().expect("it runs").id()
     }
 
+    /// The memory that the process has now, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.unwrap().parse().unwrap()
+    }
+
     fn signal(&self, name: &str) {
         let process = self.process();
         let sent = Command::new("kill")

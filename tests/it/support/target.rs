@@ -27,6 +27,11 @@ struct State {
 
 impl Target {
     pub(crate) fn open() -> Self {
+        Self::that_may_ask(&[])
+    }
+
+    /// If it is one of our own, it may ask these ports of this machine.
+    pub(crate) fn that_may_ask(peers: &[u16]) -> Self {
         match std::env::var_os("BARAZA_URL") {
             Some(url) => Self {
                 url: url.to_str().unwrap().trim_end_matches('/').to_owned(),
@@ -34,7 +39,7 @@ impl Target {
                 _turn: Some(TURN.lock().unwrap_or_else(PoisonError::into_inner)),
             },
             None => {
-                let node = Node::hosting(&[]);
+                let node = Node::hosting(peers);
                 Self {
                     url: node.url.clone(),
                     node: Some(node),
@@ -51,6 +56,11 @@ impl Target {
         let first = author.record("first", 1, "Here before");
         target.takes("a good record", &first);
         (target, author)
+    }
+
+    /// The node, if it is one of our own.
+    pub(crate) fn own(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     fn state(&self) -> State {

@@ -302,6 +302,42 @@ async fn certificates_must_be_trusted_current_and_for_the_name() {
 }
 
 #[tokio::test]
+async fn t11_a_certificate_that_ends_while_a_stream_is_open_ends_new_connections_only() {
+    let (goes_on, waits) = tokio::sync::watch::channel(false);
+    let server = Server::start_tls(VALID, move |mut request| {
+        let mut waits = waits.clone();
+        async move {
+            request.begin("").await;
+            request.send("before\n").await;
+            waits.wait_for(|goes_on| *goes_on).await.unwrap();
+            request.send("after\n").await;
+            request.end().await;
+        }
+    })
+    .await;
+    let book = Book::of(&[&["127.0.0.1"]]);
+    let client = build(stranger_at(&server, &book));
+    let url = format!("https://hub.example:{}/", server.address.port());
+    let get = || StreamRequest::get(url.clone(), 1 << 20);
+    let mut lines = client.lines(get()).await.unwrap();
+    assert_eq!(lines.next().await, Ok(Some(b"before".to_vec())));
+    server.present(EXPIRED);
+    let document = client.document(&url, "*/*").await.unwrap_err();
+    let post = client.post(&url, &[], b"{}".to_vec()).await.unwrap_err();
+    for error in [document, post] {
+        assert_eq!(error.code(), "tls-failed");
+        assert!(error.to_string().contains("expired"), "{error}");
+    }
+    goes_on.send_replace(true);
+    assert_eq!(lines.next().await, Ok(Some(b"after".to_vec())));
+    assert_eq!(lines.next().await, Ok(None));
+    assert_eq!(server.requests(), 1, "nothing was said to it again");
+    // Once it has a good one again, all is as before; what failed is remembered for a while only by address.
+    server.present(VALID);
+    assert!(client.lines(get()).await.is_ok());
+}
+
+#[tokio::test]
 async fn plain_http_behind_https_is_a_failure_of_tls() {
     let server = Server::start(hello).await;
     let client = client_of(&[&server]);

@@ -90,6 +90,19 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
     connections: Arc<Mutex<usize>>,
+    tls: Arc<Mutex<Option<TlsAcceptor>>>,
+}
+
+fn presenting(certificate: &str) -> TlsAcceptor {
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/server.key.pem"));
+    let chain = CertificateDer::from_pem_slice(certificate.as_bytes());
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain.unwrap()], key.unwrap())
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 impl Server {
@@ -108,16 +121,12 @@ impl Server {
     where
         F: Future<Output = ()> + Send,
     {
-        let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/server.key.pem"));
-        let chain = CertificateDer::from_pem_slice(certificate.as_bytes());
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![chain.unwrap()], key.unwrap())
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Self::serve("127.0.0.1:0", Some(acceptor), handler).await
+        Self::serve("127.0.0.1:0", Some(presenting(certificate)), handler).await
+    }
+
+    /// Presents another certificate to whoever connects from now on.
+    pub(super) fn present(&self, certificate: &str) {
+        *self.tls.lock().unwrap() = Some(presenting(certificate));
     }
 
     pub(super) async fn serve<F>(
@@ -133,14 +142,17 @@ impl Server {
             address: listener.local_addr().unwrap(),
             heads: Arc::default(),
             connections: Arc::default(),
+            tls: Arc::new(Mutex::new(tls)),
         };
         let heads = server.heads.clone();
         let connections = server.connections.clone();
+        let tls = Arc::clone(&server.tls);
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 *connections.lock().unwrap() += 1;
-                let (tls, handler, heads) = (tls.clone(), handler.clone(), heads.clone());
+                let tls = tls.lock().unwrap().clone();
+                let (handler, heads) = (handler.clone(), heads.clone());
                 tokio::spawn(async move {
                     let socket: Box<dyn Socket> = match tls {
                         None => Box::new(socket),
