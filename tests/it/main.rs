@@ -26,3 +26,4 @@ mod policy;
 mod reconcile;
 mod spreadsheets;
 mod tidy;
+mod topics;
