@@ -5,6 +5,7 @@ mod backup;
 mod disputes;
 mod doctor;
 mod import;
+mod known;
 mod org;
 mod policy;
 mod reconcile;
@@ -121,6 +122,8 @@ pub enum Command {
     },
     /// Lists the peers.
     Peers,
+    /// The nodes that are known by their cards.
+    KnownNodes,
     /// Lets a node hand records over and follow.
     Allow {
         /// Its address.
@@ -236,6 +239,7 @@ impl Command {
             | Self::Unfollow { .. }
             | Self::Sync { .. }
             | Self::Peers
+            | Self::KnownNodes
             | Self::Allow { .. }
             | Self::Block { .. }
             | Self::Unblock { .. }
@@ -361,6 +365,7 @@ pub async fn run(
         }
         Command::Sync { url, full } => sync(node, url.as_deref(), full).await,
         Command::Peers => peers(node),
+        Command::KnownNodes => known::known(node),
         Command::Allow { url, reason } => policy::allow(node, &url, reason).await,
         Command::Block { subject, reason } => policy::block(node, &subject, reason).await,
         Command::Unblock { subject } => policy::unblock(node, &subject).await,

@@ -222,3 +222,49 @@ fn y12_who_follows_a_part_of_a_node_that_began_anew_asks_for_what_it_has_and_is_
     });
     assert!(reader.peer()["read_to"].is_string());
 }
+
+#[test]
+fn a_new_node_is_known_by_its_card_to_the_peers_of_its_peer_and_followed_by_none_of_them() {
+    let ports = [port(), port(), port(), port()];
+    let mut nodes = ports.map(|port| Node::make_on(port, &ports));
+    for node in &mut nodes[..3] {
+        node.announce();
+    }
+    for node in &mut nodes {
+        node.start();
+    }
+    let [far, middle, near, silent] = &nodes;
+    middle.json(&["follow", &near.url]);
+    middle.json(&["follow", &silent.url]);
+    far.json(&["follow", &middle.url]);
+    let known = until("both cards have come", || {
+        let known = far.json(&["peers", "--known"]);
+        (known["total"] == 2).then_some(known)
+    });
+    let items = known["items"].as_array().unwrap();
+    // Those that are followed come first; who did not announce itself is not there.
+    let told = |node: &Node, is_followed: bool| {
+        json!([node.url, format!("node {}", node.port), is_followed])
+    };
+    let seen = items
+        .iter()
+        .map(|item| json!([item["url"], item["name"], item["is_followed"]]));
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [told(middle, true), told(near, false)]
+    );
+    assert_eq!(far.json(&["peers"])["total"], 1);
+    for (page, words) in [
+        ("/en/nodes", "Known by their cards"),
+        ("/fr/nodes", "Connus par leur carte"),
+    ] {
+        let page = far.get(page).text();
+        assert!(page.contains(words), "{page}");
+        for node in [middle, near] {
+            assert!(page.contains(&format!("node {}", node.port)), "{page}");
+        }
+        assert!(!page.contains(&format!("{}", silent.port)), "{page}");
+    }
+    let told = far.run(&["peers", "--known"]).ok().out;
+    assert!(told.contains(&near.url), "{told}");
+}

@@ -208,6 +208,9 @@ pub(super) enum Typed {
     },
     /// The nodes that this one knows, and how it stands with each; whom it deals with
     Peers {
+        /// The nodes that are known by their cards, and who names them; none is followed by itself
+        #[arg(long)]
+        known: bool,
         #[command(subcommand)]
         choice: Option<PeerChoice>,
     },

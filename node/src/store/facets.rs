@@ -122,3 +122,129 @@ impl Store {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use protocol::id::LocalId;
+    use protocol::record::Draft;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::super::engine::Batch;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::node::Node;
+    use crate::testing::node_with_org;
+
+    /// A node whose organisation says things of one record.
+    struct Hub {
+        node: Arc<Node>,
+        id: RecordId,
+        _folder: TempDir,
+    }
+
+    impl Hub {
+        async fn new() -> Self {
+            let (node, _folder) = node_with_org(Arc::new(SystemClock)).await;
+            let id = RecordId {
+                author: node.hosted("org").unwrap().unwrap(),
+                local: LocalId::parse("a").unwrap(),
+            };
+            Self { node, id, _folder }
+        }
+
+        async fn publish(&self, draft: Draft) {
+            let signer = self.node.keychain.signer("org").unwrap();
+            let published = self.node.publisher.publish(&signer, &[draft], |_| {}).await;
+            assert_eq!(published.unwrap().len(), 1);
+        }
+
+        async fn say(&self, areas: &[&str], topics: &[String]) {
+            let draft = json!({
+                "type": "Offering", "localId": "a", "language": "en",
+                "body": {"kind": "course", "name": {"en": "A"}, "areas": areas, "topics": topics},
+            });
+            let draft = Draft::unchecked(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+            self.publish(draft).await;
+        }
+
+        async fn withdraw(&self) {
+            self.publish(self.node.publisher.tombstone(&self.id).unwrap())
+                .await;
+        }
+
+        /// Whether what counts now goes to whoever asks with this filter.
+        fn lets_through(&self, filter: &str) -> bool {
+            let row = self.node.store.counting(&self.id).unwrap().unwrap();
+            let filter = Filter::parse(filter).unwrap();
+            let bytes = row.canonical().unwrap();
+            let store = &self.node.store;
+            store.lets_through(&filter, &self.id, &bytes).unwrap()
+        }
+
+        fn row(&self) -> Option<Vec<u8>> {
+            self.node.store.engine.get(&keys::facets(&self.id)).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_record_was_about_is_known_after_its_versions_are_gone() {
+        let hub = Hub::new().await;
+        hub.say(&["cyber"], &[]).await;
+        hub.say(&["cyber"], &["dns".to_owned()]).await;
+        for count in 0..40 {
+            hub.say(&[["policy", "data-ai"][count % 2]], &[]).await;
+        }
+        assert!(hub.lets_through("area=cyber"));
+        assert!(hub.lets_through("area=cyber&type=Offering"));
+        assert!(!hub.lets_through("area=cyber&type=Solution"));
+        assert!(!hub.lets_through("area=connectivity"));
+        let other = Scid::of(b"x");
+        assert!(!hub.lets_through(&format!("area=cyber&author={other}")));
+        // Each is kept once.
+        assert_eq!(read(&hub.row().unwrap()).unwrap().len(), 4);
+        hub.node.stop().await;
+    }
+
+    #[tokio::test]
+    async fn of_most_records_nothing_is_kept_and_of_none_more_than_its_bound() {
+        let hub = Hub::new().await;
+        hub.say(&["cyber"], &[]).await;
+        assert_eq!(hub.row(), None);
+        for number in 0..60 {
+            let topics: Vec<String> = (0..20).map(|n| format!("topic-{number}-{n}")).collect();
+            hub.say(&["policy"], &topics).await;
+            let bytes = hub.row().unwrap().len();
+            assert!(bytes <= ROW_BYTES_MAX, "{bytes}");
+        }
+        assert_eq!(hub.row().unwrap(), ANYTHING);
+        assert!(hub.lets_through("area=connectivity&country=KE"));
+        hub.node.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_record_that_came_back_elsewhere_goes_to_those_who_had_it_alone() {
+        let hub = Hub::new().await;
+        hub.say(&["cyber"], &[]).await;
+        hub.withdraw().await;
+        assert!(hub.lets_through("area=cyber"));
+        hub.say(&["policy"], &[]).await;
+        assert!(hub.lets_through("area=cyber"));
+        assert!(!hub.lets_through("area=data-ai"));
+        hub.node.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_store_of_an_earlier_release_tells_what_its_past_versions_tell() {
+        let hub = Hub::new().await;
+        hub.say(&["cyber"], &[]).await;
+        hub.say(&["policy"], &[]).await;
+        let forgotten = Batch::from([(keys::facets(&hub.id), None)]);
+        hub.node.store.engine.commit(&forgotten).unwrap();
+        assert!(hub.lets_through("area=cyber"));
+        assert!(!hub.lets_through("area=data-ai"));
+        hub.node.stop().await;
+    }
+}

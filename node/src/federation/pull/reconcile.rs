@@ -382,7 +382,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = format!(
             "name = \"Test hub\"\nurl = \"http://127.0.0.1:{port}\"\n\
-             [federation]\ninsecure_peers = [\"127.0.0.1:{peer}\"]"
+             [federation]\nannounce = false\ninsecure_peers = [\"127.0.0.1:{peer}\"]"
         );
         let settings = toml::from_str(&settings).unwrap();
         let config = Config::check(folder.path(), settings).unwrap();
