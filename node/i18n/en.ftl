@@ -349,7 +349,7 @@ peer-refused = Refused
 peer-followed = Followed by this node
 peer-known = Known, not followed
 peer-follower = Follows this node
-peer-filter = Only:
+peer-filter = In part:
 peer-never = Never
 peer-error = Last attempt:
 peer-refusal = Last refusal:
@@ -357,6 +357,15 @@ peer-allowed = Allowed to send records and to follow
 peer-blocked = Blocked here; nothing is exchanged with it.
 peer-blocks-us = This node is blocked by it. It says:
 peer-turns-away = It does not deal with this node yet. It says:
+known-nodes = Known by their cards
+known-nodes-what = These nodes say of themselves what they are, in signed records that came from others. Nobody here has checked it, and none is followed because of it.
+card-records = { $n ->
+    [one] { $count } record
+   *[other] { $count } records
+}
+card-contested = Two identities claim this address.
+named-by = named by
+named-by-itself = named by itself
 newcomers = New here
 newcomers-what = Nothing was decided about these nodes yet. What is public they can read like everyone else.
 newcomer-follow = waits to follow this node, since { $it }

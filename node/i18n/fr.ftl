@@ -348,7 +348,7 @@ peer-refused = Refusées
 peer-followed = Suivi par ce nœud
 peer-known = Connu, non suivi
 peer-follower = Suit ce nœud
-peer-filter = Seulement :
+peer-filter = En partie :
 peer-never = Jamais
 peer-error = Dernier essai :
 peer-refusal = Dernier refus :
@@ -356,6 +356,15 @@ peer-allowed = Autorisé à envoyer des fiches et à suivre
 peer-blocked = Bloqué ici ; rien n’est échangé avec lui.
 peer-blocks-us = Il bloque ce nœud. Il dit :
 peer-turns-away = Il ne traite pas encore avec ce nœud. Il dit :
+known-nodes = Connus par leur carte
+known-nodes-what = Ces nœuds disent eux-mêmes ce qu’ils sont, dans des fiches signées venues d’autres nœuds. Personne ici ne l’a vérifié, et aucun n’est suivi pour autant.
+card-records = { $n ->
+    [one] { $count } fiche
+   *[other] { $count } fiches
+}
+card-contested = Deux identités revendiquent cette adresse.
+named-by = nommé par
+named-by-itself = nommé par lui-même
 newcomers = Nouveaux ici
 newcomers-what = Rien n’a encore été décidé au sujet de ces nœuds. Ils lisent comme tout le monde ce qui est public.
 newcomer-follow = attend de pouvoir suivre ce nœud, depuis le { $it }

@@ -7,16 +7,14 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use bytes::Bytes;
 use protocol::acceptance::Rules;
-use protocol::canonical::{Numbers, parse};
 use protocol::envelope::Envelope;
 use protocol::id::Scid;
 use protocol::identity::{Branches, LogEntry, Taken, WitnessProofs};
-use protocol::limits::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
+use protocol::limits::LINE_BYTES_MAX;
 use protocol::sync::{Filter, Line};
 use protocol::time::Timestamp;
 use protocol::verified::{Judged, Record, Verified};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::ingest::Ingest;
 use crate::store::{LogReceipt, Receipt, Store, StoreError};
@@ -43,14 +41,6 @@ pub enum BundleError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// Whether a filter lets a held record through.
-pub fn wants(filter: &Filter, author: &Scid, canonical: &[u8]) -> bool {
-    match parse(canonical, RECORD_BYTES_MAX, Numbers::SafeIntegers) {
-        Ok(Value::Object(tree)) => filter.wants(author, &tree),
-        _ => false,
-    }
 }
 
 /// Writes the lines of an author's log.
@@ -86,7 +76,7 @@ pub fn export(store: &Store, filter: &Filter, out: impl Write) -> Result<u64, Bu
     for held in store.held(None) {
         let (id, held) = held?;
         let record = held.canonical()?;
-        if filter.is_all() || wants(filter, &id.author, &record) {
+        if store.lets_through(filter, &id, &record)? {
             let record = String::from_utf8_lossy(&record);
             out.write_all(Line::Record { record: &record }.write(None).as_bytes())?;
             records += 1;

@@ -5,6 +5,7 @@ mod backup;
 mod disputes;
 mod doctor;
 mod import;
+mod known;
 mod org;
 mod policy;
 mod reconcile;
@@ -121,6 +122,8 @@ pub enum Command {
     },
     /// Lists the peers.
     Peers,
+    /// The nodes that are known by their cards.
+    KnownNodes,
     /// Lets a node hand records over and follow.
     Allow {
         /// Its address.
@@ -236,6 +239,7 @@ impl Command {
             | Self::Unfollow { .. }
             | Self::Sync { .. }
             | Self::Peers
+            | Self::KnownNodes
             | Self::Allow { .. }
             | Self::Block { .. }
             | Self::Unblock { .. }
@@ -311,7 +315,9 @@ pub async fn run(
         Command::Import(command) => import::run(node, &command, progress).await,
         Command::Search { query, language } => search(node, &query, language.as_deref()),
         Command::Follow { url, filter } => {
-            protocol::sync::Filter::parse(&filter).map_err(refused)?;
+            // In one spelling, so that the same part asked for in another order is not read anew.
+            let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
+            let filter = filter.to_string();
             let actor = if is_account(&url) {
                 Some(node.outbox.find(&url).await.map_err(refused)?)
             } else {
@@ -339,7 +345,10 @@ pub async fn run(
             };
             asked.map_err(refused)?;
             Ok(Done::new(
-                format!("following {}", peer.url),
+                match peer.filter.as_str() {
+                    "" => format!("following {}", peer.url),
+                    filter => format!("following {} in part: {filter}", peer.url),
+                },
                 json!({"url": peer.url, "filter": peer.filter}),
             ))
         }
@@ -356,6 +365,7 @@ pub async fn run(
         }
         Command::Sync { url, full } => sync(node, url.as_deref(), full).await,
         Command::Peers => peers(node),
+        Command::KnownNodes => known::known(node),
         Command::Allow { url, reason } => policy::allow(node, &url, reason).await,
         Command::Block { subject, reason } => policy::block(node, &subject, reason).await,
         Command::Unblock { subject } => policy::unblock(node, &subject).await,
@@ -710,7 +720,11 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
     for peer in &peers {
         table.add_row([
             peer.url.clone(),
-            if peer.is_followed { "yes" } else { "no" }.to_owned(),
+            match peer.filter.as_str() {
+                _ if !peer.is_followed => "no".to_owned(),
+                "" => "yes".to_owned(),
+                filter => format!("in part: {filter}"),
+            },
             peer.last_heard()
                 .map_or_else(|| "never".to_owned(), |heard| heard.to_string()),
             peer.received.to_string(),

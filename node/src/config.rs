@@ -164,6 +164,12 @@ pub struct Federation {
     /// Most records that are taken from one peer.
     #[serde(default = "default_records_per_peer")]
     pub records_per_peer: u64,
+    /// Whether the node publishes a card, by which others learn of it.
+    #[serde(default = "default_announce")]
+    pub announce: bool,
+    /// How its operator is reached, as the card says it: a role's mail address or page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
 }
 
 impl Default for Federation {
@@ -174,6 +180,8 @@ impl Default for Federation {
             newcomer_records: default_newcomer_records(),
             records_per_author: default_records_per_author(),
             records_per_peer: default_records_per_peer(),
+            announce: default_announce(),
+            contact: None,
         }
     }
 }
@@ -213,6 +221,10 @@ fn default_records_per_author() -> u64 {
 
 fn default_records_per_peer() -> u64 {
     Quotas::default().from_sender
+}
+
+fn default_announce() -> bool {
+    true
 }
 
 fn default_language() -> String {
@@ -342,6 +354,14 @@ impl Config {
             return Err(wrong(
                 "language",
                 "must be a BCP 47 language tag such as fr",
+            ));
+        }
+        if let Some(contact) = &settings.federation.contact
+            && (contact.trim().is_empty() || contact.len() > 200)
+        {
+            return Err(wrong(
+                "federation.contact",
+                "must be a text of 1 to 200 bytes, such as desk@hub.example",
             ));
         }
         if let Some(country) = &settings.country

@@ -309,6 +309,8 @@ async fn start(
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure_peers(options),
+            // The story counts what its organisations publish.
+            announce: false,
             ..Federation::default()
         },
         hosting: Hosting {

@@ -5,11 +5,13 @@
 
 mod own;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::envelope::{Envelope, EnvelopeError};
 use protocol::id::{RecordId, VersionHash};
 use protocol::identity::{LogEntry, LogError, WitnessProofs};
+use protocol::sync::Filter;
 use protocol::verified::{Proven, VerifyError};
 
 pub use own::Watch;
@@ -142,6 +144,27 @@ impl Ingest {
     /// A disk fault.
     pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
         self.store.knows(hash)
+    }
+
+    /// The records of which a version is here that this filter lets through.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn held_by(&self, filter: &Filter) -> Result<BTreeSet<RecordId>, StoreError> {
+        let mut ids = BTreeSet::new();
+        for held in self.store.held(None) {
+            let (id, row) = held?;
+            let is_wanted = match row.canonical() {
+                Ok(bytes) => self.store.lets_through(filter, &id, &bytes)?,
+                // What rotted here had better come anew.
+                Err(StoreError::Corrupt { .. }) => true,
+                Err(error) => return Err(error),
+            };
+            if is_wanted {
+                ids.insert(id);
+            }
+        }
+        Ok(ids)
     }
 
     /// Takes one record in. `sender` is the peer who handed it over, for bounds.

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod bundle;
+pub mod cards;
 pub mod catalogue;
 pub mod choices;
 pub mod cli;

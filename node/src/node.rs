@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::audit;
+use crate::cards;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
 use crate::commands;
@@ -357,6 +358,7 @@ impl Node {
         tasks.push(tokio::spawn(deliver(Arc::clone(self))));
         tasks.push(tokio::spawn(judge_completeness(Arc::clone(self))));
         tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
+        tasks.push(tokio::spawn(publish_card(Arc::clone(self))));
         tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
         tasks.push(tokio::spawn(compact(Arc::clone(self))));
         tasks.push(tokio::spawn(compare(Arc::clone(self))));
@@ -602,6 +604,19 @@ async fn publish_checkpoints(node: Arc<Node>) {
         }
         if let Err(error) = node.publish_checkpoints().await {
             tracing::error!(%error, "no checkpoint was published");
+        }
+    }
+}
+
+/// Says what this node is, at its first start and when that changed.
+async fn publish_card(node: Arc<Node>) {
+    loop {
+        if let Err(error) = cards::publish(&node).await {
+            tracing::error!(%error, "this node's card was not published");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
+            () = node.stopping() => return,
         }
     }
 }

@@ -690,7 +690,7 @@ fn shown(announced: Announced<'_>, header: &Header, record: &Map<String, Value>)
         Some(Body::Offering(offering)) => Some((&offering.name, &offering.summary)),
         Some(Body::Organization(of)) => Some((&of.name, &of.summary)),
         Some(Body::Solution(of)) => Some((&of.name, &of.summary)),
-        Some(Body::Checkpoint(_) | Body::Endorsement(_)) | None => None,
+        Some(Body::Checkpoint(_) | Body::Endorsement(_) | Body::NodeCard(_)) | None => None,
     };
     if let Some((name, summary)) = texts {
         for (term, map, text) in [

@@ -138,3 +138,7 @@ pub const KEY_ID_BYTES_MAX: usize = 2_048;
 
 /// Longest signature value, in bytes: RSA of 4096 bits.
 pub const SIGNATURE_BYTES_MAX: usize = 512;
+
+/// Most nodes that a node card names: so many that every new node is named by some, few enough for one
+/// record.
+pub const CARD_PEERS_MAX: usize = 200;

@@ -9,6 +9,7 @@ mod checkpoint;
 mod draft;
 mod endorsement;
 mod fields;
+mod node_card;
 mod offering;
 mod organization;
 mod solution;
@@ -19,6 +20,7 @@ pub use checkpoint::{Checkpoint, Completeness};
 pub use draft::{Draft, DraftError};
 pub use endorsement::Endorsement;
 pub use fields::{Code, FieldError, FieldErrors, TextMap};
+pub use node_card::{Carries, NodeCard, Software};
 pub use offering::{Certificate, Cost, Funding, Instance, Offering, Place};
 pub use organization::{ContactPoint, Organization};
 pub use solution::{DpgStatus, Solution};
@@ -38,6 +40,8 @@ pub enum Body {
     Checkpoint(Checkpoint),
     /// What one organisation says of another.
     Endorsement(Endorsement),
+    /// What a node says of itself.
+    NodeCard(Box<NodeCard>),
 }
 
 impl Body {
@@ -65,6 +69,7 @@ impl Body {
             "Solution" => Self::Solution(Box::new(Solution::read(&mut fields))),
             "Checkpoint" => Self::Checkpoint(Checkpoint::read(&mut fields)),
             "Endorsement" => Self::Endorsement(Endorsement::read(&mut fields)),
+            NodeCard::TYPE => Self::NodeCard(Box::new(NodeCard::read(&mut fields))),
             _ => return Ok(None),
         };
         fields.finish().map(|()| Some(read))
@@ -76,7 +81,7 @@ impl Body {
             Self::Offering(offering) => Some(&offering.name),
             Self::Organization(organization) => Some(&organization.name),
             Self::Solution(solution) => Some(&solution.name),
-            Self::Checkpoint(_) | Self::Endorsement(_) => None,
+            Self::Checkpoint(_) | Self::Endorsement(_) | Self::NodeCard(_) => None,
         }
     }
 }

@@ -288,6 +288,21 @@ impl Filter {
         has_area && (self.countries.is_empty() || self.wants_place(body))
     }
 
+    /// What of a record filters look at: a filter wants the one if it wants the other. So little can be kept of
+    /// a version whose bytes are not.
+    pub fn looks_at(record: &Map<String, Value>) -> Map<String, Value> {
+        let some_of = |tree: &Map<String, Value>, names: &[&str]| {
+            let member = |name: &&str| Some(((*name).to_owned(), tree.get(*name)?.clone()));
+            names.iter().filter_map(member).collect::<Map<_, _>>()
+        };
+        let mut part = some_of(record, &["type"]);
+        if let Some(body) = record.get("body").and_then(Value::as_object) {
+            let codes = ["areas", "topics", "countries", "regions"];
+            part.insert("body".to_owned(), some_of(body, &codes).into());
+        }
+        part
+    }
+
     fn wants_place(&self, body: &Map<String, Value>) -> bool {
         let countries: Vec<&str> = codes(body, "countries").collect();
         let regions: Vec<&str> = codes(body, "regions").collect();
@@ -333,7 +348,7 @@ fn codes<'b>(body: &'b Map<String, Value>, member: &str) -> impl Iterator<Item =
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::{Cursor, Filter, Line};
     use crate::id::{Scid, VersionHash};
@@ -424,6 +439,15 @@ mod tests {
                     .unwrap()
             )
         );
+        let whole = offering(json!({
+            "areas": ["cyber"], "countries": ["KE"], "name": {"en": "A course"}, "cost": {"kind": "free"},
+        }));
+        let part = Filter::looks_at(&whole);
+        assert_eq!(
+            Value::Object(part.clone()),
+            json!({"type": "Offering", "body": {"areas": ["cyber"], "countries": ["KE"]}})
+        );
+        assert!(filter.wants(&author, &part));
         for wrong in ["colour=red", "area", "area=", "author=x"] {
             assert!(Filter::parse(wrong).is_err(), "{wrong}");
         }

@@ -30,4 +30,5 @@ mod proxy;
 mod reconcile;
 mod spreadsheets;
 mod tidy;
+mod topics;
 mod twelve;

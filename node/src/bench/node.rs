@@ -126,6 +126,7 @@ fn settings() -> Settings {
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: Vec::new(),
+            announce: false,
             ..Federation::default()
         },
         hosting: Hosting::default(),

@@ -22,6 +22,17 @@ pub(super) struct Arguments {
     pub(super) command: Typed,
 }
 
+/// The code of an area.
+fn area(text: &str) -> Result<String, String> {
+    match protocol::codes::AREAS.get(text) {
+        Some(area) => Ok(area.to_owned()),
+        None => Err(format!(
+            "there is no such area; the areas are {}",
+            protocol::codes::AREAS.codes().join(", ")
+        )),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Typed {
     /// Make a node: its settings, its keys, its identity
@@ -175,8 +186,8 @@ pub(super) enum Typed {
     Follow {
         /// Its address; of a provider's page without a node that of its did.jsonl
         url: String,
-        /// One area only; may be repeated
-        #[arg(long)]
+        /// One area only, such as cyber; may be repeated
+        #[arg(long, value_parser = area)]
         topic: Vec<String>,
         /// A part only: author=…&area=…&country=…&type=…
         #[arg(long, default_value = "")]
@@ -197,6 +208,9 @@ pub(super) enum Typed {
     },
     /// The nodes that this one knows, and how it stands with each; whom it deals with
     Peers {
+        /// The nodes that are known by their cards, and who names them; none is followed by itself
+        #[arg(long)]
+        known: bool,
         #[command(subcommand)]
         choice: Option<PeerChoice>,
     },

@@ -238,7 +238,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
         }
         Typed::Unfollow { url } => Command::Unfollow { url },
         Typed::Sync { url, full } => Command::Sync { url, full },
-        Typed::Peers { choice } => match choice {
+        Typed::Peers { known, choice } => match choice {
+            None if known => Command::KnownNodes,
             None => Command::Peers,
             Some(PeerChoice::Allow { url, reason }) => Command::Allow { url, reason },
             Some(PeerChoice::Block { subject, reason }) => Command::Block { subject, reason },

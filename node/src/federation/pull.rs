@@ -4,10 +4,11 @@
 //! with what is durable, so a cut line or a killed process resumes where it stopped. A line that is
 //! refused is counted and passed over: it never blocks what comes after. Versions that are named
 //! without their bytes are asked for by hash (`pull/wanted.rs`). A log that has begun anew is not read
-//! again where the peer can compare (`pull/reconcile.rs`).
+//! again where the peer can compare (`pull/reconcile.rs`); of a part it is (`pull/part.rs`).
 
 mod mend;
 mod own;
+mod part;
 mod reconcile;
 mod wanted;
 

@@ -5,8 +5,7 @@ use protocol::envelope::Status;
 use protocol::id::RecordId;
 use protocol::sync::Filter;
 
-use crate::bundle;
-use crate::store::{HeldRow, Store, StoreError};
+use crate::store::{self, HeldRow, Store, StoreError};
 
 /// Whether a version of a record says that it is about an area, or about one of its topics. A tombstone
 /// says nothing.
@@ -21,7 +20,7 @@ pub fn is_about(area: &str, id: &RecordId, row: &HeldRow) -> Result<bool, StoreE
         areas: [area.to_owned()].into(),
         ..Filter::default()
     };
-    Ok(bundle::wants(&filter, &id.author, &row.canonical()?))
+    Ok(store::matches(&filter, &id.author, &row.canonical()?))
 }
 
 /// Whether those who follow an area are to hear of the version that counts now, `after` being the place

@@ -89,7 +89,7 @@ impl Document {
             Body::Offering(offering) => document.read_offering(&offering),
             Body::Organization(organization) => document.read_organization(&organization),
             Body::Solution(solution) => document.read_solution(&solution),
-            Body::Checkpoint(_) | Body::Endorsement(_) => {
+            Body::Checkpoint(_) | Body::Endorsement(_) | Body::NodeCard(_) => {
                 return Err(NotIndexed::NothingToFind { kind: kind() });
             }
         }

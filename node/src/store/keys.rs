@@ -23,6 +23,8 @@ const VERSION: u8 = b'V';
 const TWIN: u8 = b'E';
 /// SCID, local id, slot, place → a version that was displaced, or whose key was dropped.
 const PAST: u8 = b'H';
+/// SCID, local id → what filters look at in versions that are held no more.
+const FACETS: u8 = b'F';
 /// SCID, hash → a record that cannot be judged yet.
 const PARKED: u8 = b'P';
 /// Time, hash → a record or entry dated ahead.
@@ -169,6 +171,14 @@ pub(super) fn past_in(id: &RecordId, slot: &[u8; 32]) -> Vec<u8> {
     let mut key = past_of(id);
     key.extend_from_slice(slot);
     key
+}
+
+/// What filters saw in earlier versions of a record.
+pub(super) fn facets(id: &RecordId) -> Vec<u8> {
+    key(
+        FACETS,
+        &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]],
+    )
 }
 
 /// `place` counts days and places within a day: see `store::past`.

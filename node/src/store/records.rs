@@ -14,7 +14,7 @@ use super::engine::Row;
 use super::quota::{self, Quotas};
 use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
-use super::{StoreError, keys, past};
+use super::{StoreError, facets, keys, past};
 
 /// Records of one author that wait for their key. The log of an author who moves or rotates may come
 /// after a whole page of records.
@@ -189,6 +189,7 @@ fn hold(
         (decision, displaced) => {
             if let Some(displaced) = displaced {
                 tx.remove(keys::change(displaced.change));
+                facets::note(tx, &id, displaced, record)?;
                 if decision == Decision::HoldOverTwin {
                     keep_twin(tx, &id, displaced)?;
                 } else {

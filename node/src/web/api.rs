@@ -182,7 +182,7 @@ pub(super) fn kind_and_summary(shown: &Shown) -> (Option<String>, Option<&TextMa
             Some(&organization.summary),
         ),
         Body::Solution(solution) => (Some(solution.kind.to_owned()), Some(&solution.summary)),
-        Body::Checkpoint(_) | Body::Endorsement(_) => (None, None),
+        Body::Checkpoint(_) | Body::Endorsement(_) | Body::NodeCard(_) => (None, None),
     }
 }
 

@@ -101,6 +101,8 @@ pub(crate) async fn start_with(
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure(peers),
+            // These tests count what organisations say.
+            announce: false,
             ..federation
         },
         hosting: Hosting::default(),

@@ -179,7 +179,14 @@ impl Node {
             arguments.extend(["--insecure-peer", peer]);
         }
         baraza(&arguments).ok();
+        // Most tests count what organisations say.
+        node.edit("announce = true", "announce = false");
         node
+    }
+
+    /// Says of itself what it is, from its next start on.
+    pub(crate) fn announce(&self) {
+        self.edit("announce = false", "announce = true");
     }
 
     /// A node that runs.

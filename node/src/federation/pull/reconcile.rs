@@ -126,7 +126,7 @@ fn below(bound: usize) -> usize {
 
 impl Inner {
     /// Goes on with a peer whose log begins anew: compares, then reads on from where that log stands. If
-    /// they cannot compare, the log is read from its beginning. While `is_patient`, a peer that
+    /// they cannot compare, the log is read from its beginning; so is that of a peer that is followed in part. While `is_patient`, a peer that
     /// is busy or out of reach is an error instead, and asked again later.
     ///
     /// # Errors
@@ -136,9 +136,13 @@ impl Inner {
         url: &str,
         is_patient: bool,
     ) -> Result<Pulled, PullError> {
-        let Some(peer) = self.peers.get(url)?.filter(is_whole) else {
-            self.peers.begin_anew(url).await?;
-            return Ok(Pulled::default());
+        let peer = match self.peers.get(url)? {
+            Some(peer) if is_whole(&peer) => peer,
+            Some(peer) if !is_site(&peer.url) => return self.begin_part_anew(&peer).await,
+            _ => {
+                self.peers.begin_anew(url).await?;
+                return Ok(Pulled::default());
+            }
         };
         match self.compare(url).await {
             Ok(compared) => {
@@ -378,7 +382,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = format!(
             "name = \"Test hub\"\nurl = \"http://127.0.0.1:{port}\"\n\
-             [federation]\ninsecure_peers = [\"127.0.0.1:{peer}\"]"
+             [federation]\nannounce = false\ninsecure_peers = [\"127.0.0.1:{peer}\"]"
         );
         let settings = toml::from_str(&settings).unwrap();
         let config = Config::check(folder.path(), settings).unwrap();

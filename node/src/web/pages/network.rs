@@ -9,10 +9,12 @@ use super::organization::held_of_named;
 use super::text::{Said, Web};
 use super::words::Words;
 use super::{Page, Problem, Written};
+use crate::cards::{self, Known};
 use crate::choices::Blocked;
 use crate::federation::peers::{Decided, Peer};
 use crate::federation::policy::{BLOCKED, Newcomer};
 use crate::node::Node;
+use crate::places::country;
 
 /// Most nodes in the picture; the table beside it has them all.
 const DRAWN_MAX: usize = 12;
@@ -22,6 +24,10 @@ const HOST_CHARS_MAX: usize = 26;
 const NAMED_MAX: usize = 20;
 /// Most newcomers on the page; `baraza peers` has them all.
 const NEWCOMERS_SHOWN_MAX: usize = 50;
+/// Most nodes that are listed by their cards; `baraza peers --known` has them all.
+const KNOWN_SHOWN_MAX: usize = 50;
+/// Most nodes that are told to name one.
+const NAMING_SHOWN_MAX: usize = 5;
 /// From one node of the picture to the next, in its own units.
 const STEP: usize = 36;
 
@@ -38,6 +44,9 @@ struct NetworkPage {
     /// Nodes that wait for this node's operator, or are new: address, and how it stands with them.
     newcomers: Vec<(Web, String)>,
     newcomers_left: Option<String>,
+    /// Nodes that are known by their cards and not among the peers.
+    known: Vec<KnownRow>,
+    known_left: Option<String>,
     /// Organisations that are not carried: SCID, reason, since when.
     blocked_authors: Vec<(String, Option<Said>, String)>,
     peer_count: String,
@@ -46,10 +55,52 @@ struct NetworkPage {
     drawn: usize,
 }
 
+/// A node that is known by its card.
+struct KnownRow {
+    address: Web,
+    name: Option<Said>,
+    is_contested: bool,
+    country: Option<String>,
+    records: Option<String>,
+    named_by: Vec<Web>,
+}
+
+impl KnownRow {
+    fn of(known: &Known, words: &'static Words) -> Self {
+        Self {
+            address: Web::read(&known.url),
+            name: known.name().map(|name| name_of(name, words)),
+            is_contested: known.is_contested,
+            country: known
+                .card
+                .country
+                .as_deref()
+                .map(|code| country(code, words.code()).unwrap_or(code).to_owned()),
+            records: known
+                .card
+                .carries
+                .map(|carries| words.n("card-records", carries.records)),
+            named_by: known
+                .named_by
+                .iter()
+                .take(NAMING_SHOWN_MAX)
+                .map(|url| Web::read(url))
+                .collect(),
+        }
+    }
+}
+
+/// A node's name, as it says it.
+fn name_of(name: &str, words: &'static Words) -> Said {
+    Said::plain(name, words).shortened(80)
+}
+
 /// A node as it stands in the table and in the picture.
 struct PeerRow {
     url: String,
     address: Web,
+    /// What it is called, by its card.
+    name: Option<Said>,
     /// Its host, as much of it as the picture has room for.
     short: String,
     is_followed: bool,
@@ -125,6 +176,21 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
                 .push((name, organization_href(words, &held_back.author), how_much));
         }
     }
+    let cards = cards::known(node)?;
+    let mut known = Vec::new();
+    let mut known_count = 0;
+    for card in &cards {
+        match peers.iter_mut().find(|row| row.url == card.url) {
+            Some(row) => row.name = card.name().map(|name| name_of(name, words)),
+            None => {
+                known_count += 1;
+                if known.len() < KNOWN_SHOWN_MAX {
+                    known.push(KnownRow::of(card, words));
+                }
+            }
+        }
+    }
+    let known_left = known_count - known.len();
     let waiting: Vec<(String, Newcomer)> = node.gate.newcomers()?;
     let newcomers_left = waiting.len().saturating_sub(NEWCOMERS_SHOWN_MAX);
     let newcomers = waiting.iter().take(NEWCOMERS_SHOWN_MAX);
@@ -160,6 +226,8 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         drawn,
         newcomers,
         newcomers_left: (newcomers_left > 0).then(|| words.n("newcomers-left", newcomers_left)),
+        known,
+        known_left: (known_left > 0).then(|| words.n("newcomers-left", known_left)),
         blocked_authors,
         peers,
     };
@@ -208,6 +276,7 @@ impl PeerRow {
         let heard = peer.last_heard().map(|heard| words.ago(now, heard));
         Self {
             url: peer.url.clone(),
+            name: None,
             short: Said::plain(&host, words).shortened(HOST_CHARS_MAX).text,
             address,
             is_followed: peer.is_read(),

@@ -124,7 +124,10 @@ pub(super) fn write(
                 write_solution(node, page, &shown, &author, solution, languages)
             }
             // A profile has its own page; the others are for programs.
-            Body::Organization(_) | Body::Checkpoint(_) | Body::Endorsement(_) => write_unshown(
+            Body::Organization(_)
+            | Body::Checkpoint(_)
+            | Body::Endorsement(_)
+            | Body::NodeCard(_) => write_unshown(
                 node,
                 page,
                 &shown,

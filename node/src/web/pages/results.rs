@@ -412,7 +412,7 @@ impl Item {
                 [&it.regions[..], &it.countries].concat(),
                 &it.languages[..],
             ),
-            Some(Body::Checkpoint(_) | Body::Endorsement(_)) | None => {
+            Some(Body::Checkpoint(_) | Body::Endorsement(_) | Body::NodeCard(_)) | None => {
                 (&[][..], Vec::new(), &[][..])
             }
         };

@@ -6,7 +6,6 @@ use protocol::sync::{Cursor, Filter, Line};
 
 use super::pieces::{PIECE_BYTES, Pieces};
 use super::{utf8, whole};
-use crate::bundle;
 use crate::store::{Change, Store, StoreError, What};
 
 /// Bytes after which a page ends, whatever its limit.
@@ -93,9 +92,7 @@ impl Feed {
                 line.write(Some(&cursor))
             }
             What::Held { id, row: held } => match whole(id, held)? {
-                Some(record)
-                    if self.filter.is_all() || bundle::wants(&self.filter, &id.author, &record) =>
-                {
+                Some(record) if self.store.lets_through(&self.filter, id, &record)? => {
                     let record = utf8(&record)?;
                     Line::Record { record }.write(Some(&cursor))
                 }
