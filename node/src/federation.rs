@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod client;
 pub mod courier;
+pub mod deliveries;
 pub mod followers;
 pub mod inbox;
 pub mod outbox;

@@ -21,6 +21,7 @@ use crate::control;
 use crate::federation::actors::{Actors, Local};
 use crate::federation::client::{Client, FetchError};
 use crate::federation::courier::Courier;
+use crate::federation::deliveries::Deliveries;
 use crate::federation::followers::Followers;
 use crate::federation::inbox::{self, Inbox};
 use crate::federation::outbox::{self, Outbox};
@@ -166,6 +167,8 @@ pub struct Node {
     pub inbox: Inbox,
     /// Sends what other servers are owed.
     pub outbox: Outbox,
+    /// How it stands with each host that is delivered to.
+    pub deliveries: Deliveries,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -268,7 +271,9 @@ impl Node {
         )?;
         let remote = RemoteActors::new(courier.clone(), Arc::clone(&clock));
         let followers = Followers::open(Arc::clone(&store))?;
+        let deliveries = Deliveries::open(Arc::clone(&store), clock.now())?;
         let outbox = Outbox::open(outbox::Parts {
+            deliveries: deliveries.clone(),
             actors: actors.clone(),
             client: client.clone(),
             courier,
@@ -320,6 +325,7 @@ impl Node {
             gate,
             inbox,
             outbox,
+            deliveries,
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
         }))
