@@ -14,7 +14,7 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::store::{Store, StoreError};
+use crate::store::{NamedRows, Store, StoreError};
 
 const TABLE: &str = "deliveries";
 
@@ -59,6 +59,17 @@ impl Delivery {
         }
     }
 
+    /// How many changes it was not told of yet: at most, for numbers of the log have gaps.
+    pub fn behind(&self, last: u64) -> u64 {
+        last.saturating_sub(self.told_to)
+    }
+
+    /// When it is tried again; none if nothing keeps it from being tried now.
+    pub fn next_attempt(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.next_attempt.map(Timestamp::from_unix_seconds);
+        at.filter(|at| *at > now)
+    }
+
     /// Whether what waits for the host is left to pulling.
     pub fn is_left_to_pulling(&self) -> bool {
         self.failures >= FAILURES_MAX
@@ -101,6 +112,10 @@ struct Kept {
 pub struct Deliveries {
     store: Arc<Store>,
     kept: Arc<Mutex<BTreeMap<String, Kept>>>,
+    /// Hosts whose rows say less than what is kept.
+    unwritten: Arc<Mutex<BTreeSet<String>>>,
+    /// One write at a time, so that an older row never follows a newer one.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Deliveries {
@@ -129,6 +144,8 @@ impl Deliveries {
         Ok(Self {
             store,
             kept: Arc::new(Mutex::new(kept)),
+            unwritten: Arc::default(),
+            turn: Arc::default(),
         })
     }
 
@@ -183,6 +200,14 @@ impl Deliveries {
         self.keep(host, Delivery::new(told_to), None).await
     }
 
+    /// Lets a host be tried at once, because it was heard of; its failures still count.
+    pub(super) fn try_now(&self, host: &str) {
+        if let Some(kept) = self.kept().get_mut(host) {
+            kept.not_before = None;
+            kept.delivery.next_attempt = None;
+        }
+    }
+
     /// Forgets hosts at which nobody follows any more.
     ///
     /// # Errors
@@ -196,30 +221,20 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Notes how far a host was told, in the middle of what it is owed. Durable on return.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub(super) async fn note_told(&self, host: &str, told_to: u64) -> Result<(), StoreError> {
+    /// Notes how far a host was told, in the middle of what it is owed; durable once it is
+    /// [flushed](Self::flush).
+    pub(super) fn note_told(&self, host: &str, told_to: u64) {
         let known = self.get(host).unwrap_or_else(|| Delivery::new(told_to));
         let not_before = self.not_before(host);
-        self.keep(host, Delivery { told_to, ..known }, not_before)
-            .await
+        self.remember(host, Delivery { told_to, ..known }, not_before);
+        self.unwritten().insert(host.to_owned());
     }
 
     /// Notes what a host said to what it was owed up to a change: whoever answers is there, and its
-    /// circuit is closed. Durable on return.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub(super) async fn note_answered(
-        &self,
-        host: &str,
-        told_to: u64,
-        said: Said,
-    ) -> Result<(), StoreError> {
+    /// circuit is closed. Durable once it is [flushed](Self::flush).
+    pub(super) fn note_answered(&self, host: &str, told_to: u64, said: Said) {
         if said == Said::default() {
-            return self.note_told(host, told_to).await;
+            return self.note_told(host, told_to);
         }
         let taken = said.taken.map(Timestamp::unix_seconds);
         let before = self.get(host).and_then(|known| known.last_taken);
@@ -228,14 +243,43 @@ impl Deliveries {
             last_error: said.refusal.map(|words| shortened(&words)),
             ..Delivery::new(told_to)
         };
-        self.keep(host, delivery, None).await
+        self.remember(host, delivery, None);
+        self.unwritten().insert(host.to_owned());
+    }
+
+    /// Whether something is noted that is not durable yet: after a crash, what was sent last is sent
+    /// again.
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.unwritten().is_empty()
+    }
+
+    /// Writes what is noted, for all hosts together: a thousand that took something are one write.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        let hosts = std::mem::take(&mut *self.unwritten());
+        let mut written = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            if let Some(delivery) = self.get(&host) {
+                written.push((host, write(&delivery, self.store.epoch())?));
+            }
+        }
+        let put = move |rows: &mut NamedRows<'_, '_>| {
+            for (host, row) in written {
+                rows.put(TABLE, &host, row);
+            }
+            Ok::<_, StoreError>(())
+        };
+        self.store.change_named(put).await
     }
 
     /// Notes that a host failed, and leaves it alone for a while. Durable on return.
     ///
     /// # Errors
     /// A disk fault.
-    pub(super) async fn note_failed(
+    pub(crate) async fn note_failed(
         &self,
         host: &str,
         error: &str,
@@ -265,7 +309,12 @@ impl Deliveries {
         not_before: Option<Instant>,
     ) -> Result<(), StoreError> {
         let row = Some(write(&delivery, self.store.epoch())?);
-        self.store.put_named(TABLE, host, row).await?;
+        let _turn = self.turn.lock().await;
+        self.remember(host, delivery, not_before);
+        self.store.put_named(TABLE, host, row).await
+    }
+
+    fn remember(&self, host: &str, delivery: Delivery, not_before: Option<Instant>) {
         let mut kept = self.kept();
         let is_slow = kept.get(host).is_some_and(|kept| kept.is_slow);
         kept.insert(
@@ -276,7 +325,11 @@ impl Deliveries {
                 is_slow,
             },
         );
-        Ok(())
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        let unwritten = self.unwritten.lock();
+        unwritten.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
@@ -406,7 +459,9 @@ mod tests {
             taken: Some(now),
             refusal: None,
         };
-        again.note_answered(host, 0, taken).await.unwrap();
+        again.note_answered(host, 0, taken);
+        again.flush().await.unwrap();
+        assert!(!again.has_unwritten());
         let closed = Deliveries::open(Arc::clone(&store), now).unwrap();
         let row = closed.get(host).unwrap();
         assert!(!row.is_left_to_pulling());

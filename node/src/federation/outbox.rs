@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
-use page::Page;
+use page::{Pages, proven};
 use turns::{Retry, Turns};
 
 use super::actors::{Actors, Local, Sending, origin};
@@ -173,6 +173,7 @@ struct Inner {
     clock: SharedClock,
     wake: Notify,
     deliveries: Deliveries,
+    pages: Pages,
     /// Peers to which a `Follow` or an `Undo` is to be sent.
     asking: Mutex<BTreeSet<String>>,
 }
@@ -225,6 +226,7 @@ impl Outbox {
             clock: parts.clock,
             wake: Notify::new(),
             deliveries: parts.deliveries,
+            pages: Pages::default(),
         })))
     }
 
@@ -236,6 +238,8 @@ impl Outbox {
         let host = follower.host.clone();
         self.0.followers.add(follower).await?;
         self.0.deliveries.begin(&host).await?;
+        // Whoever follows is there, and waits for an answer.
+        self.0.deliveries.try_now(&host);
         self.0.wake.notify_one();
         Ok(())
     }
@@ -341,6 +345,11 @@ impl Outbox {
 
     /// Sends what is owed until `stopping`. What is under way then is sent again after the next start.
     pub async fn run(&self, stopping: impl Future<Output = ()>) {
+        self.send_all(stopping).await;
+        self.0.flush().await;
+    }
+
+    async fn send_all(&self, stopping: impl Future<Output = ()>) {
         tokio::pin!(stopping);
         let hosts = self.0.followers.hosts().into_iter().collect();
         if let Err(error) = self.0.deliveries.retain(&hosts).await {
@@ -350,6 +359,7 @@ impl Outbox {
         let mut jobs = JoinSet::new();
         let mut turns = Turns::default();
         let mut is_looked_anew = true;
+        let mut flushing = JoinSet::new();
         loop {
             ticks.mark_unchanged();
             if is_looked_anew {
@@ -366,6 +376,13 @@ impl Outbox {
                     let done = inner.work(&job).await;
                     (job, done)
                 });
+            }
+            if flushing.is_empty() && self.0.deliveries.has_unwritten() {
+                let inner = Arc::clone(&self.0);
+                flushing.spawn(async move { inner.flush().await });
+            }
+            if jobs.is_empty() {
+                self.0.pages.forget();
             }
             let again = turns.again;
             let later = async {
@@ -386,6 +403,8 @@ impl Outbox {
                     // A panic in a job is a defect of ours: it is not tried again before the next start.
                     Err(error) => tracing::error!(%error, "a delivery broke off"),
                 },
+                // What came meanwhile is written now.
+                Some(_) = flushing.join_next(), if !flushing.is_empty() => is_looked_anew = false,
                 changed = ticks.changed() => match changed {
                     Ok(()) => tokio::time::sleep(GATHER).await,
                     Err(_) => return,
@@ -402,6 +421,12 @@ impl Inner {
     fn ask(&self, peer: &str) {
         lock(&self.asking).insert(peer.to_owned());
         self.wake.notify_one();
+    }
+
+    async fn flush(&self) {
+        if let Err(error) = self.deliveries.flush().await {
+            tracing::error!(%error, "how far hosts were told is not written down");
+        }
     }
 
     /// What is owed, but to those with whom nothing is exchanged.
@@ -510,17 +535,17 @@ impl Inner {
     async fn announce(&self, host: &str) -> Result<(), SendError> {
         let cursor = self.deliveries.get(host).map(|delivery| delivery.told_to);
         let wanted = self.followers.at(host);
-        let (store, actors) = (Arc::clone(&self.store), self.actors.clone());
+        let followed = wanted.values().flatten().cloned().collect();
         let now = self.clock.now();
-        let read = move || Page::read(&store, &actors, cursor, &wanted, now);
-        let page = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|_| StoreError::Closed)??;
+        let page = self
+            .pages
+            .get(&self.store, &self.actors, cursor, followed, now);
+        let page = page.await?;
         let mut done = page.after;
         let mut told_to = page.read_to;
         let mut said = Said::default();
         let begun = Instant::now();
-        for item in page.items {
+        for (item, inbox) in page.owed_to(&wanted) {
             // Several inboxes of one host may be owed one change: it is done when all have it.
             let before = item.number.saturating_sub(1).max(done);
             let sent = Instant::now();
@@ -529,7 +554,7 @@ impl Inner {
                 break;
             }
             done = before;
-            let posted = self.post(&item.by, &item.inbox, item.activity).await;
+            let posted = self.send(&item.by, inbox, &item.body).await;
             self.deliveries.note_pace(host, sent.elapsed() > SLOW);
             match posted {
                 Ok(()) => {
@@ -545,22 +570,22 @@ impl Inner {
                     break;
                 }
                 Err(error) if error.is_gone() => {
-                    let inbox = item.inbox;
                     tracing::info!(inbox, "is gone for good: nothing more is sent there");
-                    self.followers.remove_inbox(&inbox).await?;
-                    self.peers.forget_inbox(&inbox).await?;
+                    self.followers.remove_inbox(inbox).await?;
+                    self.peers.forget_inbox(inbox).await?;
                 }
                 Err(error) if error.is_final() => {
                     tracing::info!(host, %error, "an announcement was refused");
                     said.refusal = Some(error.to_string());
                 }
                 Err(error) => {
-                    self.deliveries.note_told(host, done).await?;
+                    self.deliveries.note_told(host, done);
                     return Err(error);
                 }
             }
         }
-        Ok(self.deliveries.note_answered(host, told_to, said).await?)
+        self.deliveries.note_answered(host, told_to, said);
+        Ok(())
     }
 
     /// Accepts a follower's `Follow`.
@@ -667,10 +692,13 @@ impl Inner {
         inbox: &str,
         activity: Map<String, Value>,
     ) -> Result<(), SendError> {
-        let now = self.clock.now();
-        let body = serde_json::to_vec(&by.prove(activity, now))
-            .map_err(|error| SendError::Unsigned(error.to_string()))?;
-        let answer = self.courier.post(&by.http, inbox, &body).await?;
+        let body = proven(by, activity, self.clock.now())?;
+        self.send(by, inbox, &body).await
+    }
+
+    /// Signs and sends what is proven.
+    async fn send(&self, by: &Sending, inbox: &str, body: &[u8]) -> Result<(), SendError> {
+        let answer = self.courier.post(&by.http, inbox, body).await?;
         if answer.is_success() {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! What is owed, to whom and when.
 
+mod sockets;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -129,7 +131,7 @@ async fn f25_a_host_that_stays_away_is_left_to_pulling_and_costs_nothing() {
     // Something new: it is tried once, an hour later, and one success closes the circuit.
     change_again(folder.path(), &store).await;
     let owed = outbox.0.owed().unwrap();
-    assert_eq!(owed, [announce.clone()]);
+    assert_eq!(owed, std::slice::from_ref(&announce));
     turns.wait(owed);
     assert_eq!(turns.next(deliveries, Instant::now()), None);
     let again = turns.again.unwrap();
@@ -140,8 +142,19 @@ async fn f25_a_host_that_stays_away_is_left_to_pulling_and_costs_nothing() {
         taken: Some(Timestamp::from_unix_seconds(0)),
         refusal: None,
     };
+    // Or at once, if somebody there follows meanwhile.
+    deliveries
+        .note_failed(HOST, "away", None, Timestamp::from_unix_seconds(0))
+        .await
+        .unwrap();
+    assert!(deliveries.not_before(HOST).is_some());
+    let actor = format!("{HOST}/another");
+    let follower = Follower::new(&actor, "https://n.example/actor".to_owned(), "y", &inbox);
+    outbox.accept(follower.unwrap()).await.unwrap();
+    assert_eq!(deliveries.not_before(HOST), None);
+    assert!(deliveries.is_ailing(HOST));
     let last = store.last_change().unwrap();
-    deliveries.note_answered(HOST, last, taken).await.unwrap();
+    deliveries.note_answered(HOST, last, taken);
     assert!(!deliveries.is_ailing(HOST));
     store.close();
 }
