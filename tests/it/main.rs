@@ -25,4 +25,5 @@ mod own_identity;
 mod policy;
 mod reconcile;
 mod spreadsheets;
+mod thin_link;
 mod tidy;

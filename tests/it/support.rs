@@ -9,6 +9,7 @@ pub(crate) mod lossy;
 pub(crate) mod node;
 pub(crate) mod relay;
 pub(crate) mod target;
+pub(crate) mod tube;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
