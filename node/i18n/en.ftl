@@ -366,6 +366,22 @@ card-records = { $n ->
 card-contested = Two identities claim this address.
 named-by = named by
 named-by-itself = named by itself
+delivery-told = It was told of every change.
+delivery-behind = { $n ->
+    [one] One change is not sent yet.
+   *[other] { $count } changes are not sent yet.
+}
+delivery-pulled = It does not take what is sent, and finds changes by fetching them.
+delivery-taken = It last took something { $it }.
+delivery-next = { $n ->
+    [one] Next attempt within a minute.
+   *[other] Next attempt in { $count } minutes.
+}
+delivery-error = Last delivery:
+delivery-others = { $n ->
+    [one] One other server is told of changes.
+   *[other] { $count } other servers are told of changes.
+}
 newcomers = New here
 newcomers-what = Nothing was decided about these nodes yet. What is public they can read like everyone else.
 newcomer-follow = waits to follow this node, since { $it }

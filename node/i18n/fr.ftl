@@ -365,6 +365,22 @@ card-records = { $n ->
 card-contested = Deux identités revendiquent cette adresse.
 named-by = nommé par
 named-by-itself = nommé par lui-même
+delivery-told = Informé de toutes les modifications.
+delivery-behind = { $n ->
+    [one] Une modification n’est pas encore envoyée.
+   *[other] { $count } modifications ne sont pas encore envoyées.
+}
+delivery-pulled = N’accepte pas les envois ; il trouve les modifications en les récupérant.
+delivery-taken = Dernier envoi accepté : { $it }.
+delivery-next = { $n ->
+    [one] Prochain essai d’ici une minute.
+   *[other] Prochain essai dans { $count } minutes.
+}
+delivery-error = Dernier envoi :
+delivery-others = { $n ->
+    [one] Un autre serveur est informé des modifications.
+   *[other] { $count } autres serveurs sont informés des modifications.
+}
 newcomers = Nouveaux ici
 newcomers-what = Rien n’a encore été décidé au sujet de ces nœuds. Ils lisent comme tout le monde ce qui est public.
 newcomer-follow = attend de pouvoir suivre ce nœud, depuis le { $it }

@@ -2,6 +2,7 @@
 //! in place of one.
 
 mod backup;
+mod deliveries;
 mod disputes;
 mod doctor;
 mod import;
@@ -745,6 +746,8 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
     };
     let (others, newcomers, blocked_authors) = policy::others(node)?;
     text.push_str(&others);
+    let (told, deliveries) = deliveries::hosts(node)?;
+    text.push_str(&told);
     let items = peers
         .iter()
         .map(|peer| {
@@ -766,6 +769,7 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
         json!({
             "total": items.len(), "items": items,
             "newcomers": newcomers, "blocked_authors": blocked_authors,
+            "deliveries": deliveries,
         }),
     ))
 }

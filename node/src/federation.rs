@@ -4,6 +4,7 @@ pub mod actors;
 pub mod client;
 pub mod clocks;
 pub mod courier;
+pub mod deliveries;
 pub mod followers;
 pub mod inbox;
 pub mod outbox;

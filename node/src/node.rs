@@ -23,6 +23,7 @@ use crate::federation::actors::{Actors, Local};
 use crate::federation::client::{Client, FetchError};
 use crate::federation::clocks::Clocks;
 use crate::federation::courier::Courier;
+use crate::federation::deliveries::Deliveries;
 use crate::federation::followers::Followers;
 use crate::federation::inbox::{self, Inbox};
 use crate::federation::outbox::{self, Outbox};
@@ -175,6 +176,8 @@ pub struct Node {
     pub outbox: Outbox,
     /// Who keeps answers waiting.
     pub waiting: Waiting,
+    /// How it stands with each host that is delivered to.
+    pub deliveries: Deliveries,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -277,7 +280,9 @@ impl Node {
         )?;
         let remote = RemoteActors::new(courier.clone(), Arc::clone(&clock));
         let followers = Followers::open(Arc::clone(&store))?;
+        let deliveries = Deliveries::open(Arc::clone(&store), clock.now())?;
         let outbox = Outbox::open(outbox::Parts {
+            deliveries: deliveries.clone(),
             actors: actors.clone(),
             client: client.clone(),
             courier,
@@ -331,6 +336,7 @@ impl Node {
             inbox,
             outbox,
             waiting: Waiting::default(),
+            deliveries,
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
         }))

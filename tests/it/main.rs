@@ -29,6 +29,7 @@ mod policy;
 mod proxy;
 mod reconcile;
 mod spreadsheets;
+mod thin_link;
 mod tidy;
 mod topics;
 mod twelve;

@@ -77,6 +77,7 @@ fn each_engine_stays_in_its_home() {
             &[
                 "node/src/clock.rs",
                 "node/src/federation/client",
+                "node/src/federation/deliveries.rs",
                 "node/src/federation/outbox.rs",
             ],
         ),

@@ -119,18 +119,23 @@ impl Process {
 
     /// Memory that is neither files nor shared, in bytes: what nothing but the process can give back.
     pub(crate) fn anonymous_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"));
-        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
-        kilobytes.parse::<u64>().unwrap() * 1_024
+        anonymous_memory_of(self.pid())
     }
 
     /// Bytes of the disk that a part of its folder takes.
     pub(crate) fn disk(&self, part: &str) -> u64 {
         bytes_below(&self.folder.join(part))
     }
+}
+
+/// That of any process.
+pub(crate) fn anonymous_memory_of(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+    kilobytes.parse::<u64>().unwrap() * 1_024
 }
 
 impl Drop for Process {

@@ -1,6 +1,6 @@
 //! Who follows this node's actors, and where they receive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -184,10 +184,8 @@ impl Followers {
     /// The hosts that followers receive at.
     pub fn hosts(&self) -> Vec<String> {
         let rows = self.rows();
-        let mut hosts: Vec<String> = rows.values().map(|row| row.host.clone()).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        hosts
+        let hosts: BTreeSet<&str> = rows.values().map(|row| row.host.as_str()).collect();
+        hosts.into_iter().map(ToOwned::to_owned).collect()
     }
 
     /// What is wanted at one host: each inbox with the actors of ours that are followed from there.

@@ -2,29 +2,36 @@
 //! its own (docs/protocol.md, 5).
 //!
 //! Everything that is owed stands in the store: a cursor into the change log for each host that
-//! followers receive at, a mark on each follower that was not answered, a stage on each peer that is
-//! to be followed. So there is no queue to fill up or to lose. Push is a hint: a host that stays away
-//! for long finds what it missed by pulling, and costs nothing until then.
+//! followers receive at (`deliveries`), a mark on each follower that was not answered, a stage on each
+//! peer that is to be followed. So there is no queue to fill up or to lose. Push is a hint: a host that
+//! stays away for long finds what it missed by pulling, and costs next to nothing until then.
+//!
+//! One host has one job at a time. Hosts that failed or were slow when they were last sent something
+//! share a part of the places only, so that the others do not wait for them.
 
 mod page;
+#[cfg(test)]
+mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::activity::{self, Kind};
-use protocol::sync::Cursor;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
-use page::Page;
+use page::{Pages, proven};
+use turns::{Retry, Turns};
 
 use super::actors::{Actors, Local, Sending, origin};
 use super::client::{Client, FetchError};
 use super::courier::{Courier, CourierError};
+use super::deliveries::{Deliveries, FAILURES_MAX, Said, chance, pause};
 use super::followers::{Follower, FollowerError, Followers};
 use super::peers::{Asked, Peer, PeerError, Peers, Stage, TurnedAway};
 use super::remote::{Freshness, RemoteActors, RemoteError};
@@ -32,23 +39,17 @@ use crate::clock::SharedClock;
 use crate::keychain::{KeychainError, random_name};
 use crate::store::{Store, StoreError};
 
-const TABLE: &str = "deliveries";
+/// How long one job goes on before others have their turn.
+const JOB_TIME: Duration = Duration::from_secs(20);
 
-/// Hosts that are delivered to at a time.
-const JOBS_MAX: usize = 32;
+/// Who takes longer for one activity is slow.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// Changes that one job reads before others have their turn.
 const ROWS: usize = 200;
 
 /// Changes that a host may be behind before what lies between is left to pulling.
 const BEHIND_MAX: u64 = 10_000;
-
-/// Failures in a row after which what waits for a host is left to pulling.
-const FAILURES_MAX: u32 = 8;
-
-/// Between attempts after a failure: doubled each time, up to the longest.
-const RETRY_SECONDS_MIN: u64 = 1;
-const RETRY_SECONDS_MAX: u64 = 3_600;
 
 /// How long news is gathered before it is looked at.
 const GATHER: Duration = Duration::from_millis(50);
@@ -101,8 +102,14 @@ impl From<CourierError> for SendError {
 impl SendError {
     /// Whether the very same will be refused again, so that it is passed over.
     fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { status, .. }
-            if (400..500).contains(status) && !matches!(status, 408 | 425 | 429))
+        match self {
+            Self::Refused { status, .. } => {
+                (400..500).contains(status) && !matches!(status, 408 | 425 | 429)
+            }
+            // Of one actor, not of its host.
+            Self::Remote(error) => !error.is_temporary(),
+            _ => false,
+        }
     }
 
     /// Whether whoever was there says that it is gone for good (RFC 9110, 15.5.11).
@@ -120,7 +127,10 @@ impl SendError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. }
-            | Self::Fetch(FetchError::Status { retry_after, .. }) => *retry_after,
+            | Self::Fetch(FetchError::Status { retry_after, .. })
+            | Self::Remote(RemoteError::Fetch(FetchError::Status { retry_after, .. })) => {
+                *retry_after
+            }
             _ => None,
         }
     }
@@ -137,10 +147,15 @@ enum Job {
     Ask { peer: String },
 }
 
-#[derive(Default)]
-struct Retry {
-    failures: u32,
-    not_before: Option<Instant>,
+impl Job {
+    /// To whom it goes.
+    fn host(&self) -> String {
+        match self {
+            Self::Announce { host } => host.clone(),
+            Self::Answer { actor, .. } => origin(actor).unwrap_or_default(),
+            Self::Ask { peer } => peer.clone(),
+        }
+    }
 }
 
 /// Sends what is owed. Clones share it.
@@ -157,8 +172,8 @@ struct Inner {
     store: Arc<Store>,
     clock: SharedClock,
     wake: Notify,
-    /// How far each host was delivered to.
-    cursors: Mutex<BTreeMap<String, u64>>,
+    deliveries: Deliveries,
+    pages: Pages,
     /// Peers to which a `Follow` or an `Undo` is to be sent.
     asking: Mutex<BTreeSet<String>>,
 }
@@ -177,7 +192,9 @@ pub struct Parts {
     pub followers: Followers,
     /// Whom we follow.
     pub peers: Peers,
-    /// The change log and the cursors into it.
+    /// How far each host was told.
+    pub deliveries: Deliveries,
+    /// The change log.
     pub store: Arc<Store>,
     /// What time signatures bear.
     pub clock: SharedClock,
@@ -193,15 +210,6 @@ impl Outbox {
     /// # Errors
     /// A disk fault.
     pub fn open(parts: Parts) -> Result<Self, StoreError> {
-        let last = parts.store.last_change()?;
-        let mut cursors = BTreeMap::new();
-        for (host, row) in parts.store.all_named(TABLE)? {
-            let cursor = std::str::from_utf8(&row).ok().and_then(Cursor::parse);
-            // After a restore nothing old is sent anew.
-            let here = cursor
-                .filter(|cursor| cursor.epoch == parts.store.epoch() && cursor.number <= last);
-            cursors.insert(host, here.map_or(last, |cursor| cursor.number));
-        }
         let asking = parts.peers.all()?.into_iter().filter(|peer| {
             let stage = peer.asked.as_ref().map(|asked| asked.stage);
             matches!(stage, Some(Stage::Wanted | Stage::Ending))
@@ -217,7 +225,8 @@ impl Outbox {
             store: parts.store,
             clock: parts.clock,
             wake: Notify::new(),
-            cursors: Mutex::new(cursors),
+            deliveries: parts.deliveries,
+            pages: Pages::default(),
         })))
     }
 
@@ -228,10 +237,9 @@ impl Outbox {
     pub async fn accept(&self, follower: Follower) -> Result<(), FollowerError> {
         let host = follower.host.clone();
         self.0.followers.add(follower).await?;
-        if !lock(&self.0.cursors).contains_key(&host) {
-            let last = self.0.store.last_change()?;
-            self.0.keep_cursor(&host, last).await?;
-        }
+        self.0.deliveries.begin(&host).await?;
+        // Whoever follows is there, and waits for an answer.
+        self.0.deliveries.try_now(&host);
         self.0.wake.notify_one();
         Ok(())
     }
@@ -337,58 +345,66 @@ impl Outbox {
 
     /// Sends what is owed until `stopping`. What is under way then is sent again after the next start.
     pub async fn run(&self, stopping: impl Future<Output = ()>) {
+        self.send_all(stopping).await;
+        self.0.flush().await;
+    }
+
+    async fn send_all(&self, stopping: impl Future<Output = ()>) {
         tokio::pin!(stopping);
+        let hosts = self.0.followers.hosts().into_iter().collect();
+        if let Err(error) = self.0.deliveries.retain(&hosts).await {
+            tracing::error!(%error, "hosts without followers are still remembered");
+        }
         let mut ticks = self.0.store.ticks();
         let mut jobs = JoinSet::new();
-        let mut busy: BTreeSet<Job> = BTreeSet::new();
-        let mut retries: BTreeMap<Job, Retry> = BTreeMap::new();
+        let mut turns = Turns::default();
+        let mut is_looked_anew = true;
+        let mut flushing = JoinSet::new();
         loop {
             ticks.mark_unchanged();
-            let inner = Arc::clone(&self.0);
-            let owed = tokio::task::spawn_blocking(move || inner.owed()).await;
-            let owed = match owed.unwrap_or(Err(StoreError::Closed)) {
-                Ok(owed) => owed,
-                Err(error) => {
-                    tracing::error!(%error, "nothing is delivered");
-                    Vec::new()
-                }
-            };
-            retries.retain(|job, _| busy.contains(job) || owed.contains(job));
-            let now = Instant::now();
-            let mut next = None;
-            for job in owed {
-                if busy.contains(&job) || busy.len() >= JOBS_MAX {
-                    continue;
-                }
-                match retries.get(&job).and_then(|retry| retry.not_before) {
-                    Some(at) if at > now => {
-                        next = Some(next.map_or(at, |next: Instant| next.min(at)))
-                    }
-                    _ => {
-                        let inner = Arc::clone(&self.0);
-                        busy.insert(job.clone());
-                        jobs.spawn(async move {
-                            let done = inner.work(&job).await;
-                            (job, done)
-                        });
-                    }
+            if is_looked_anew {
+                let inner = Arc::clone(&self.0);
+                let owed = tokio::task::spawn_blocking(move || inner.owed()).await;
+                match owed.unwrap_or(Err(StoreError::Closed)) {
+                    Ok(owed) => turns.wait(owed),
+                    Err(error) => tracing::error!(%error, "nothing is delivered"),
                 }
             }
+            while let Some(job) = turns.next(&self.0.deliveries, Instant::now()) {
+                let inner = Arc::clone(&self.0);
+                jobs.spawn(async move {
+                    let done = inner.work(&job).await;
+                    (job, done)
+                });
+            }
+            if flushing.is_empty() && self.0.deliveries.has_unwritten() {
+                let inner = Arc::clone(&self.0);
+                flushing.spawn(async move { inner.flush().await });
+            }
+            if jobs.is_empty() {
+                self.0.pages.forget();
+            }
+            let again = turns.again;
             let later = async {
-                match next {
+                match again {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
+            is_looked_anew = true;
             tokio::select! {
                 Some(done) = jobs.join_next(), if !jobs.is_empty() => match done {
                     Ok((job, result)) => {
-                        busy.remove(&job);
-                        self.0.settle(job, result, &mut retries).await;
+                        turns.end(&job);
+                        self.0.settle(job, result, &mut turns.retries).await;
+                        // While others wait for a place, what else this one is owed waits as well.
+                        is_looked_anew = !turns.is_full();
                     }
                     // A panic in a job is a defect of ours: it is not tried again before the next start.
                     Err(error) => tracing::error!(%error, "a delivery broke off"),
                 },
+                // What came meanwhile is written now.
+                Some(_) = flushing.join_next(), if !flushing.is_empty() => is_looked_anew = false,
                 changed = ticks.changed() => match changed {
                     Ok(()) => tokio::time::sleep(GATHER).await,
                     Err(_) => return,
@@ -407,18 +423,20 @@ impl Inner {
         self.wake.notify_one();
     }
 
+    async fn flush(&self) {
+        if let Err(error) = self.deliveries.flush().await {
+            tracing::error!(%error, "how far hosts were told is not written down");
+        }
+    }
+
     /// What is owed, but to those with whom nothing is exchanged.
     fn owed(&self) -> Result<Vec<Job>, StoreError> {
         let last = self.store.last_change()?;
-        let cursors = lock(&self.cursors);
-        let mut owed: Vec<Job> = self
-            .followers
-            .hosts()
-            .into_iter()
-            .filter(|host| cursors.get(host).is_none_or(|cursor| *cursor < last))
+        let hosts = self.followers.hosts().into_iter();
+        let mut owed: Vec<Job> = hosts
+            .filter(|host| !self.deliveries.is_told(host, last))
             .map(|host| Job::Announce { host })
             .collect();
-        drop(cursors);
         let unanswered = self.followers.unanswered().into_iter();
         owed.extend(unanswered.map(|(actor, followed)| Job::Answer { actor, followed }));
         owed.extend(
@@ -428,13 +446,7 @@ impl Inner {
         );
         let mut wanted = Vec::with_capacity(owed.len());
         for job in owed {
-            let node = match &job {
-                Job::Announce { host } => Some(host.clone()),
-                Job::Answer { actor, .. } => origin(actor),
-                Job::Ask { peer } => Some(peer.clone()),
-            };
-            let is_blocked = node.map(|node| self.peers.is_blocked(&node)).transpose()?;
-            if is_blocked != Some(true) {
+            if !self.peers.is_blocked(&job.host())? {
                 wanted.push(job);
             }
         }
@@ -461,103 +473,119 @@ impl Inner {
             return;
         };
         tracing::debug!(?job, %error, "not delivered");
-        let retry = retries.entry(job.clone()).or_default();
-        retry.failures = retry.failures.saturating_add(1);
-        let doubled = RETRY_SECONDS_MIN << retry.failures.saturating_sub(1).min(12);
-        let pause = Duration::from_secs(doubled.min(RETRY_SECONDS_MAX))
-            .max(error.retry_after().unwrap_or_default())
-            + jitter();
-        retry.not_before = Some(Instant::now() + pause);
-        let is_given_up = retry.failures >= FAILURES_MAX;
         let noted = match &job {
-            Job::Announce { host } if is_given_up => self.skip(host).await.map_err(Into::into),
-            Job::Announce { .. } => Ok(()),
-            // An answer that cannot be given is asked for again by whoever wants it.
-            Job::Answer { actor, followed } if is_given_up => self
-                .followers
-                .note_answered(actor, followed)
+            Job::Ask { peer } => {
+                let retry = retries.entry(job.clone()).or_default();
+                retry.failures = retry.failures.saturating_add(1);
+                let pause = pause(retry.failures, error.retry_after(), chance());
+                retry.not_before = Some(Instant::now() + pause);
+                let is_given_up = retry.failures >= FAILURES_MAX;
+                self.note_not_asked(peer, &error, is_given_up).await
+            }
+            Job::Announce { .. } | Job::Answer { .. } => self
+                .note_failed(&job.host(), &error)
                 .await
                 .map_err(Into::into),
-            Job::Answer { .. } => Ok(()),
-            Job::Ask { peer } => {
-                let problem = format!("it was not asked to push, only pulled from: {error}");
-                let turned_away = error.turned_away().cloned();
-                let note = |peer: &mut Peer| {
-                    peer.last_error = Some(problem);
-                    if turned_away.is_some() {
-                        peer.turned_away = turned_away;
-                    }
-                    // Whom we follow no longer need not hear of it if it cannot.
-                    peer.asked = peer
-                        .asked
-                        .take()
-                        .filter(|asked| !(is_given_up && asked.stage == Stage::Ending));
-                };
-                self.peers.change(peer, note).await.map(|_| ())
-            }
         };
         if let Err(error) = noted {
             tracing::error!(?job, %error, "it was not noted that a delivery failed");
         }
     }
 
-    async fn skip(&self, host: &str) -> Result<(), StoreError> {
-        let last = self.store.last_change()?;
-        tracing::info!(host, "does not take what is sent: it is left to pulling");
-        self.keep_cursor(host, last).await
+    async fn note_not_asked(
+        &self,
+        peer: &str,
+        error: &SendError,
+        is_given_up: bool,
+    ) -> Result<(), PeerError> {
+        let problem = format!("it was not asked to push, only pulled from: {error}");
+        let turned_away = error.turned_away().cloned();
+        let note = |peer: &mut Peer| {
+            peer.last_error = Some(problem);
+            if turned_away.is_some() {
+                peer.turned_away = turned_away;
+            }
+            // Whom we follow no longer need not hear of it if it cannot.
+            peer.asked = peer
+                .asked
+                .take()
+                .filter(|asked| !(is_given_up && asked.stage == Stage::Ending));
+        };
+        self.peers.change(peer, note).await.map(|_| ())
     }
 
-    async fn keep_cursor(&self, host: &str, number: u64) -> Result<(), StoreError> {
-        let cursor = Cursor {
-            epoch: self.store.epoch().to_owned(),
-            number,
-        };
-        self.store
-            .put_named(TABLE, host, Some(cursor.to_string().into_bytes()))
-            .await?;
-        lock(&self.cursors).insert(host.to_owned(), number);
+    async fn note_failed(&self, host: &str, error: &SendError) -> Result<(), StoreError> {
+        let words = error.to_string();
+        let now = self.clock.now();
+        let failed = self
+            .deliveries
+            .note_failed(host, &words, error.retry_after(), now);
+        if failed.await?.is_left_to_pulling() {
+            // An answer that cannot be given is asked for again by whoever wants it.
+            for (actor, followed) in self.followers.unanswered() {
+                if origin(&actor).as_deref() == Some(host) {
+                    self.followers.note_answered(&actor, &followed).await?;
+                }
+            }
+        }
         Ok(())
     }
 
     /// Sends a host what changed since its cursor, as far as one job goes.
     async fn announce(&self, host: &str) -> Result<(), SendError> {
-        let cursor = lock(&self.cursors).get(host).copied();
+        let cursor = self.deliveries.get(host).map(|delivery| delivery.told_to);
         let wanted = self.followers.at(host);
-        let (store, actors) = (Arc::clone(&self.store), self.actors.clone());
+        let followed = wanted.values().flatten().cloned().collect();
         let now = self.clock.now();
-        let read = move || Page::read(&store, &actors, cursor, &wanted, now);
-        let page = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|_| StoreError::Closed)??;
+        let page = self
+            .pages
+            .get(&self.store, &self.actors, cursor, followed, now);
+        let page = page.await?;
         let mut done = page.after;
-        for item in page.items {
+        let mut told_to = page.read_to;
+        let mut said = Said::default();
+        let begun = Instant::now();
+        for (item, inbox) in page.owed_to(&wanted) {
             // Several inboxes of one host may be owed one change: it is done when all have it.
-            done = item.number.saturating_sub(1).max(done);
-            match self.post(&item.by, &item.inbox, item.activity).await {
-                Ok(()) => self.peers.note_taken(host).await?,
+            let before = item.number.saturating_sub(1).max(done);
+            let sent = Instant::now();
+            if before > done && sent.duration_since(begun) > JOB_TIME {
+                told_to = before;
+                break;
+            }
+            done = before;
+            let posted = self.send(&item.by, inbox, &item.body).await;
+            self.deliveries.note_pace(host, sent.elapsed() > SLOW);
+            match posted {
+                Ok(()) => {
+                    said.taken = Some(self.clock.now());
+                    self.peers.note_taken(host).await?;
+                }
                 // The rest of the page would be answered alike.
                 Err(error) if error.turned_away().is_some() => {
                     tracing::info!(host, %error, "does not deal with this node: it is left to pulling");
                     let turned_away = error.turned_away().cloned();
                     self.peers.note_turned_away(host, turned_away).await?;
+                    said.refusal = Some(error.to_string());
                     break;
                 }
                 Err(error) if error.is_gone() => {
-                    let inbox = item.inbox;
                     tracing::info!(inbox, "is gone for good: nothing more is sent there");
-                    self.followers.remove_inbox(&inbox).await?;
-                    self.peers.forget_inbox(&inbox).await?;
+                    self.followers.remove_inbox(inbox).await?;
+                    self.peers.forget_inbox(inbox).await?;
                 }
                 Err(error) if error.is_final() => {
                     tracing::info!(host, %error, "an announcement was refused");
+                    said.refusal = Some(error.to_string());
                 }
                 Err(error) => {
-                    self.keep_cursor(host, done).await?;
+                    self.deliveries.note_told(host, done);
                     return Err(error);
                 }
             }
         }
-        Ok(self.keep_cursor(host, page.read_to).await?)
+        self.deliveries.note_answered(host, told_to, said);
+        Ok(())
     }
 
     /// Accepts a follower's `Follow`.
@@ -664,10 +692,13 @@ impl Inner {
         inbox: &str,
         activity: Map<String, Value>,
     ) -> Result<(), SendError> {
-        let now = self.clock.now();
-        let body = serde_json::to_vec(&by.prove(activity, now))
-            .map_err(|error| SendError::Unsigned(error.to_string()))?;
-        let answer = self.courier.post(&by.http, inbox, &body).await?;
+        let body = proven(by, activity, self.clock.now())?;
+        self.send(by, inbox, &body).await
+    }
+
+    /// Signs and sends what is proven.
+    async fn send(&self, by: &Sending, inbox: &str, body: &[u8]) -> Result<(), SendError> {
+        let answer = self.courier.post(&by.http, inbox, body).await?;
         if answer.is_success() {
             return Ok(());
         }
@@ -683,150 +714,4 @@ impl Inner {
 /// A `Follow` as it stands within the activities about it.
 fn follow_of(id: &str, actor: &str, object: &str) -> Value {
     json!({"id": id, "type": Kind::Follow.as_str(), "actor": actor, "object": object})
-}
-
-/// Up to a second, so that what failed together is not tried again together.
-fn jitter() -> Duration {
-    let mut byte = [0];
-    // Without chance there is no jitter, which is no fault.
-    let _ = getrandom::fill(&mut byte);
-    Duration::from_millis(u64::from(byte[0]) * 4)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use protocol::identity::write::Place;
-    use protocol::time::Timestamp;
-    use tempfile::TempDir;
-
-    use super::{FAILURES_MAX, Job, Outbox, Parts, SendError};
-    use crate::clock::{ManualClock, SharedClock};
-    use crate::config::{Config, Settings};
-    use crate::federation::actors::{Actors, Local};
-    use crate::federation::client::Client;
-    use crate::federation::courier::Courier;
-    use crate::federation::followers::{Follower, Followers};
-    use crate::federation::peers::Peers;
-    use crate::federation::remote::RemoteActors;
-    use crate::ingest::Ingest;
-    use crate::keychain::{Keychain, NODE};
-    use crate::labels::Labels;
-    use crate::store::Store;
-
-    const HOST: &str = "https://m.example";
-
-    fn store(folder: &Path) -> Arc<Store> {
-        Arc::new(Store::open(&folder.join("store"), "e".into()).unwrap())
-    }
-
-    fn outbox(folder: &Path, store: &Arc<Store>) -> Outbox {
-        let settings: Settings =
-            toml::from_str("name = \"n\"\nurl = \"https://n.example\"").unwrap();
-        let config = Config::check(folder, settings).unwrap();
-        let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
-        let client = Client::new(BTreeSet::new(), "a test").unwrap();
-        let keychain = Keychain::open(&config.keys_folder()).unwrap();
-        let labels = Arc::new(Labels::shipped().unwrap());
-        let actors = Actors::open(config, keychain, Arc::clone(store), labels).unwrap();
-        let own = actors.http_signer(&Local::Node);
-        let courier = Courier::open(client.clone(), own, Arc::clone(store), Arc::clone(&clock));
-        let courier = courier.unwrap();
-        Outbox::open(Parts {
-            actors,
-            remote: RemoteActors::new(courier.clone(), Arc::clone(&clock)),
-            client,
-            courier,
-            followers: Followers::open(Arc::clone(store)).unwrap(),
-            peers: Peers::new(Arc::clone(store)),
-            store: Arc::clone(store),
-            clock,
-        })
-        .unwrap()
-    }
-
-    /// Something in the change log.
-    async fn change(folder: &Path, store: &Arc<Store>) {
-        let clock: SharedClock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(0)));
-        let keychain = Keychain::open(&folder.join("keys")).unwrap();
-        let place = Place::new("n.example", None, &[]).unwrap();
-        let founded = keychain.found(NODE, place, clock.now()).unwrap();
-        Ingest::new(Arc::clone(store), clock)
-            .log_entry(&founded.entry.to_canonical_bytes(), &Default::default())
-            .await
-            .unwrap();
-    }
-
-    fn away() -> SendError {
-        SendError::Refused {
-            status: 503,
-            retry_after: None,
-            turned_away: None,
-            reason: "away".to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn f25_a_host_that_stays_away_is_left_to_pulling_and_costs_nothing() {
-        let folder: TempDir = tempfile::tempdir().unwrap();
-        let store = store(folder.path());
-        let outbox = outbox(folder.path(), &store);
-        let actor = format!("{HOST}/actor");
-        let followed = "https://n.example/actor".to_owned();
-        let inbox = format!("{HOST}/inbox");
-        let follower = Follower::new(&actor, followed.clone(), "x", &inbox).unwrap();
-        outbox.accept(follower).await.unwrap();
-        change(folder.path(), &store).await;
-        let announce = Job::Announce {
-            host: HOST.to_owned(),
-        };
-        let answer = Job::Answer { actor, followed };
-        let mut retries = BTreeMap::new();
-        for failures in 1..=FAILURES_MAX {
-            let owed = outbox.0.owed().unwrap();
-            assert_eq!(owed, [announce.clone(), answer.clone()], "{failures}");
-            for job in owed {
-                outbox.0.settle(job, Err(away()), &mut retries).await;
-            }
-            assert_eq!(retries[&announce].failures, failures);
-            assert!(retries[&announce].not_before.is_some());
-        }
-        assert_eq!(outbox.0.owed().unwrap(), []);
-        store.close();
-    }
-
-    #[tokio::test]
-    async fn what_is_owed_is_known_after_a_restart_and_nothing_old_after_a_restore() {
-        let folder: TempDir = tempfile::tempdir().unwrap();
-        let store = store(folder.path());
-        let first = outbox(folder.path(), &store);
-        let follower = |name: &str| {
-            let actor = format!("{HOST}/{name}");
-            let followed = "https://n.example/actor".to_owned();
-            Follower::new(&actor, followed, "x", &format!("{HOST}/inbox")).unwrap()
-        };
-        first.accept(follower("a")).await.unwrap();
-        first.follow("https://p.example", None).await.unwrap();
-        change(folder.path(), &store).await;
-        // A second follower of a host does not move its cursor past what the first is owed.
-        first.accept(follower("b")).await.unwrap();
-        let owed = first.0.owed().unwrap();
-        assert_eq!(owed.len(), 4);
-        let again = outbox(folder.path(), &store);
-        assert_eq!(again.0.owed().unwrap(), owed);
-        let foreign = b"another-0".to_vec();
-        store
-            .put_named(super::TABLE, HOST, Some(foreign))
-            .await
-            .unwrap();
-        let restored = outbox(folder.path(), &store);
-        let announce = Job::Announce {
-            host: HOST.to_owned(),
-        };
-        assert!(!restored.0.owed().unwrap().contains(&announce));
-        store.close();
-    }
 }

@@ -134,12 +134,7 @@ impl RemoteActors {
                 claimed: actor.id.chars().take(200).collect(),
             });
         }
-        let inboxes = [Some(&actor.inbox), actor.shared_inbox.as_ref()];
-        if !inboxes
-            .into_iter()
-            .flatten()
-            .all(|inbox| is_same_origin(inbox, address))
-        {
+        if !receives_at_home(&actor) {
             return Err(RemoteError::ForeignInbox);
         }
         let actor = Arc::new(actor);
@@ -188,6 +183,14 @@ impl RemoteActors {
     }
 }
 
+/// Whether an actor's inboxes are at its own host: otherwise whoever writes its document could have us
+/// send to others, or to ourselves.
+fn receives_at_home(actor: &Actor) -> bool {
+    let inboxes = [Some(&actor.inbox), actor.shared_inbox.as_ref()];
+    let mut inboxes = inboxes.into_iter().flatten();
+    inboxes.all(|inbox| is_same_origin(inbox, &actor.id))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -219,6 +222,29 @@ mod tests {
         let client = Client::new(BTreeSet::new(), "a test").unwrap();
         let courier = Courier::open(client, own, store, clock.clone()).unwrap();
         RemoteActors::new(courier, clock.clone())
+    }
+
+    #[test]
+    fn f21_an_inbox_is_used_only_at_its_actors_own_host() {
+        let receives = |inbox: &str, shared: &str| {
+            let document = json!({
+                "id": "https://m.example/actor", "type": "Application", "inbox": inbox,
+                "endpoints": {"sharedInbox": shared},
+            });
+            receives_at_home(&Actor::parse(document.to_string().as_bytes()).unwrap())
+        };
+        let own = "https://m.example/inbox";
+        assert!(receives(own, own));
+        for elsewhere in [
+            "https://n.example/inbox",
+            "https://127.0.0.1/",
+            "https://p.example/inbox",
+            "https://m.example:8443/inbox",
+            "http://m.example/inbox",
+        ] {
+            assert!(!receives(elsewhere, own), "{elsewhere}");
+            assert!(!receives(own, elsewhere), "{elsewhere}");
+        }
     }
 
     #[test]

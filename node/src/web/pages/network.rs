@@ -11,6 +11,7 @@ use super::words::Words;
 use super::{Page, Problem, Written};
 use crate::cards::{self, Known};
 use crate::choices::Blocked;
+use crate::federation::deliveries::Delivery;
 use crate::federation::peers::{Decided, Peer};
 use crate::federation::policy::{BLOCKED, Newcomer};
 use crate::node::Node;
@@ -49,6 +50,8 @@ struct NetworkPage {
     known_left: Option<String>,
     /// Organisations that are not carried: SCID, reason, since when.
     blocked_authors: Vec<(String, Option<Said>, String)>,
+    /// Servers that are told of changes and are no nodes that are known here.
+    others_told: Option<String>,
     peer_count: String,
     height: usize,
     middle: usize,
@@ -111,6 +114,9 @@ struct PeerRow {
     refused: String,
     error: Option<Said>,
     refusal: Option<Said>,
+    /// How it stands with what it is sent, in sentences, and its last error.
+    delivery: Vec<String>,
+    delivery_error: Option<Said>,
     /// What was decided here about it, and what it answers this node: label, and the operator's words.
     dealings: Vec<(String, Option<Said>)>,
     /// Authors of whom it gives less than they counted: name, page, how much of it is here.
@@ -161,6 +167,18 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         .iter()
         .map(|peer| PeerRow::of(peer, words, now))
         .collect();
+    let last = node.store.last_change()?;
+    let mut others_told = 0_usize;
+    for host in node.followers.hosts() {
+        let Some(delivery) = node.deliveries.get(&host) else {
+            continue;
+        };
+        match peers.iter_mut().find(|row| row.url == host) {
+            Some(row) => row.tell(&delivery, last, words, now),
+            // Who reads along from elsewhere is theirs to say: they are counted, not named.
+            None => others_told += 1,
+        }
+    }
     for (url, authors) in node.completeness.held_back()? {
         let Some(row) = peers.iter_mut().find(|row| row.url == url) else {
             continue;
@@ -221,6 +239,7 @@ pub(super) fn write(node: &Node, words: &'static Words) -> Result<Written, Probl
         counts: counts.into(),
         state_hash,
         peer_count: words.n("peer-count", peers.len()),
+        others_told: (others_told > 0).then(|| words.n("delivery-others", others_told)),
         height,
         middle: height / 2,
         drawn,
@@ -267,6 +286,28 @@ fn dealings_of(peer: &Peer, words: &'static Words) -> Vec<(String, Option<Said>)
 }
 
 impl PeerRow {
+    /// Says how it stands with what the peer is sent.
+    fn tell(&mut self, delivery: &Delivery, last: u64, words: &'static Words, now: Timestamp) {
+        let told = match delivery.behind(last) {
+            _ if delivery.is_left_to_pulling() => words.t("delivery-pulled").into_owned(),
+            0 => words.t("delivery-told").into_owned(),
+            behind => words.n("delivery-behind", behind),
+        };
+        let taken = delivery.last_taken.map(|taken| {
+            let ago = words.ago(now, Timestamp::from_unix_seconds(taken));
+            words.about("delivery-taken", &ago)
+        });
+        let next = delivery.next_attempt(now).map(|at| {
+            let seconds = at.unix_seconds() - now.unix_seconds();
+            words.n("delivery-next", seconds.unsigned_abs().div_ceil(60))
+        });
+        self.delivery = [Some(told), taken, next].into_iter().flatten().collect();
+        self.delivery_error = delivery
+            .last_error
+            .as_deref()
+            .map(|error| Said::tagged(error, "en", words).shortened(300));
+    }
+
     fn of(peer: &Peer, words: &'static Words, now: protocol::time::Timestamp) -> Self {
         let address = Web::read(&peer.url);
         let host = match &address {
@@ -301,6 +342,8 @@ impl PeerRow {
                 .last_refusal
                 .as_deref()
                 .map(|error| Said::tagged(error, "en", words).shortened(300)),
+            delivery: Vec::new(),
+            delivery_error: None,
             dealings: dealings_of(peer, words),
             holds_back: Vec::new(),
             y: 0,

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::{accepted_languages, label};
 use crate::clock::SystemClock;
+use crate::federation::followers::Follower;
 use crate::node::Node;
 use crate::search::Facet;
 use crate::testing::node_with_org;
@@ -186,6 +187,43 @@ fn pages(site: &Site) -> Vec<String> {
         "/offer".to_owned(),
     ]
     .into()
+}
+
+#[tokio::test]
+async fn the_network_page_tells_how_delivery_to_a_peer_stands_and_names_no_other_server() {
+    let site = Site::with(&full()).await;
+    let node = &site.node;
+    for host in ["https://hub.example", "https://people.example"] {
+        let actor = format!("{host}/actor");
+        let followed = "http://127.0.0.1:8899/actor".to_owned();
+        let follower = Follower::new(&actor, followed, "f", &format!("{host}/inbox")).unwrap();
+        node.outbox.accept(follower).await.unwrap();
+        let failed = node
+            .deliveries
+            .note_failed(host, HOSTILE, None, node.clock.now());
+        failed.await.unwrap();
+    }
+    let known = node.peers.change("https://hub.example", |_| {});
+    known.await.unwrap();
+    for (language, told, others) in [
+        (
+            "en",
+            "It was told of every change.",
+            "One other server is told",
+        ),
+        (
+            "fr",
+            "Informé de toutes les modifications.",
+            "Un autre serveur est informé",
+        ),
+    ] {
+        let page = site.get(&format!("/{language}/nodes")).await;
+        assert!(page.has(told), "{}", page.text());
+        assert!(page.has(others), "{}", page.text());
+        assert!(page.has("&#60;script&#62;"), "{}", page.text());
+        assert!(!page.has("<script>"));
+        assert!(!page.has("people.example"));
+    }
 }
 
 #[tokio::test]
