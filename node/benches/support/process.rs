@@ -47,12 +47,17 @@ impl Process {
 
     /// Carries a command out.
     pub(crate) fn run(&self, arguments: &[&str]) {
+        assert!(self.does(arguments), "{arguments:?}");
+    }
+
+    /// Carries a command out, and gives whether it could.
+    pub(crate) fn does(&self, arguments: &[&str]) -> bool {
         let ran = self
             .command()
             .args(arguments)
             .stdout(Stdio::null())
             .status();
-        assert!(ran.unwrap().success(), "{arguments:?}");
+        ran.unwrap().success()
     }
 
     fn command(&self) -> Command {
