@@ -10,28 +10,9 @@ use protocol::key::SecretKey;
 use serde_json::{Value, json};
 
 use crate::world::{
-    Signed, Silent, Stranger, World, add_organization, client, free_ports, now, record, run,
-    seq_at, start, start_by, through_router, tombstone, until,
+    Signed, Silent, Stranger, World, add_organization, client, follow, followers, free_ports, now,
+    record, refused, run, seq_at, start, start_by, taken, through_router, tombstone, until,
 };
-
-fn refused(status: u16, code: &str) -> (u16, String) {
-    (status, code.to_owned())
-}
-
-fn taken() -> (u16, String) {
-    (202, String::new())
-}
-
-/// A `Follow` of the node's actor.
-fn follow(world: &World) -> Value {
-    world
-        .m
-        .activity("Follow", world.n.config.address("/actor").into())
-}
-
-fn followers(world: &World) -> usize {
-    world.n.followers.count(&world.n.config.address("/actor"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h01_h02_h03_other_media_types_are_415_and_spellings_are_not() {

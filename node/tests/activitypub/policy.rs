@@ -9,26 +9,9 @@ use protocol::httpsig::{DELIVERY_COMPONENTS, SigningOptions};
 use serde_json::Value;
 
 use crate::world::{
-    Signed, World, add_organization, now, offering, publish, record, run, seq_at, until,
+    Signed, World, add_organization, follow, followers, now, offering, publish, record, refused,
+    run, seq_at, taken, until,
 };
-
-fn refused(status: u16, code: &str) -> (u16, String) {
-    (status, code.to_owned())
-}
-
-fn taken() -> (u16, String) {
-    (202, String::new())
-}
-
-fn follow(world: &World) -> Value {
-    world
-        .m
-        .activity("Follow", world.n.config.address("/actor").into())
-}
-
-fn followers(world: &World) -> usize {
-    world.n.followers.count(&world.n.config.address("/actor"))
-}
 
 async fn world(policy: Policy) -> World {
     let federation = Federation {

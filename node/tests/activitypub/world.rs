@@ -573,3 +573,23 @@ pub(crate) async fn through_router(node: Arc<Node>, request: Signed) -> u16 {
     let answer = baraza::web::router(node).oneshot(request).await.unwrap();
     answer.status().as_u16()
 }
+
+pub(crate) fn refused(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
+
+pub(crate) fn taken() -> (u16, String) {
+    (202, String::new())
+}
+
+/// A `Follow` of the node's actor.
+pub(crate) fn follow(world: &World) -> Value {
+    world
+        .m
+        .activity("Follow", world.n.config.address("/actor").into())
+}
+
+/// How many follow the node's actor.
+pub(crate) fn followers(world: &World) -> usize {
+    world.n.followers.count(&world.n.config.address("/actor"))
+}
