@@ -1,8 +1,9 @@
 //! A running node: the only place that wires its parts together.
 
+mod tasks;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::id::{Did, Scid};
 use protocol::identity::write::Place;
@@ -12,10 +13,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::audit;
-use crate::cards;
 use crate::catalogue::Catalogue;
 use crate::clock::SharedClock;
-use crate::commands;
 use crate::completeness::Comparison;
 use crate::config::{Config, ConfigError};
 use crate::control;
@@ -40,40 +39,12 @@ use crate::lookalikes::LookAlikes;
 use crate::publish::{PublishError, Publisher};
 use crate::search::{Index, SearchError};
 use crate::sets::Sets;
-use crate::standing::{Standing, Why};
-use crate::store::{Compacted, LogReceipt, Store, StoreError};
+use crate::standing::Standing;
+use crate::store::{LogReceipt, Store, StoreError};
 use crate::web;
 use crate::web::visitor::Waiting;
 
-/// After a change, how long more changes are gathered before they are indexed: what is published is
-/// found within a second.
-const INDEX_GATHER: Duration = Duration::from_millis(100);
-
-/// How often a restored node asks those that it follows, until they have told it what it published.
-const RECONCILE_EVERY: Duration = Duration::from_secs(10);
-
-/// Without a change for so long, the index gives its writer's memory back.
-const INDEX_REST: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether the store has nothing to do and takes more room than it must.
-const COMPACT_EVERY: Duration = Duration::from_secs(60);
-/// How often a followed peer is compared with.
-const COMPARE_MINUTES: u32 = 60;
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// How often peers are asked what time it is, and how often while our clock is wrong.
-const CLOCK_EVERY: Duration = Duration::from_secs(1_800);
-const WRONG_CLOCK_EVERY: Duration = MINUTE;
-
-/// How often what was dated ahead is looked at.
-const DUE_EVERY: Duration = Duration::from_secs(30);
-
-/// After a change, how long more changes are gathered before it is judged how complete their authors are.
-const COMPLETENESS_GATHER: Duration = Duration::from_secs(5);
-
-/// How often authors whose keys are here are looked at for a new checkpoint, and the shortest time
-/// between two of one author.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+/// The shortest time between two checkpoints of one author.
 const CHECKPOINT_PAUSE_SECONDS: i64 = 3_600;
 
 /// Why a node does not start or cannot do what it was asked.
@@ -359,16 +330,7 @@ impl Node {
         let mut tasks = self.tasks.lock().await;
         tasks.push(tokio::spawn(web::serve(Arc::clone(self), listener)));
         tasks.push(tokio::spawn(control::serve(Arc::clone(self), control)));
-        tasks.push(tokio::spawn(keep_index(Arc::clone(self))));
-        tasks.push(tokio::spawn(admit_due(Arc::clone(self))));
-        tasks.push(tokio::spawn(deliver(Arc::clone(self))));
-        tasks.push(tokio::spawn(judge_completeness(Arc::clone(self))));
-        tasks.push(tokio::spawn(publish_checkpoints(Arc::clone(self))));
-        tasks.push(tokio::spawn(publish_card(Arc::clone(self))));
-        tasks.push(tokio::spawn(reconcile(Arc::clone(self))));
-        tasks.push(tokio::spawn(compact(Arc::clone(self))));
-        tasks.push(tokio::spawn(compare(Arc::clone(self))));
-        tasks.push(tokio::spawn(watch_clock(Arc::clone(self))));
+        tasks.extend(tasks::start(self));
         Ok(())
     }
 
@@ -537,228 +499,5 @@ fn open_index(folder: &Path) -> Result<Index, SearchError> {
             Index::create_fresh(folder)
         }
         opened => opened,
-    }
-}
-
-async fn keep_index(node: Arc<Node>) {
-    let mut ticks = node.store.ticks();
-    let mut is_resting = false;
-    loop {
-        ticks.mark_unchanged();
-        let follower = Arc::clone(&node.follower);
-        let advance = move || match is_resting {
-            true => follower.rest().map(|()| None),
-            false => follower.advance(),
-        };
-        let pause = match tokio::task::spawn_blocking(advance).await {
-            Ok(Ok(pause)) => pause,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the search index does not keep up");
-                None
-            }
-            Err(_) => None,
-        };
-        let waited = async {
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None if is_resting => std::future::pending().await,
-                None => tokio::time::sleep(INDEX_REST).await,
-            }
-        };
-        is_resting = tokio::select! {
-            changed = ticks.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                false
-            }
-            () = waited => pause.is_none(),
-            () = node.stopping() => return,
-        };
-        tokio::select! {
-            () = tokio::time::sleep(INDEX_GATHER) => {}
-            () = node.stopping() => return,
-        }
-    }
-}
-
-/// Judges the authors of whom something came, once it is quiet for a moment.
-async fn judge_completeness(node: Arc<Node>) {
-    let mut ticks = node.store.ticks();
-    loop {
-        ticks.mark_unchanged();
-        if let Err(error) = node.completeness.advance().await {
-            tracing::error!(%error, "it was not judged how complete the authors are");
-        }
-        tokio::select! {
-            changed = ticks.changed() => if changed.is_err() { return },
-            () = node.stopping() => return,
-        }
-        tokio::select! {
-            () = tokio::time::sleep(COMPLETENESS_GATHER) => {}
-            () = node.stopping() => return,
-        }
-    }
-}
-
-/// Says of each author whose key is here how many records it has, at most hourly.
-async fn publish_checkpoints(node: Arc<Node>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
-            () = node.stopping() => return,
-        }
-        if let Err(error) = node.publish_checkpoints().await {
-            tracing::error!(%error, "no checkpoint was published");
-        }
-    }
-}
-
-/// Says what this node is, at its first start and when that changed.
-async fn publish_card(node: Arc<Node>) {
-    loop {
-        if let Err(error) = cards::publish(&node).await {
-            tracing::error!(%error, "this node's card was not published");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
-            () = node.stopping() => return,
-        }
-    }
-}
-
-/// Compares with a followed peer about once an hour, each node at another minute.
-async fn compare(node: Arc<Node>) {
-    let mut byte = [0];
-    // Without chance all begin at once, which is no fault.
-    let _ = getrandom::fill(&mut byte);
-    let mut minutes_left = 1 + u32::from(byte[0]) % COMPARE_MINUTES;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(MINUTE) => {}
-            () = node.stopping() => return,
-        }
-        node.sets.rest();
-        minutes_left -= 1;
-        if minutes_left > 0 {
-            continue;
-        }
-        minutes_left = COMPARE_MINUTES;
-        tokio::select! {
-            compared = node.puller.compare_with_some() => if let Err(error) = compared {
-                tracing::error!(%error, "no peer was compared with");
-            },
-            () = node.stopping() => return,
-        }
-    }
-}
-
-/// Keeps a node from publishing while its clock is wrong.
-async fn watch_clock(node: Arc<Node>) {
-    loop {
-        let compared = tokio::select! {
-            compared = node.compare_clocks() => compared,
-            () = node.stopping() => return,
-        };
-        let pause = match compared {
-            Ok(clocks) if clocks.wrong_by().is_some() => WRONG_CLOCK_EVERY,
-            Ok(_) => CLOCK_EVERY,
-            Err(error) => {
-                tracing::error!(%error, "it was not looked whether the clock is right");
-                CLOCK_EVERY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = node.stopping() => return,
-        }
-    }
-}
-
-/// Asks those that a restored node follows what it published, until they have told.
-async fn reconcile(node: Arc<Node>) {
-    loop {
-        let held = match node.standing.held() {
-            Ok(held) => held,
-            Err(error) => {
-                tracing::error!(%error, "whether this node may publish is not known");
-                return;
-            }
-        };
-        // Of two nodes with one key, only people can say which is to go on.
-        if !held.is_some_and(|held| matches!(held.why, Why::Restored { .. } | Why::Lost)) {
-            return;
-        }
-        let asked = async {
-            let followed = commands::followed(&node)?;
-            commands::try_with(&node, &followed).await
-        };
-        tokio::select! {
-            asked = asked => match asked {
-                Ok(tried) if tried.unknown.is_empty() => {
-                    tracing::warn!("peers told what this node published: it publishes again");
-                    return;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "peers could not be asked"),
-            },
-            () = node.stopping() => return,
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RECONCILE_EVERY) => {}
-            () = node.stopping() => return,
-        }
-    }
-}
-
-/// Writes a store anew that has grown beyond its rows, once nothing was written for a while.
-async fn compact(node: Arc<Node>) {
-    let mut seen = None;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(COMPACT_EVERY) => {}
-            () = node.stopping() => return,
-        }
-        let (store, before) = (Arc::clone(&node.store), seen);
-        let work = move || -> Result<_, StoreError> {
-            let last = Some(store.last_change()?);
-            if last != before || !store.is_sprawling()? {
-                return Ok((last, None));
-            }
-            Ok((last, store.compact(&mut |_| ())?))
-        };
-        let done = tokio::select! {
-            done = tokio::task::spawn_blocking(work) => done,
-            // The store is closed next, which ends it.
-            () = node.stopping() => return,
-        };
-        match done {
-            Ok(Ok((last, compacted))) => {
-                if let Some(Compacted { before, after }) = compacted {
-                    tracing::info!(before, after, "the store was written anew");
-                }
-                seen = last;
-            }
-            // Without room for it, it stays as it is.
-            Ok(Err(StoreError::Full { .. })) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the store was not written anew"),
-            Err(_) => return,
-        }
-    }
-}
-
-async fn deliver(node: Arc<Node>) {
-    node.outbox.run(node.stopping()).await;
-}
-
-async fn admit_due(node: Arc<Node>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(DUE_EVERY) => {}
-            () = node.stopping() => return,
-        }
-        if let Err(error) = node.store.admit_due(node.clock.now()).await {
-            tracing::error!(%error, "what is due was not taken in");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows that other modules keep, several of them changed as one step.
 
 use super::left_out::LeftOut;
-use super::transaction::{Reader as _, Transaction};
+use super::transaction::{Reader, Transaction};
 use super::{Store, StoreError, keys};
 
 /// The rows of other modules within one transaction: it sees its own changes, and all or none of them
@@ -32,6 +32,51 @@ impl NamedRows<'_, '_> {
 }
 
 impl Store {
+    /// A value that another module keeps under a name in a table of its own.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn named(&self, table: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.engine.get(&keys::named(table, name.as_bytes()))
+    }
+
+    /// All values of such a table, by name.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn all_named(&self, table: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let prefix = keys::named(table, &[]);
+        let name = |key: &[u8]| {
+            String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned()
+        };
+        let rows = Reader::rows(&*self.engine, &prefix)?;
+        Ok(rows
+            .into_iter()
+            .map(|(key, value)| (name(&key), value))
+            .collect())
+    }
+
+    /// Puts such a value, or removes it with `None`. Durable on return.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn put_named(
+        &self,
+        table: &str,
+        name: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let key = keys::named(table, name.as_bytes());
+        let answer = self.writer.submit(move |tx| {
+            match value {
+                Some(value) => tx.put(key, value),
+                None => tx.remove(key),
+            }
+            Ok(())
+        });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
     /// Changes rows of other modules by what they are when their turn comes, as one step. Durable on
     /// return; nothing of it is written if `change` gives an error.
     ///

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use protocol::id::RecordId;
 
 use super::rows::{ChangeRow, HeldRow, corrupt};
+use super::tail::judged_id;
 use super::transaction::Reader;
-use super::{Store, StoreError, judged_id, keys, records};
+use super::{Store, StoreError, keys, records};
 
 /// What may differ since a place in the change log.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@ use baraza::clock::{Clock as _, ManualClock, SystemClock};
 use baraza::commands::Command;
 use baraza::config::{Federation, Policy};
 use protocol::httpsig::{DELIVERY_COMPONENTS, SigningOptions};
-use serde_json::Value;
 
 use crate::world::{
     Signed, World, add_organization, follow, followers, now, offering, publish, record, refused,
