@@ -10,10 +10,10 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::store::{NamedRows, Store, StoreError};
+use crate::store::{DECISIONS, NamedRows, Store, StoreError};
 
 /// The entries, by number in twenty digits.
-const TABLE: &str = "audit";
+const TABLE: &str = DECISIONS;
 /// How many there are and the hash of the newest: without it, a missing end would not show.
 const HEAD: (&str, &str) = ("audit-head", "head");
 

@@ -675,8 +675,7 @@ async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeEr
 async fn read_peers_anew(node: &Node) -> Result<Vec<String>, NodeError> {
     let mut read_anew = Vec::new();
     for peer in node.peers.all()?.into_iter().filter(Peer::is_read) {
-        node.peers.begin_anew(&peer.url).await?;
-        node.puller.hint(&peer.url);
+        node.puller.begin_anew(&peer.url).await?;
         read_anew.push(peer.url);
     }
     Ok(read_anew)

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::store::{HeldRow, Named, Store, StoreError};
+use crate::store::{HeldRow, Named, NamedRows, Store, StoreError};
 
 /// What came out, by author.
 const TABLE: &str = "complete";
@@ -100,21 +100,18 @@ impl Comparison {
         let Some((judged, position)) = judged.map_err(|_| StoreError::Closed)?? else {
             return Ok(());
         };
-        for (scid, standing) in judged {
-            if standing.lacking.is_none() {
-                self.store.note_complete(scid).await?;
+        let put = move |rows: &mut NamedRows<'_, '_>| {
+            for (scid, standing) in judged {
+                if standing.lacking.is_none() {
+                    rows.note_complete(&scid)?;
+                }
+                let row = serde_json::to_vec(&standing).map_err(damaged)?;
+                rows.put(TABLE, &scid.to_string(), row);
             }
-            let row = serde_json::to_vec(&standing).map_err(damaged)?;
-            self.store
-                .put_named(TABLE, &scid.to_string(), Some(row))
-                .await?;
-        }
-        // Last: what was judged twice is the same, what was not judged would be missing.
-        let position = position.to_string().into_bytes();
-        self.store
-            .put_named(TABLE, POSITION, Some(position))
-            .await?;
-        Ok(())
+            rows.put(TABLE, POSITION, position.to_string().into_bytes());
+            Ok(())
+        };
+        self.store.change_named(put).await
     }
 
     /// How complete an author is here.
@@ -157,21 +154,35 @@ impl Comparison {
     }
 }
 
-/// What to put beside a record that `peer` gave, if it is a checkpoint. Whether the record holds is not
-/// asked: only the checkpoint that counts is ever compared with this.
-pub fn note_given(record: &str, peer: &str) -> Option<Named> {
+/// What to put beside a record that `peer` gave, if it is the checkpoint of an author whose log is here.
+/// Whether the record holds is not asked: only the checkpoint that counts is ever compared with this.
+///
+/// # Errors
+/// A disk fault.
+pub fn note_given(
+    record: &str,
+    peer: &str,
+    has_log: impl FnOnce(&Scid) -> Result<bool, StoreError>,
+) -> Result<Option<Named>, StoreError> {
     // Nearly every record is left at this: whoever would write the type in another way than the canonical
     // form is not blamed for what it holds back.
     if !record.contains("\"type\":\"Checkpoint\"") {
-        return None;
+        return Ok(None);
     }
-    let envelope = Envelope::parse(record.as_bytes()).ok()?;
+    let Ok(envelope) = Envelope::parse(record.as_bytes()) else {
+        return Ok(None);
+    };
     let header = envelope.header();
-    (header.local.as_str() == Checkpoint::LOCAL_ID).then(|| Named {
+    let author = header.author.scid();
+    // A peer that invents authors leaves no note for each of them.
+    if header.local.as_str() != Checkpoint::LOCAL_ID || !has_log(author)? {
+        return Ok(None);
+    }
+    Ok(Some(Named {
         table: GIVEN,
-        name: format!("{} {peer}", header.author.scid()),
+        name: format!("{author} {peer}"),
         value: envelope.hash().to_string().into_bytes(),
-    })
+    }))
 }
 
 fn known_of(store: &Store, scid: &Scid) -> Result<HowComplete, StoreError> {

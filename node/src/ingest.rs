@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::envelope::{Envelope, EnvelopeError};
-use protocol::id::{RecordId, VersionHash};
+use protocol::id::{RecordId, Scid, VersionHash};
 use protocol::identity::{LogEntry, LogError, WitnessProofs};
 use protocol::sync::Filter;
 use protocol::verified::{Proven, VerifyError};
@@ -87,9 +87,14 @@ impl From<LogRefusal> for IngestError {
 /// What became of each of many records, in the order given.
 pub type Receipts = Vec<Result<Receipt, IngestError>>;
 
-/// Records that were checked and are not taken in yet; `None` for those that are held, byte for byte.
+/// Records that were checked and are not taken in yet.
 #[derive(Debug)]
-pub struct Checked(Vec<Result<Option<Offered>, IngestError>>);
+pub struct Checked {
+    /// `None` for those that are held, byte for byte.
+    results: Vec<Result<Option<Offered>, IngestError>>,
+    /// One of them that only this node could have made, and that it does not know.
+    unknown: Option<RecordId>,
+}
 
 /// The door. Cheap to clone.
 #[derive(Clone)]
@@ -118,23 +123,17 @@ impl Ingest {
         }
     }
 
-    /// The record, if somebody else hands it in and only this node could have made it.
-    fn unknown_own(
+    /// Notes that somebody else has a record that only this node could have made and that it does not know:
+    /// whatever becomes of it here, there is a second copy of this node.
+    async fn note_second_copy(
         &self,
-        proven: &Proven,
+        unknown: Option<RecordId>,
         sender: &Sender,
-    ) -> Result<Option<RecordId>, StoreError> {
-        match &self.watch {
-            Some(watch) if sender.is_some() => watch.unknown(proven.record()),
-            _ => Ok(None),
-        }
-    }
-
-    /// A record of our own that we did not make was taken in.
-    async fn note_second_copy(&self, id: RecordId) -> Result<(), StoreError> {
-        match &self.watch {
-            Some(watch) => watch.hold(id).await,
-            None => Ok(()),
+    ) -> Result<(), StoreError> {
+        match (&self.watch, unknown) {
+            // What the operator brings along is no stranger's.
+            (Some(watch), Some(id)) if sender.is_some() => watch.hold(id).await,
+            _ => Ok(()),
         }
     }
 
@@ -144,6 +143,14 @@ impl Ingest {
     /// A disk fault.
     pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
         self.store.knows(hash)
+    }
+
+    /// Whether the key log of an author is here.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn has_log(&self, scid: &Scid) -> Result<bool, StoreError> {
+        Ok(self.store.author(scid)?.is_some())
     }
 
     /// The records of which a version is here that this filter lets through.
@@ -181,12 +188,12 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::record`].
     pub async fn proven(&self, proven: Proven, sender: Sender) -> Result<Receipt, IngestError> {
-        let unknown = self.unknown_own(&proven, &sender)?;
-        let receipt = self.store.admit(proven, self.clock.now(), sender).await?;
-        if let (Some(id), Receipt::Stored) = (unknown, receipt) {
-            self.note_second_copy(id).await?;
-        }
-        Ok(receipt)
+        let watch = self.watch.as_ref().filter(|_| sender.is_some());
+        let unknown = watch.map_or(Ok(None), |watch| watch.unknown([proven.record()]))?;
+        let now = self.clock.now();
+        let receipt = self.store.admit(proven, now, sender.clone()).await;
+        self.note_second_copy(unknown, &sender).await?;
+        Ok(receipt?)
     }
 
     /// Takes many records in: checked on all cores, written as one transaction. One bad record stops
@@ -217,8 +224,17 @@ impl Ingest {
             true => Ok(None),
             false => prove(line).map(Some),
         };
-        let checked = tokio::task::spawn_blocking(move || each(&lines, check)).await;
-        Ok(Checked(checked.map_err(|_| StoreError::Closed)?))
+        let watch = self.watch.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            let results = each(&lines, check);
+            let proven = results
+                .iter()
+                .filter_map(|result| result.as_ref().ok()?.as_ref());
+            let records = proven.map(|offered| offered.proven().record());
+            let unknown = watch.map_or(Ok(None), |watch| watch.unknown(records))?;
+            Ok(Checked { results, unknown })
+        });
+        checked.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Takes checked records in, as the next of a sequence: the second half of [`Ingest::records`].
@@ -227,28 +243,24 @@ impl Ingest {
     /// As [`Store::admit_next`].
     pub fn take(
         &self,
-        Checked(checked): Checked,
+        Checked { results, unknown }: Checked,
         sender: Sender,
         beside: Vec<Named>,
         sequence: &Sequence,
     ) -> impl Future<Output = Result<Receipts, StoreError>> + Send + use<> {
-        let mut refusals = Vec::with_capacity(checked.len());
-        let mut unknown = None;
-        let mut proven = Vec::with_capacity(checked.len());
-        for result in checked {
-            if let (Ok(Some(good)), None) = (&result, &unknown) {
-                unknown = self.unknown_own(good.proven(), &sender).transpose();
-            }
+        let mut refusals = Vec::with_capacity(results.len());
+        let mut proven = Vec::with_capacity(results.len());
+        for result in results {
             refusals.push(result.map(|good| good.map(|good| proven.push(good))));
         }
         let now = self.clock.now();
-        let written = self.store.admit_next(proven, now, sender, beside, sequence);
+        let written = self
+            .store
+            .admit_next(proven, now, sender.clone(), beside, sequence);
         let door = self.clone();
         async move {
             let receipts = written.await?;
-            if let Some(id) = unknown.transpose()? {
-                door.note_second_copy(id).await?;
-            }
+            door.note_second_copy(unknown, &sender).await?;
             let mut receipts = receipts.into_iter();
             let mut next = || match receipts.next() {
                 Some(receipt) => Ok(receipt?),

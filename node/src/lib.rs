@@ -9,6 +9,7 @@ pub mod bench;
 pub mod bundle;
 pub mod cards;
 pub mod catalogue;
+mod chance;
 pub mod choices;
 pub mod cli;
 pub mod clock;

@@ -30,7 +30,7 @@ impl RsaKey {
     /// A new key from the machine's random numbers; it takes some tenths of a second.
     ///
     /// # Errors
-    /// There are none.
+    /// The machine gives no random numbers.
     pub fn generate() -> Result<Self, RsaError> {
         Self::of(KeyPair::generate(KeySize::Rsa2048).map_err(|_| RsaError)?)
     }

@@ -46,10 +46,10 @@ pub use copy::{Moment, Part, Piece, Pieces};
 pub use embedded::FREE_BYTES_MIN;
 use engine::Engine;
 pub use facets::matches;
-pub use fill::{Filling, begin_anew};
+pub use fill::{Filling, make_own};
 use left_out::LeftOut;
 pub use logs::{LogReceipt, LogRefusal};
-pub use named::NamedRows;
+pub use named::{DECISIONS, NamedRows};
 pub use quota::Quotas;
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
@@ -174,6 +174,13 @@ pub struct Sequence {
     has_failed: Arc<AtomicBool>,
 }
 
+impl Sequence {
+    /// Writes none of those that are not written yet.
+    pub fn stop(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A row that another module keeps, to be put with records.
 #[derive(Debug, Clone)]
 pub struct Named {
@@ -290,7 +297,7 @@ impl Store {
             }
         };
         let (tick, ticks) = watch::channel(0);
-        let durable = Arc::new(Durable::default());
+        let durable = Arc::new(Durable::of(&*engine)?);
         let writer = Writer::start(Arc::clone(&engine), Arc::clone(&durable), tick)?;
         Ok(Self {
             left_out: LeftOut::of(&*engine)?,
@@ -327,7 +334,7 @@ impl Store {
         &self.rules
     }
 
-    /// Ticks after every commit.
+    /// Ticks when the change log has grown, and when something was decided about others.
     pub fn ticks(&self) -> watch::Receiver<u64> {
         self.ticks.clone()
     }
@@ -407,13 +414,13 @@ impl Store {
                 })
                 .collect();
             if receipts.is_err() {
-                sequence.has_failed.store(true, Ordering::Relaxed);
+                sequence.stop();
             }
             receipts
         };
         let answer = self.writer.submit_and(job, move |is_written| {
             if !is_written {
-                failed.has_failed.store(true, Ordering::Relaxed);
+                failed.stop();
             }
         });
         async move { answer.await.unwrap_or(Err(StoreError::Closed)) }
@@ -513,17 +520,6 @@ impl Store {
         }
     }
 
-    /// Notes that an author was reconciled, so that nothing of it is missing for want of room.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub async fn note_complete(&self, scid: Scid) -> Result<(), StoreError> {
-        let answer = self
-            .writer
-            .submit(move |tx| tx.change_author(&scid, |author| author.is_incomplete = false));
-        answer.await.unwrap_or(Err(StoreError::Closed))
-    }
-
     /// The state hash: that of another store is the same if both hold the same.
     ///
     /// # Errors
@@ -602,13 +598,7 @@ pub(crate) const LOST: (&str, &str) = ("standing", "lost");
 /// A store that has fewer changes than it acknowledged goes on under a new epoch, and reads all of its
 /// peers again: somebody turned bits in its file, or put an older one in its place.
 fn begin_anew_after_loss(engine: &embedded::Embedded, epoch: &str) -> Result<(), StoreError> {
-    let has = match Engine::get(engine, &keys::meta("changes"))? {
-        None => 0,
-        Some(row) => row
-            .try_into()
-            .map(u64::from_be_bytes)
-            .map_err(|_| corrupt("a counter that does not read"))?,
-    };
+    let has = transaction::Reader::counter(engine as &dyn Engine, &keys::meta("changes"))?;
     let acknowledged = engine.acknowledged();
     if has >= acknowledged {
         return Ok(());

@@ -106,8 +106,14 @@ fn begin(folder: &Path, under_way: &Path) -> Result<(), BackupError> {
 }
 
 fn put_in_place(under_way: &Path, folder: &Path) -> io::Result<()> {
-    for name in ["data", "keys", config::FILE] {
-        fs::rename(under_way.join(name), folder.join(name))?;
+    let names = ["data", "keys", config::FILE];
+    for (done, name) in names.iter().enumerate() {
+        if let Err(error) = fs::rename(under_way.join(name), folder.join(name)) {
+            for name in names.iter().take(done) {
+                fs::rename(folder.join(name), under_way.join(name))?;
+            }
+            return Err(error);
+        }
     }
     fs::remove_dir(under_way)?;
     File::open(folder)?.sync_all()?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::file::{Entry, Reader, Writer};
 use super::{BackupError, Includes, Manifest, Seal};
 use crate::config::{self, Config};
-use crate::store::{Moment, Part, Store};
+use crate::store::{Part, Store};
 
 /// A backup that was written, read back and found whole.
 #[derive(Debug, Clone, Serialize)]
@@ -108,7 +108,7 @@ fn write(
         // Whoever waits for them may have gone.
         let _ = keys_of.send(files(&folder));
     });
-    let mut end: Option<Moment> = None;
+    let mut end = None;
     for piece in pieces {
         let piece = piece?;
         for (key, value) in &piece.changes {
@@ -119,7 +119,7 @@ fn write(
         progress(writer.written().0);
         end = piece.end;
     }
-    let moment = end.ok_or(BackupError::CutShort)?;
+    let moment = end.ok_or(BackupError::CutShort)?.moment();
     let files = keys
         .recv()
         .map_err(|_| crate::store::StoreError::Closed)??;

@@ -6,6 +6,7 @@
 use super::client::Client;
 use super::peers::Peers;
 use super::site::is_site;
+use crate::chance;
 use crate::clock::SharedClock;
 use crate::standing::Standing;
 use crate::store::StoreError;
@@ -13,8 +14,11 @@ use crate::store::StoreError;
 /// How far clocks may differ before records are put aside or refused.
 const DIFFER_SECONDS_MAX: i64 = protocol::limits::CLOCK_SKEW_SECONDS_MAX;
 
-/// Peers that are asked.
-const ASKED_MAX: usize = 5;
+/// Peers that are heard.
+const HEARD_MAX: usize = 5;
+
+/// Peers that are asked, because some may be gone.
+const ASKED_MAX: usize = 20;
 
 /// Peers that must say so before nothing is published.
 const WITNESSES_MIN: usize = 2;
@@ -35,8 +39,15 @@ impl Clocks {
     ) -> Result<Self, StoreError> {
         let followed = peers.all()?.into_iter();
         let followed = followed.filter(|peer| peer.is_read() && !is_site(&peer.url));
+        let mut followed: Vec<_> = followed.collect();
+        // Not the same few each time: they may be those that are wrong.
+        let first = chance::below(followed.len());
+        followed.rotate_left(first);
         let mut ahead = Vec::new();
-        for peer in followed.take(ASKED_MAX) {
+        for peer in followed.iter().take(ASKED_MAX) {
+            if ahead.len() == HEARD_MAX {
+                break;
+            }
             let address = format!("{}/livez", peer.url);
             if let Ok(answer) = client.document(&address, "text/plain").await
                 && let Some(date) = answer.date

@@ -123,7 +123,8 @@ impl Courier {
             self.remember(host, first).await?;
             return Ok(answer);
         }
-        if !matches!(answer.status, 400 | 401 | 403) {
+        // Who does not deal with this node says so however it is spoken to.
+        if !matches!(answer.status, 400 | 401 | 403) || answer.turned_away().is_some() {
             return Ok(answer);
         }
         let second = match first {

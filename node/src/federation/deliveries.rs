@@ -14,6 +14,7 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::chance;
 use crate::store::{NamedRows, Store, StoreError};
 
 const TABLE: &str = "deliveries";
@@ -290,7 +291,7 @@ impl Deliveries {
         let mut delivery = self.get(host).unwrap_or_else(|| Delivery::new(last));
         delivery.failures = delivery.failures.saturating_add(1);
         delivery.last_error = Some(shortened(error));
-        let pause = pause(delivery.failures, retry_after, chance());
+        let pause = pause(delivery.failures, retry_after, chance::byte());
         let seconds = i64::try_from(pause.as_secs()).unwrap_or(PAUSE_SECONDS_MAX);
         delivery.next_attempt = Some(now.unix_seconds() + seconds);
         if delivery.is_left_to_pulling() {
@@ -346,14 +347,6 @@ pub(super) fn pause(failures: u32, retry_after: Option<Duration>, chance: u8) ->
     };
     let pause = Duration::from_secs(seconds).max(retry_after.unwrap_or_default());
     pause + pause * u32::from(chance) / 512
-}
-
-/// A number for [`pause`].
-pub(super) fn chance() -> u8 {
-    let mut byte = [0];
-    // Without chance nothing is spread out, which is no fault.
-    let _ = getrandom::fill(&mut byte);
-    byte[0]
 }
 
 fn shortened(words: &str) -> String {

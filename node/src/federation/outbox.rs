@@ -31,10 +31,11 @@ use turns::{Retry, Turns};
 use super::actors::{Actors, Local, Sending, origin};
 use super::client::{Client, FetchError};
 use super::courier::{Courier, CourierError};
-use super::deliveries::{Deliveries, FAILURES_MAX, Said, chance, pause};
+use super::deliveries::{Deliveries, FAILURES_MAX, Said, pause};
 use super::followers::{Follower, FollowerError, Followers};
 use super::peers::{Asked, Peer, PeerError, Peers, Stage, TurnedAway};
 use super::remote::{Freshness, RemoteActors, RemoteError};
+use crate::chance;
 use crate::clock::SharedClock;
 use crate::keychain::{KeychainError, random_name};
 use crate::store::{Store, StoreError};
@@ -358,17 +359,19 @@ impl Outbox {
         let mut ticks = self.0.store.ticks();
         let mut jobs = JoinSet::new();
         let mut turns = Turns::default();
-        let mut is_looked_anew = true;
         let mut flushing = JoinSet::new();
+        // When it is looked at what is owed.
+        let mut look = Some(Instant::now());
         loop {
-            ticks.mark_unchanged();
-            if is_looked_anew {
+            if look.is_some_and(|at| at <= Instant::now()) {
+                ticks.mark_unchanged();
                 let inner = Arc::clone(&self.0);
                 let owed = tokio::task::spawn_blocking(move || inner.owed()).await;
                 match owed.unwrap_or(Err(StoreError::Closed)) {
                     Ok(owed) => turns.wait(owed),
                     Err(error) => tracing::error!(%error, "nothing is delivered"),
                 }
+                look = None;
             }
             while let Some(job) = turns.next(&self.0.deliveries, Instant::now()) {
                 let inner = Arc::clone(&self.0);
@@ -384,33 +387,35 @@ impl Outbox {
             if jobs.is_empty() {
                 self.0.pages.forget();
             }
-            let again = turns.again;
+            let later = look.into_iter().chain(turns.again).min();
             let later = async {
-                match again {
+                match later {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
-            is_looked_anew = true;
+            let now = Instant::now();
             tokio::select! {
                 Some(done) = jobs.join_next(), if !jobs.is_empty() => match done {
                     Ok((job, result)) => {
                         turns.end(&job);
                         self.0.settle(job, result, &mut turns.retries).await;
                         // While others wait for a place, what else this one is owed waits as well.
-                        is_looked_anew = !turns.is_full();
+                        if !turns.is_full() {
+                            look = Some(now);
+                        }
                     }
                     // A panic in a job is a defect of ours: it is not tried again before the next start.
                     Err(error) => tracing::error!(%error, "a delivery broke off"),
                 },
                 // What came meanwhile is written now.
-                Some(_) = flushing.join_next(), if !flushing.is_empty() => is_looked_anew = false,
+                Some(_) = flushing.join_next(), if !flushing.is_empty() => {}
                 changed = ticks.changed() => match changed {
-                    Ok(()) => tokio::time::sleep(GATHER).await,
+                    Ok(()) => look = look.or(Some(now + GATHER)),
                     Err(_) => return,
                 },
-                () = self.0.wake.notified() => {}
-                () = later => {}
+                () = self.0.wake.notified() => look = Some(now),
+                () = later => look = Some(now),
                 () = &mut stopping => return,
             }
         }
@@ -477,7 +482,7 @@ impl Inner {
             Job::Ask { peer } => {
                 let retry = retries.entry(job.clone()).or_default();
                 retry.failures = retry.failures.saturating_add(1);
-                let pause = pause(retry.failures, error.retry_after(), chance());
+                let pause = pause(retry.failures, error.retry_after(), chance::byte());
                 retry.not_before = Some(Instant::now() + pause);
                 let is_given_up = retry.failures >= FAILURES_MAX;
                 self.note_not_asked(peer, &error, is_given_up).await
@@ -579,7 +584,8 @@ impl Inner {
                     said.refusal = Some(error.to_string());
                 }
                 Err(error) => {
-                    self.deliveries.note_told(host, done);
+                    // Whoever took something before is there: it is the first failure since.
+                    self.deliveries.note_answered(host, done, said);
                     return Err(error);
                 }
             }

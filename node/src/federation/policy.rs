@@ -5,6 +5,7 @@
 //! that it is known whose they are. Whoever is turned away is told so in the answer, in words for its operator.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ const NEWCOMERS_MAX: usize = 10_000;
 
 /// Most of them that wait for the operator: a list that a person can read.
 const WAITING_MAX: usize = 1_000;
+
+/// For how long a list that was full is believed to be.
+const FULL_SECONDS: i64 = 60;
 
 /// Why a node's request is not taken, whatever it holds.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +113,8 @@ pub struct Gate {
     peers: Peers,
     store: Arc<Store>,
     clock: SharedClock,
+    /// When there was last seen to be no room for another newcomer, in seconds since 1970.
+    full: Arc<AtomicI64>,
 }
 
 impl Gate {
@@ -120,6 +126,7 @@ impl Gate {
             peers,
             store,
             clock,
+            full: Arc::new(AtomicI64::new(i64::MIN)),
         }
     }
 
@@ -229,13 +236,14 @@ impl Gate {
         let known = known.as_deref().map(read).transpose()?;
         let waits_to = known.and_then(|known| known.waits_to);
         // Who asks again and again costs one look.
-        if waits_to.as_deref() == Some(what) {
+        if waits_to.as_deref() == Some(what) || (waits_to.is_none() && self.is_full()) {
             return Ok(Barred::ApprovalNeeded);
         }
         let newcomers = self.newcomers()?;
         let waiting = newcomers.iter().filter(|(_, row)| row.waits_to.is_some());
         // Beyond that many a person reads no list; the answer is the same.
         if waits_to.is_none() && waiting.count() >= WAITING_MAX {
+            self.note_full();
             return Ok(Barred::ApprovalNeeded);
         }
         let note = move |newcomer: &mut Newcomer| {
@@ -252,6 +260,17 @@ impl Gate {
         self.clock.now().unix_seconds() - newcomer.met >= NEWCOMER_SECONDS
     }
 
+    /// Whether there was no room for another newcomer a moment ago: to look again means to read all of them.
+    fn is_full(&self) -> bool {
+        let since = self.full.load(Ordering::Relaxed);
+        self.clock.now().unix_seconds().saturating_sub(since) < FULL_SECONDS
+    }
+
+    fn note_full(&self) {
+        let now = self.clock.now().unix_seconds();
+        self.full.store(now, Ordering::Relaxed);
+    }
+
     /// Changes what is remembered of a newcomer, who is one from now on if it was not.
     async fn change(
         &self,
@@ -260,6 +279,9 @@ impl Gate {
     ) -> Result<(), Barred> {
         let mut past = Vec::new();
         if self.store.named(TABLE, node)?.is_none() {
+            if self.is_full() {
+                return Err(Barred::TooManyNewcomers);
+            }
             let known = self.store.all_named(TABLE)?;
             if known.len() >= NEWCOMERS_MAX {
                 for (name, row) in known {
@@ -268,6 +290,7 @@ impl Gate {
                     }
                 }
                 if past.is_empty() {
+                    self.note_full();
                     return Err(Barred::TooManyNewcomers);
                 }
             }

@@ -13,6 +13,7 @@ mod reconcile;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use super::peers::{Peer, PeerError, Peers, peer_address};
 use super::policy::BLOCKED;
 use super::site;
 use crate::audit::{Act, Decision};
+use crate::chance;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::completeness;
 use crate::ingest::{Ingest, IngestError, Receipts};
@@ -237,6 +239,21 @@ impl Puller {
         }
     }
 
+    /// Has a followed peer's log read from its beginning, soon: what was refused before may be taken now.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn begin_anew(&self, url: &str) -> Result<(), StoreError> {
+        let turn = self.tasks().get(url).map(|task| Arc::clone(&task.turn));
+        self.hint(url);
+        // What is being read would note how far it was read.
+        let _turn = match &turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        self.0.peers.begin_anew(url).await
+    }
+
     /// Asks a peer's task to look now: the peer said that it has news.
     pub fn hint(&self, url: &str) {
         if let Some(task) = self.tasks().get(url) {
@@ -266,10 +283,10 @@ impl Puller {
     /// # Errors
     /// See [`PullError`].
     pub async fn read_page(&self, url: &str) -> Result<Pulled, PullError> {
-        match self.0.page(url, 0).await {
+        match self.0.page(url, 0, pending()).await {
             Err(error) if error.is_cursor_gone() => {
                 let mut all = self.0.begin_anew(url, false).await?;
-                all.add(self.0.page(url, 0).await?);
+                all.add(self.0.page(url, 0, pending()).await?);
                 Ok(all)
             }
             page => page,
@@ -291,7 +308,7 @@ impl Puller {
                 if std::mem::take(&mut is_anew) {
                     self.0.peers.begin_anew(url).await?;
                 }
-                match self.0.page(url, 0).await {
+                match self.0.page(url, 0, pending()).await {
                     Err(error)
                         if error.is_cursor_gone() && !std::mem::replace(&mut was_gone, true) =>
                     {
@@ -340,27 +357,28 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
     loop {
         let stopwatch = Stopwatch::start();
         let before = inner.cursor(&url);
-        let mut was_gone = false;
+        let (mut was_gone, mut is_hinted) = (false, false);
         let attempt = {
             let _turn = turn.lock().await;
-            let attempt = tokio::select! {
-                attempt = inner.page(&url, CHANGES_WAIT_SECONDS_MAX) => Some(attempt),
-                // Whoever hints wants the turn, or knows that there is something new.
-                () = hint.notified() => None,
+            // Whoever hints wants the turn, or knows that there is something new.
+            let leave = async {
+                hint.notified().await;
+                is_hinted = true;
             };
-            match attempt {
+            match inner.page(&url, CHANGES_WAIT_SECONDS_MAX, leave).await {
                 // No hint breaks this off: it would begin from the beginning each time.
-                Some(Err(error)) if error.is_cursor_gone() && before.is_some() => {
+                Err(error) if error.is_cursor_gone() && before.is_some() => {
                     was_gone = true;
                     let is_patient = retry_seconds < RECONCILE_RETRY_SECONDS_MAX;
                     let begun = inner.begin_anew(&url, is_patient).await;
-                    Some(inner.noted(&url, begun).await)
+                    inner.noted(&url, begun).await
                 }
                 attempt => attempt,
             }
         };
         match attempt {
-            Some(Ok(_)) => {
+            Ok(_) if is_hinted => retry_seconds = RETRY_SECONDS_MIN,
+            Ok(_) => {
                 retry_seconds = RETRY_SECONDS_MIN;
                 // A provider's page has no way to say that it has news.
                 if site::is_site(&url) {
@@ -378,8 +396,7 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
                     }
                 }
             }
-            None => retry_seconds = RETRY_SECONDS_MIN,
-            Some(Err(error)) => {
+            Err(error) => {
                 tracing::debug!(peer = url, %error, "a peer's log was not read");
                 let pause = Duration::from_secs(retry_seconds) + jitter();
                 tokio::select! {
@@ -394,10 +411,7 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
 
 /// Up to a second, so that peers of a node that comes back do not all knock at once.
 fn jitter() -> Duration {
-    let mut byte = [0];
-    // Without chance there is no jitter, which is no fault.
-    let _ = getrandom::fill(&mut byte);
-    Duration::from_millis(u64::from(byte[0]) * 4)
+    Duration::from_millis(u64::from(chance::byte()) * 4)
 }
 
 impl Inner {
@@ -425,9 +439,14 @@ impl Inner {
     }
 
     /// Reads one page and notes how it went, unless the peer's log has begun anew: then it goes on with
-    /// [`Inner::begin_anew`].
-    async fn page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
-        let result = self.read_page(url, wait_seconds).await;
+    /// [`Inner::begin_anew`]. Once `leave` is over no more of it is read; what was read is taken in.
+    async fn page(
+        &self,
+        url: &str,
+        wait_seconds: u64,
+        leave: impl Future<Output = ()>,
+    ) -> Result<Pulled, PullError> {
+        let result = self.read_page(url, wait_seconds, leave).await;
         match &result {
             Err(error) if error.is_cursor_gone() && self.cursor(url).is_some() => result,
             _ => self.noted(url, result).await,
@@ -482,7 +501,13 @@ impl Inner {
         result
     }
 
-    async fn read_page(&self, url: &str, wait_seconds: u64) -> Result<Pulled, PullError> {
+    async fn read_page(
+        &self,
+        url: &str,
+        wait_seconds: u64,
+        leave: impl Future<Output = ()>,
+    ) -> Result<Pulled, PullError> {
+        tokio::pin!(leave);
         let Some(peer) = self.peers.get(url)? else {
             return Err(PeerError::Unknown {
                 url: url.to_owned(),
@@ -490,17 +515,30 @@ impl Inner {
             .into());
         };
         if site::is_site(url) {
-            return self.read_site(url).await;
+            return tokio::select! {
+                read = self.read_site(url) => read,
+                () = leave => Ok(Pulled::default()),
+            };
         }
         let cursor = self.peers.cursor(url, &peer.filter)?;
         let address = changes_address(&peer, cursor.as_deref(), wait_seconds);
         let request =
             StreamRequest::get(&address, PAGE_BYTES_MAX).waiting(Duration::from_secs(wait_seconds));
-        let mut lines = self.client.lines(request).await?;
+        let mut lines = tokio::select! {
+            lines = self.client.lines(request) => lines?,
+            () = &mut leave => return Ok(Pulled::default()),
+        };
         let mut page = PageReader::new(self, url, peer.filter, cursor);
         let mut is_whole = false;
         let ended = loop {
-            match lines.next().await {
+            let line = tokio::select! {
+                line = lines.next() => line,
+                () = &mut leave => {
+                    is_whole = true;
+                    break Ok(());
+                }
+            };
+            match line {
                 Ok(Some(line)) => is_whole = page.take(&line).await?,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -628,6 +666,13 @@ struct PageReader<'p> {
 /// A batch that was handed over.
 type UnderWay = JoinHandle<Result<Receipts, StoreError>>;
 
+impl Drop for PageReader<'_> {
+    /// Whoever is stopped in the middle takes nothing in after that.
+    fn drop(&mut self) {
+        self.sequence.stop();
+    }
+}
+
 impl<'p> PageReader<'p> {
     fn new(inner: &'p Inner, url: &'p str, filter: String, read_to: Option<String>) -> Self {
         Self {
@@ -662,8 +707,10 @@ impl<'p> PageReader<'p> {
             Line::End => {}
             Line::Record { record } => {
                 self.pulled.lines += 1;
-                self.beside
-                    .extend(completeness::note_given(record, self.url));
+                let ingest = &self.inner.ingest;
+                let given =
+                    completeness::note_given(record, self.url, |scid| ingest.has_log(scid))?;
+                self.beside.extend(given);
                 self.batch.push(record.as_bytes().to_vec());
             }
             Line::Version { hash } => {

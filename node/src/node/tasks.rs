@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Node;
 use crate::cards;
+use crate::chance;
 use crate::commands;
 use crate::standing::Why;
 use crate::store::{Compacted, StoreError};
@@ -147,10 +148,7 @@ async fn publish_card(node: Arc<Node>) {
 
 /// Compares with a followed peer about once an hour, each node at another minute.
 async fn compare(node: Arc<Node>) {
-    let mut byte = [0];
-    // Without chance all begin at once, which is no fault.
-    let _ = getrandom::fill(&mut byte);
-    let mut minutes_left = 1 + u32::from(byte[0]) % COMPARE_MINUTES;
+    let mut minutes_left = 1 + u32::from(chance::byte()) % COMPARE_MINUTES;
     loop {
         tokio::select! {
             () = tokio::time::sleep(MINUTE) => {}

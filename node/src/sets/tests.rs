@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::clock::ManualClock;
 use crate::ingest::Ingest;
+use crate::store::NamedRows;
 use crate::store::engine::Memory;
 
 const TAG: Tag = Tag {
@@ -341,6 +342,13 @@ async fn the_sets_follow_new_versions_tombstones_and_dropped_keys() {
     begun.assert_follows(&sets, 20);
     let head = VersionHash::from_digest(*entry.version_id().hash.as_digest());
     assert_eq!(sets.author_by_head(&head), Some(*begun.entry.scid()));
+    // What this node does not carry it does not offer.
+    for (row, records) in [(Some(Vec::new()), 0), (None, 20)] {
+        let scid = *begun.entry.scid();
+        let block = move |rows: &mut NamedRows<'_, '_>| rows.block_author(&scid, row);
+        begun.store.change_named(block).await.unwrap();
+        begun.assert_follows(&sets, records);
+    }
 }
 
 #[tokio::test]

@@ -58,8 +58,8 @@ impl Part {
 pub struct Piece {
     /// A key with its value, or with `None` if it is gone.
     pub changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// With the last piece: of which moment the copy is.
-    pub end: Option<Moment>,
+    /// With the last piece.
+    pub end: Option<Ending>,
 }
 
 /// The moment of which a copy is.
@@ -80,29 +80,20 @@ pub(super) type AtEnd = Box<dyn FnOnce() + Send>;
 
 /// The pieces of a copy as they come. The last one has an end, unless they were taken too slowly or the store
 /// was closed; a fault of the disk ends them with an error.
-pub struct Pieces(Receiver<Result<Given, StoreError>>);
+pub struct Pieces(Receiver<Result<Piece, StoreError>>);
 
 impl Iterator for Pieces {
     type Item = Result<Piece, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let given = self.0.recv().ok()?;
-        Some(given.map(|Given { changes, end }| Piece {
-            changes,
-            end: end.map(Ending::moment),
-        }))
+        self.0.recv().ok()
     }
 }
 
-/// A piece as it is handed over.
-struct Given {
-    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    end: Option<Ending>,
-}
-
-/// What tells of the moment, to be worked out by whoever takes the copy: to sort a million digests takes
-/// longer than writers should wait.
-struct Ending {
+/// What tells of the moment of which a copy is, to be worked out by whoever takes the copy: to sort a
+/// million digests takes longer than writers should wait.
+#[derive(Debug)]
+pub struct Ending {
     digests: Vec<Digest>,
     changed: BTreeMap<Digest, i32>,
     authors: u64,
@@ -110,7 +101,8 @@ struct Ending {
 }
 
 impl Ending {
-    fn moment(self) -> Moment {
+    /// The moment of which the copy is.
+    pub fn moment(self) -> Moment {
         let Self {
             mut digests,
             mut changed,
@@ -159,8 +151,8 @@ pub(super) struct Copying {
     changed: BTreeMap<Digest, i32>,
     authors: i64,
     /// A piece for which there was no room.
-    waiting: Option<Given>,
-    out: SyncSender<Result<Given, StoreError>>,
+    waiting: Option<Piece>,
+    out: SyncSender<Result<Piece, StoreError>>,
     at_end: Option<AtEnd>,
     handover: Option<Handover>,
 }
@@ -241,7 +233,7 @@ impl Copying {
     }
 
     /// Gives a piece that must be taken before anything more is written; `false` if nobody takes it in time.
-    fn give(&self, piece: Given) -> bool {
+    fn give(&self, piece: Piece) -> bool {
         let since = Stopwatch::start();
         let mut piece = Ok(piece);
         loop {
@@ -255,11 +247,11 @@ impl Copying {
     }
 
     /// The next piece; `None` if the last one was given.
-    fn read(&mut self, engine: &dyn Engine) -> Result<Option<Given>, StoreError> {
+    fn read(&mut self, engine: &dyn Engine) -> Result<Option<Piece>, StoreError> {
         let Some(from) = self.next.take() else {
             return Ok(None);
         };
-        let mut piece = Given {
+        let mut piece = Piece {
             changes: Vec::new(),
             end: None,
         };
@@ -389,18 +381,12 @@ impl Copying {
         // What was read before comes before.
         let waiting = self.waiting.take().into_iter();
         waiting
-            .chain([Given { changes, end: None }])
+            .chain([Piece { changes, end: None }])
             .all(|piece| self.give(piece))
     }
 
     fn ending(&mut self, engine: &dyn Engine) -> Result<Ending, StoreError> {
-        let last_change = match Engine::get(engine, &keys::meta("changes"))? {
-            None => 0,
-            Some(row) => row
-                .try_into()
-                .map(u64::from_be_bytes)
-                .map_err(|_| corrupt("a counter that does not read"))?,
-        };
+        let last_change = engine.counter(&keys::meta("changes"))?;
         Ok(Ending {
             digests: std::mem::take(&mut self.digests),
             changed: std::mem::take(&mut self.changed),

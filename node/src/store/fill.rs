@@ -57,7 +57,7 @@ impl Filling {
         epoch: &str,
         beside: Vec<Named>,
     ) -> Result<(), StoreError> {
-        self.batch.extend(anew(epoch, beside));
+        self.batch.extend(own_rows(epoch, beside));
         self.engine.commit(&self.batch)?;
         self.engine.end();
         drop(self.engine);
@@ -70,12 +70,12 @@ impl Filling {
 ///
 /// # Errors
 /// The engine.
-pub fn begin_anew(engine: &dyn Engine, epoch: &str, beside: Vec<Named>) -> Result<(), StoreError> {
-    engine.commit(&anew(epoch, beside))
+pub fn make_own(engine: &dyn Engine, epoch: &str, beside: Vec<Named>) -> Result<(), StoreError> {
+    engine.commit(&own_rows(epoch, beside))
 }
 
 /// The rows by which a copy differs from what was copied.
-fn anew(epoch: &str, beside: Vec<Named>) -> Batch {
+fn own_rows(epoch: &str, beside: Vec<Named>) -> Batch {
     let epoch = epoch.as_bytes().to_vec();
     let mut rows = Batch::from([(keys::meta("epoch"), Some(epoch))]);
     for Named { table, name, value } in beside {

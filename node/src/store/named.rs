@@ -1,8 +1,14 @@
 //! Rows that other modules keep, several of them changed as one step.
 
+use protocol::id::Scid;
+
 use super::left_out::LeftOut;
 use super::transaction::{Reader, Transaction};
 use super::{Store, StoreError, keys};
+
+/// The table of what the operator decided about others: whoever waits for news looks again when it grows,
+/// because it may have been blocked.
+pub const DECISIONS: &str = "audit";
 
 /// The rows of other modules within one transaction: it sees its own changes, and all or none of them
 /// are written.
@@ -23,6 +29,15 @@ impl NamedRows<'_, '_> {
     /// Puts a value.
     pub fn put(&mut self, table: &str, name: &str, value: Vec<u8>) {
         self.tx.put(keys::named(table, name.as_bytes()), value);
+    }
+
+    /// Notes that an author was reconciled, so that nothing of it is missing for want of room.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn note_complete(&mut self, author: &Scid) -> Result<(), StoreError> {
+        self.tx
+            .change_author(author, |author| author.is_incomplete = false)
     }
 
     /// Removes a value.

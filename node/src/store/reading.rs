@@ -236,7 +236,7 @@ impl Store {
         let Some(key) = self.engine.get(&keys::version(hash))? else {
             return Ok(None);
         };
-        if !key.starts_with(&keys::all_held()) {
+        if !keys::is_held(&key) {
             return Ok(None);
         }
         self.relayed(&key)

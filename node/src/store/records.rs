@@ -131,7 +131,7 @@ pub(super) fn admit(
     let (author, hash) = (*proven.record().header.author.scid(), proven.record().hash);
     if tx
         .get(&keys::version(&hash))?
-        .is_some_and(|place| is_held(&place))
+        .is_some_and(|place| keys::is_held(&place))
     {
         return Ok(Receipt::AlreadyHeld);
     }
@@ -143,11 +143,6 @@ pub(super) fn admit(
         Judged::Verified(record) => hold(tx, rules, &record, packed, now, sender, quotas),
         Judged::NotYet(proven) => park(tx, &author, proven.record(), sender),
     }
-}
-
-/// A version that is in the held set, unlike past versions and twins.
-fn is_held(place: &[u8]) -> bool {
-    place.first() == keys::all_held().first()
 }
 
 /// Holds a record that counts, by the rules.

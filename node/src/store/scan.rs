@@ -8,7 +8,7 @@ use protocol::time::Timestamp;
 
 use super::rows::{ChangeRow, HeldRow};
 use super::transaction::{Reader as _, Transaction, after};
-use super::{Offered, Refusal, Store, StoreError, keys, quota, records};
+use super::{NamedRows, Offered, Refusal, Store, StoreError, keys, quota, records};
 
 /// Records that were found damaged, to be fetched again.
 const ROTTEN: &str = "rotten";
@@ -36,8 +36,9 @@ impl Store {
             if !keys::is_held(&key) {
                 continue;
             }
-            let change = |place: &[u8]| self.engine.get(place).ok().flatten();
-            if is_rotten(&key, &value, change) {
+            let is_rotten = is_rotten(&key, &value, |place| self.engine.get(place))?;
+            // What was displaced since it was read leads nowhere any more, and is not damaged.
+            if is_rotten && self.engine.get(&key)?.is_some_and(|now| now == value) {
                 scan.rotten.extend(keys::id_of_held(&key));
             }
             looked += 1;
@@ -54,14 +55,17 @@ impl Store {
     /// A disk fault.
     pub async fn note_rotten(&self, found: &BTreeSet<RecordId>) -> Result<(), StoreError> {
         let before: BTreeSet<RecordId> = self.noted_rotten()?.into_iter().collect();
-        for id in before.difference(found) {
-            self.put_named(ROTTEN, &id.to_string(), None).await?;
-        }
-        for id in found.difference(&before) {
-            self.put_named(ROTTEN, &id.to_string(), Some(Vec::new()))
-                .await?;
-        }
-        Ok(())
+        let found = found.clone();
+        let put = move |rows: &mut NamedRows<'_, '_>| {
+            for id in before.difference(&found) {
+                rows.remove(ROTTEN, &id.to_string());
+            }
+            for id in found.difference(&before) {
+                rows.put(ROTTEN, &id.to_string(), Vec::new());
+            }
+            Ok(())
+        };
+        self.change_named(put).await
     }
 
     /// The records that are remembered as damaged.
@@ -93,16 +97,23 @@ impl Store {
 
 /// Whether a row is not what was written: its record's bytes, and what stands before them. That it leads to
 /// its place in the change log is asked of the log.
-fn is_rotten(key: &[u8], row: &[u8], change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+fn is_rotten(
+    key: &[u8],
+    row: &[u8],
+    get: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<bool, StoreError> {
     let whole = || {
         let row = HeldRow::read(row).ok()?;
         let record = Envelope::parse(&row.canonical().ok()?).ok()?;
         let header = record.header();
-        let is_told = change(&keys::change(row.change))? == ChangeRow::Held(key.to_vec()).write();
         let is_same = (header.seq, header.status) == (row.rank.seq, row.status);
-        (is_told && is_same && keys::id_of_held(key)? == header.record_id()).then_some(())
+        (is_same && keys::id_of_held(key)? == header.record_id()).then_some(row.change)
     };
-    whole().is_none()
+    let Some(change) = whole() else {
+        return Ok(true);
+    };
+    let told = get(&keys::change(change))?;
+    Ok(told.is_none_or(|told| told != ChangeRow::Held(key.to_vec()).write()))
 }
 
 /// Takes the damaged versions of a record out, so that a whole one can be taken in.
@@ -111,7 +122,7 @@ fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, Sto
     let id = record.header.record_id();
     let mut is_cleared = false;
     for (key, row) in tx.rows(&keys::held_of(&id))? {
-        if !is_rotten(&key, &row, |place| tx.get(place).ok().flatten()) {
+        if !is_rotten(&key, &row, |place| tx.get(place))? {
             continue;
         }
         let change = ChangeRow::Held(key.clone()).write();

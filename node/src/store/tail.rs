@@ -91,19 +91,12 @@ impl Store {
         Ok((changed, read_to))
     }
 
-    /// The number of the last change that is durable.
+    /// The number of the last change that is durable. Waits for nobody.
     ///
     /// # Errors
     /// As [`Store::changes`].
     pub fn last_change(&self) -> Result<u64, StoreError> {
-        let _durable = self.durable.wait()?;
-        match self.engine.get(&keys::meta("changes"))? {
-            None => Ok(0),
-            Some(row) => row
-                .try_into()
-                .map(u64::from_be_bytes)
-                .map_err(|_| corrupt("a counter that does not read")),
-        }
+        self.durable.last_change()
     }
 }
 

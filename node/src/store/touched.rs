@@ -58,6 +58,9 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn relayed_of(&self, id: &RecordId) -> Result<Vec<HeldRow>, StoreError> {
+        if self.is_blocked(&id.author) {
+            return Ok(Vec::new());
+        }
         let rows = Reader::rows(&*self.engine, &keys::held_of(id))?;
         let relayed = records::relayed(&self.rules, rows)?;
         Ok(relayed.into_iter().map(|(_, row)| row).collect())

@@ -4,8 +4,9 @@
 //! batch, and only then answers: a flush is dear, and many share one. Acknowledged means durable.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::copy::{self, Copying, Step};
 use super::engine::{Batch, Engine, Row};
+use super::named::DECISIONS;
 use super::rows::{AuthorRow, ChangeRow, corrupt};
 use super::{StoreError, keys};
 use crate::clock::Stopwatch;
@@ -233,22 +235,48 @@ type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> (bool, Answer) + Send>;
 
 /// Closed while a batch is on its way to disk. Who tails the change log waits here: a row that was read
 /// before it was durable could be taken back by a crash, and its number given to another.
-#[derive(Debug, Default)]
-pub(super) struct Durable(RwLock<Option<String>>);
+#[derive(Debug)]
+pub(super) struct Durable {
+    /// Why the last write failed, until the engine could be opened again.
+    failed: RwLock<Option<String>>,
+    /// The number of the last change on disk.
+    last_change: AtomicU64,
+}
 
 impl Durable {
+    /// What an engine that was opened just now has.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub(super) fn of(engine: &dyn Engine) -> Result<Self, StoreError> {
+        Ok(Self {
+            failed: RwLock::default(),
+            last_change: AtomicU64::new(engine.counter(&keys::meta("changes"))?),
+        })
+    }
+
+    /// The number of the last change on disk. Waits for nobody: it is asked by tasks that must not.
+    ///
+    /// # Errors
+    /// As [`Durable::wait`].
+    pub(super) fn last_change(&self) -> Result<u64, StoreError> {
+        match self.failed.try_read() {
+            Ok(failed) => not_written(&failed)?,
+            Err(TryLockError::Poisoned(failed)) => not_written(&failed.into_inner())?,
+            // A batch is on its way.
+            Err(TryLockError::WouldBlock) => {}
+        }
+        Ok(self.last_change.load(Ordering::Acquire))
+    }
+
     /// Waits until all that was written is durable; nothing is written while the guard is held.
     ///
     /// # Errors
     /// [`StoreError::NotWritten`] after a failed write, until the engine could be opened again.
     pub(super) fn wait(&self) -> Result<RwLockReadGuard<'_, Option<String>>, StoreError> {
-        let guard = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        match &*guard {
-            None => Ok(guard),
-            Some(reason) => Err(StoreError::NotWritten {
-                reason: reason.clone(),
-            }),
-        }
+        let guard = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        not_written(&guard)?;
+        Ok(guard)
     }
 
     /// Commits, unless an earlier commit failed: after that nobody knows what the engine has of it, and
@@ -258,36 +286,32 @@ impl Durable {
             return self.wait().map(|_| ());
         }
         engine.check_room(0)?;
-        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.write();
         if failed.is_none()
             && let Err(error) = engine.commit(group)
         {
             tracing::error!(%error, "the store could not write");
             *failed = Some(error.to_string());
         }
-        match &*failed {
-            None => {
-                if let Some(Some(number)) = group.get(&keys::meta("changes"))
-                    && let Ok(number) = number.as_slice().try_into()
-                {
-                    engine.note_acknowledged(u64::from_be_bytes(number));
-                }
-                Ok(())
-            }
-            Some(reason) => Err(StoreError::NotWritten {
-                reason: reason.clone(),
-            }),
+        not_written(&failed)?;
+        if let Some(Some(number)) = group.get(&keys::meta("changes"))
+            && let Ok(number) = number.as_slice().try_into()
+        {
+            let number = u64::from_be_bytes(number);
+            engine.note_acknowledged(number);
+            self.last_change.store(number, Ordering::Release);
         }
+        Ok(())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<String>> {
+        self.failed.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the engine go on with rows that were written anew, while nobody writes or tails the log.
     pub(super) fn take_over(&self, engine: &dyn Engine) -> Result<(), StoreError> {
-        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reason) = &*failed {
-            return Err(StoreError::NotWritten {
-                reason: reason.clone(),
-            });
-        }
+        let mut failed = self.write();
+        not_written(&failed)?;
         let taken = engine.take_anew();
         if let Err(error) = &taken {
             *failed = Some(error.to_string());
@@ -300,17 +324,29 @@ impl Durable {
     /// Opens the engine again if a commit failed, so that it has what is on disk and nothing else. `false`
     /// if it cannot be opened yet.
     fn mend(&self, engine: &dyn Engine) -> bool {
-        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.write();
         if failed.is_some() {
-            match engine.reopen() {
-                Ok(()) => {
+            let opened = engine.reopen();
+            match opened.and_then(|()| engine.counter(&keys::meta("changes"))) {
+                Ok(number) => {
                     tracing::warn!("the store was opened again and takes writes");
+                    // Of a batch that failed, all may have reached the disk.
+                    self.last_change.store(number, Ordering::Release);
                     *failed = None;
                 }
                 Err(error) => tracing::error!(%error, "the store could not be opened again yet"),
             }
         }
         failed.is_none()
+    }
+}
+
+fn not_written(failed: &Option<String>) -> Result<(), StoreError> {
+    match failed {
+        None => Ok(()),
+        Some(reason) => Err(StoreError::NotWritten {
+            reason: reason.clone(),
+        }),
     }
 }
 
@@ -329,7 +365,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. After each group it sends a tick to `ticks`, so that readers look again.
+    /// Starts the thread. It sends a tick to `ticks` after each group that somebody may wait for.
     pub(super) fn start(
         engine: Arc<dyn Engine>,
         durable: Arc<Durable>,
@@ -371,7 +407,7 @@ impl Writer {
             let result = job(transaction);
             let keep = result.is_ok();
             let give: Answer = Box::new(move |written: Result<(), StoreError>| {
-                then(written.is_ok());
+                then(keep && written.is_ok());
                 // Whoever asked may have gone; the work is done all the same.
                 let _ = answer.send(written.map_err(E::from).and(result));
             });
@@ -500,7 +536,7 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
                 }),
             });
         }
-        if !group.is_empty() {
+        if written.is_ok() && is_awaited(&group) {
             ticks.send_modify(|tick| *tick = tick.wrapping_add(1));
         }
         has_moved = false;
@@ -519,6 +555,17 @@ fn run(engine: &dyn Engine, durable: &Durable, queue: &Receiver<Work>, ticks: &w
     if durable.wait().is_ok() {
         engine.end();
     }
+}
+
+/// Whether somebody may wait for what a group says: the change log grew, or something was decided about
+/// others. What a node notes for itself wakes nobody.
+fn is_awaited(group: &Batch) -> bool {
+    let decisions = keys::named(DECISIONS, &[]);
+    group.contains_key(&keys::meta("changes"))
+        || group
+            .range(decisions.clone()..after(&decisions))
+            .next()
+            .is_some()
 }
 
 /// Commits a group, and lets the copies in the making know what it changed.

@@ -15,7 +15,7 @@ use baraza::publish::Publisher;
 use baraza::sets::Sets;
 use baraza::standing::{self, Settled, Standing};
 use baraza::store::engine::Memory;
-use baraza::store::{Receipt, Store, begin_anew};
+use baraza::store::{Receipt, Store, make_own};
 use protocol::acceptance::Rules;
 use protocol::id::Scid;
 use protocol::identity::WitnessProofs;
@@ -372,7 +372,7 @@ impl Network {
         let restores = self.sites[node].restores + 1;
         let epoch = format!("n{node}e{restores}");
         let note = standing::restored(&taken.to_string(), &epoch).unwrap();
-        begin_anew(&*disk, &epoch, vec![note]).unwrap();
+        make_own(&*disk, &epoch, vec![note]).unwrap();
         let clock = Arc::clone(&self.sites[node].clock);
         self.replace(node, disk, clock);
         self.sites[node].restores = restores;

@@ -34,7 +34,10 @@ impl Puller {
                     known.insert(*scid);
                 }
             });
-            pulled.add(read.await?.pulled);
+            let read = read.await?;
+            // One that knows of a version and cannot give it does not tell what there is of an author.
+            read.check_given()?;
+            pulled.add(read.pulled);
         }
         known.retain(|scid| authors.contains(scid));
         Ok((known, pulled))

@@ -14,6 +14,7 @@ use serde_json::json;
 use url::form_urlencoded::Serializer;
 
 use super::super::peers::Peer;
+use super::reconcile::FRUITLESS_MAX;
 use super::wanted::WRAPPER_BYTES;
 use super::{Inner, PAGE_BYTES_MAX, PageReader, PullError, Pulled, StreamRequest};
 use crate::store::StoreError;
@@ -24,8 +25,33 @@ pub(super) struct Read {
     pub(super) pulled: Pulled,
     /// From where the log is to be read on.
     end: String,
-    /// Versions that the peer named and nobody gave.
-    missing: BTreeSet<VersionHash>,
+    /// How many versions the peer named and nobody gave, and one of them.
+    missing: Option<(usize, VersionHash)>,
+}
+
+impl Read {
+    /// Whether all that the peer named was given, by it or by others.
+    ///
+    /// # Errors
+    /// [`PullError::Withheld`].
+    pub(super) fn check_given(&self) -> Result<(), PullError> {
+        match self.missing {
+            None => Ok(()),
+            Some((count, first)) => Err(PullError::Withheld { count, first }),
+        }
+    }
+
+    /// Counts what nobody gave. Who names thousands and gives none is not asked for all of them.
+    fn count_missing(&mut self, missing: &BTreeSet<VersionHash>) -> Result<(), PullError> {
+        if let Some(first) = missing.first() {
+            let (count, first) = self.missing.unwrap_or((0, *first));
+            self.missing = Some((count + missing.len(), first));
+        }
+        match self.missing {
+            Some((count, _)) if count >= FRUITLESS_MAX => Err(PullError::Fruitless { count }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Inner {
@@ -55,7 +81,7 @@ impl Inner {
                 let is_end = page.take(&line).await?;
                 // More is not asked for at a time: what was named so far comes first.
                 if page.wanted.len() >= FETCH_IDS_MAX {
-                    all.missing.extend(page.complete().await?);
+                    all.count_missing(&page.complete().await?)?;
                 }
                 if is_end {
                     break;
@@ -63,7 +89,7 @@ impl Inner {
             }
             page.flush().await?;
             page.settle().await?;
-            all.missing.extend(page.complete().await?);
+            all.count_missing(&page.complete().await?)?;
             let is_over = page.pulled.lines == 0;
             all.pulled.add(page.pulled);
             match end {
@@ -102,13 +128,8 @@ impl Inner {
                 .await?;
         }
         self.peers.keep_place(url, &peer.filter, &read.end).await?;
-        match read.missing.first() {
-            None => Ok(pulled),
-            Some(&first) => Err(PullError::Withheld {
-                count: read.missing.len(),
-                first,
-            }),
-        }
+        read.check_given()?;
+        Ok(pulled)
     }
 
     /// The records that are here by a filter.

@@ -18,6 +18,7 @@ use super::super::peers::{Peer, PeerError};
 use super::super::site::is_site;
 use super::wanted::passes;
 use super::{Inner, PageReader, PullError, Pulled, Puller, StreamRequest};
+use crate::chance;
 use crate::sets::{Items, Snapshot, Talk};
 use crate::store::StoreError;
 
@@ -32,7 +33,7 @@ const LOGS_MAX: usize = 20;
 
 /// Versions in a row that may come and bring nothing, because they are older than what is here or
 /// beyond a quota, before the rest of a comparison is given up.
-const FRUITLESS_MAX: usize = 4 * FETCH_IDS_MAX;
+pub(super) const FRUITLESS_MAX: usize = 4 * FETCH_IDS_MAX;
 
 /// Peers that are tried in one round of comparing.
 const TRIES: usize = 3;
@@ -77,7 +78,7 @@ impl Puller {
         let mut peers: Vec<Peer> = self.0.peers.all()?;
         peers.retain(|peer| peer.is_read() && is_whole(peer));
         for _ in 0..TRIES.min(peers.len()) {
-            let peer = peers.swap_remove(below(peers.len()));
+            let peer = peers.swap_remove(chance::below(peers.len()));
             match self.0.compare(&peer.url).await {
                 Ok(compared) if compared.missing.is_empty() => return Ok(()),
                 Ok(compared) => self.0.note_error(&peer.url, &compared.withheld()).await?,
@@ -114,14 +115,6 @@ impl Compared {
 /// Whether all that a peer has is wanted, and it is a node.
 fn is_whole(peer: &Peer) -> bool {
     peer.filter.is_empty() && !is_site(&peer.url)
-}
-
-/// A number below `bound` by chance.
-fn below(bound: usize) -> usize {
-    let mut bytes = [0; 4];
-    // Without chance it is the first, which is no fault.
-    let _ = getrandom::fill(&mut bytes);
-    u32::from_le_bytes(bytes) as usize % bound.max(1)
 }
 
 impl Inner {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -22,7 +23,8 @@ use crate::node::Node;
 /// For what comes over loopback on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A host that tells of each delivery by its path, and answers all with one status.
+/// A host that tells of each delivery by its path, and answers all with one status, once it has taken so
+/// many.
 struct Sink {
     url: String,
     heard: mpsc::UnboundedReceiver<String>,
@@ -31,18 +33,24 @@ struct Sink {
 #[derive(Clone)]
 struct Answers {
     heard: mpsc::UnboundedSender<String>,
+    takes: Arc<AtomicI64>,
     status: StatusCode,
 }
 
 impl Sink {
     async fn answering(status: u16) -> Self {
+        Self::taking(0, status).await
+    }
+
+    async fn taking(first: i64, then: u16) -> Self {
         let (sender, heard) = mpsc::unbounded_channel();
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
         let listener = listener.await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let answers = Answers {
             heard: sender,
-            status: StatusCode::from_u16(status).unwrap(),
+            takes: Arc::new(AtomicI64::new(first)),
+            status: StatusCode::from_u16(then).unwrap(),
         };
         let router = axum::Router::new().fallback(answer).with_state(answers);
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -60,7 +68,11 @@ async fn answer(
     uri: Uri,
 ) -> (StatusCode, [(header::HeaderName, &'static str); 1]) {
     answers.heard.send(uri.path().to_owned()).unwrap();
-    (answers.status, [(header::RETRY_AFTER, "900")])
+    let status = match answers.takes.fetch_sub(1, Ordering::SeqCst) > 0 {
+        true => StatusCode::ACCEPTED,
+        false => answers.status,
+    };
+    (status, [(header::RETRY_AFTER, "900")])
 }
 
 /// A node that may deliver to these hosts; it delivers while the test runs.
@@ -198,5 +210,33 @@ async fn a_host_that_is_busy_says_for_how_long_and_is_believed_after_a_restart()
         assert_eq!(row.last_error.as_deref(), Some("it answered 503"));
         assert!(row.behind(node.store.last_change().unwrap()) > 0);
     }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_that_took_something_before_it_was_busy_has_failed_once() {
+    let mut sink = Sink::taking(1, 429).await;
+    let (node, _folder) = node(&[&sink.url]).await;
+    let follower = follower(&node, &sink.url, "actor");
+    node.outbox.accept(follower).await.unwrap();
+    let away = node
+        .deliveries
+        .note_failed(&sink.url, "away", None, node.clock.now());
+    assert_eq!(away.await.unwrap().failures, 1);
+    node.deliveries.try_now(&sink.url);
+    publish(&node, "a").await;
+    let first = node.store.last_change().unwrap();
+    publish(&node, "b").await;
+    deliver(&node);
+    for _ in 0..2 {
+        sink.hears().await;
+    }
+    until(&node, &sink.url, |row| row.last_taken.is_some()).await;
+    until(&node, &sink.url, |row| row.failures > 0).await;
+    let row = node.deliveries.get(&sink.url).unwrap();
+    // Otherwise one that takes a little each time would be given up, with all that waits for it.
+    assert_eq!(row.failures, 1);
+    assert!(row.told_to >= first, "{row:?}");
+    assert!(row.behind(node.store.last_change().unwrap()) > 0);
     node.stop().await;
 }
