@@ -106,9 +106,8 @@ async fn measure(folder: &Path, records: usize, differing: usize) -> Value {
         .store
         .state_hash_of(|author| authors.contains(author))
         .unwrap();
-    let serving = Arc::clone(&node);
-    let serving = tokio::spawn(async move { serving.serve().await });
-    let mut http = Http::until_up().await;
+    node.serve().await.unwrap();
+    let mut http = Http::new();
 
     let feed = Side::open(&folder.join("feed"));
     let by_feed = http
@@ -133,7 +132,6 @@ async fn measure(folder: &Path, records: usize, differing: usize) -> Value {
         side.store.close();
     }
     node.stop().await;
-    serving.await.unwrap().unwrap();
     json!({
         "benchmark": "catch_up", "records": records, "differing": differing,
         "is_optimised": !cfg!(debug_assertions),
@@ -270,14 +268,9 @@ impl Cost {
 }
 
 impl Http {
-    async fn until_up() -> Self {
-        let client = reqwest::Client::new();
-        let live = format!("http://127.0.0.1:{PORT}/livez");
-        while client.get(&live).send().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    fn new() -> Self {
         Self {
-            client,
+            client: reqwest::Client::new(),
             requests: 0,
             bytes: 0,
         }

@@ -68,8 +68,7 @@ async fn measure(folder: &Path, count: usize, rounds: usize) -> serde_json::Valu
     let sender = node(&folder.join("sender"), SENDER, RECEIVER).await;
     let founded = sender.add_organization("org").await.unwrap();
     publish(&sender, count).await;
-    let serving = Arc::clone(&sender);
-    let serving = tokio::spawn(async move { serving.serve().await });
+    sender.serve().await.unwrap();
     let log = founded.entry.to_canonical_bytes();
     let [mut whole, mut http, mut proofs, mut door] = [(); 4].map(|()| Vec::new());
     for round in 0..rounds {
@@ -147,7 +146,6 @@ async fn measure(folder: &Path, count: usize, rounds: usize) -> serde_json::Valu
         store.close();
     }
     sender.stop().await;
-    serving.await.unwrap().unwrap();
     let best = |times: &[Duration]| times.iter().min().unwrap().as_secs_f64();
     let sum = best(&http) + best(&proofs) + best(&door);
     let rate = |seconds: f64| support::rounded(count as f64 / seconds);

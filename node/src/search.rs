@@ -34,6 +34,7 @@ mod cursor;
 mod document;
 mod facet;
 mod labels;
+mod narrow;
 mod places;
 mod plan;
 mod query;
@@ -68,6 +69,7 @@ pub use rank::Sort;
 
 use collect::{Best, collect};
 use cursor::After;
+use narrow::Kept;
 use schema::{Fields, SCHEMA_VERSION, code};
 
 /// Most codes counted for one family.
@@ -168,6 +170,16 @@ struct Shared {
     reader: IndexReader,
     fields: Fields,
     position: RwLock<Option<String>>,
+    kept: Arc<Kept>,
+}
+
+impl Shared {
+    /// Lets searches see what was committed.
+    fn reload(&self) -> Result<(), SearchError> {
+        self.reader.reload()?;
+        self.kept.retain(&self.reader.searcher());
+        Ok(())
+    }
 }
 
 impl Index {
@@ -269,6 +281,7 @@ impl Index {
                 reader,
                 fields,
                 position,
+                kept: Arc::default(),
             }),
             labels: Arc::default(),
         })
@@ -326,7 +339,8 @@ impl Index {
     /// answered.
     pub fn search(&self, query: &Query) -> Result<Found, SearchError> {
         let searcher = self.shared.reader.searcher();
-        let plan = plan::plan(&self.shared.fields, query, &searcher, &self.labels)?;
+        let shared = &self.shared;
+        let plan = plan::plan(&shared.fields, query, &searcher, &self.labels, &shared.kept)?;
         let mut collected = collect(&searcher, plan.as_ref(), query)?;
 
         let has_more = collected.best.len() > query.limit;
@@ -561,7 +575,7 @@ impl Writer {
         let mut commit = self.writer.prepare_commit()?;
         commit.set_payload(&written);
         commit.commit()?;
-        self.shared.reader.reload()?;
+        self.shared.reload()?;
         *self
             .shared
             .position
@@ -576,7 +590,7 @@ impl Writer {
     /// If a merge failed.
     pub fn finish(self) -> Result<(), SearchError> {
         self.writer.wait_merging_threads()?;
-        self.shared.reader.reload()?;
+        self.shared.reload()?;
         Ok(())
     }
 

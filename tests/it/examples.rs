@@ -83,6 +83,19 @@ fn a_laptop_publishes_through_a_node_and_a_third_party_verifies_it_without_trust
 }
 
 #[test]
+fn what_is_signed_without_a_node_verifies_and_what_was_altered_does_not() {
+    let signed = example("sign_offering", &[]).ok().out;
+    let node = Node::make(&[]);
+    let file = node.write("mine.ndjson", &signed);
+    node.run(&["verify", &file]).ok();
+    let altered = signed.replace("Introduction to welding", "Introduction to wedding");
+    assert_ne!(signed, altered);
+    let file = node.write("altered.ndjson", altered);
+    let ran = node.run(&["verify", &file]);
+    assert_ne!(ran.code, 0, "{}", ran.out);
+}
+
+#[test]
 fn a_feed_is_read_whole_and_what_was_altered_in_it_is_refused() {
     let node = Node::running(&[]);
     node.org("welders");

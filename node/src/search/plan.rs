@@ -1,5 +1,7 @@
 //! From what is asked to what tantivy runs: which terms answer a word, and what each is worth.
 
+use std::sync::Arc;
+
 use protocol::codes::geography::{self, Country};
 use protocol::codes::primary_language;
 use tantivy::query::{
@@ -12,6 +14,7 @@ use tantivy::{Searcher, TantivyError, Term};
 use super::document::{DESCRIBED_IN, EVERYWHERE, OFFERED_IN, REACH, in_part, not_in, whole_of};
 use super::facet::{Facet, GLOBAL};
 use super::labels::LabelWords;
+use super::narrow::{Kept, Narrowed};
 use super::places::AnyPlace;
 use super::query::{Matching, Query, Wanted};
 use super::rank::{Grade, POINTS_EXACT_LANGUAGE, POINTS_OWN_LANGUAGE, Part, Sort, points};
@@ -37,6 +40,7 @@ pub(super) fn plan(
     query: &Query,
     searcher: &Searcher,
     labels: &LabelWords,
+    kept: &Arc<Kept>,
 ) -> Result<Clause, TantivyError> {
     if query.text.is_unfindable {
         return Ok(Box::new(EmptyQuery));
@@ -81,8 +85,19 @@ pub(super) fn plan(
         }
         _ => clauses.extend(wanted.into_iter().map(|clause| (Occur::Must, clause))),
     }
-    for filter in &query.filters {
-        clauses.push((Occur::Must, planner.filter(filter.facet, &filter.values)));
+    if !query.filters.is_empty() {
+        let filters = query.filters.iter().map(|filter| {
+            let name = format!("{}={}", filter.facet, filter.values.join("\n"));
+            (
+                name.into(),
+                Arc::from(planner.filter(filter.facet, &filter.values)),
+            )
+        });
+        let narrowed = Narrowed {
+            filters: filters.collect(),
+            kept: Arc::clone(kept),
+        };
+        clauses.push((Occur::Must, Box::new(narrowed)));
     }
     if clauses.is_empty() {
         clauses.push((Occur::Must, planner.worth(Box::new(AllQuery), 0)));
@@ -265,14 +280,13 @@ impl Planner<'_> {
     }
 
     fn filter(&self, facet: Facet, values: &[Box<str>]) -> Clause {
-        let any = match facet {
+        match facet {
             Facet::Country => self.countries(values),
             Facet::Language => {
                 self.any_code(facet.name(), values.iter().map(|tag| primary_language(tag)))
             }
             _ => self.any_code(facet.name(), values.iter().map(AsRef::as_ref)),
-        };
-        self.worth(any, 0)
+        }
     }
 
     /// Records that reach any of these places.

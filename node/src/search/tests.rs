@@ -510,6 +510,52 @@ fn several_values_of_a_family_mean_any_and_families_all_apply() {
 }
 
 #[test]
+fn a_filter_that_was_asked_for_before_sees_what_came_went_and_was_merged_since() {
+    let body = |number: usize| {
+        let (area, country) = (
+            ["cyber", "policy"][number % 2],
+            ["KE", "SN", "BD"][number % 3],
+        );
+        json!({"name": {"en": "course"}, "areas": [area], "countries": [country]})
+    };
+    let local = |number: usize| format!("r-{number}");
+    let index = Index::in_memory().unwrap();
+    let mut writer = writer(&index);
+    let asked = |index: &Index, numbers: &dyn Fn(usize) -> bool| {
+        // 6 | n - 4: of the first area and the second country.
+        let held = (0..600).filter(|number| numbers(*number) && number % 6 == 4);
+        let filters = vec![(Facet::Area, "cyber"), (Facet::Country, "SN")];
+        for text in ["", "course"] {
+            let parts = QueryParts {
+                text,
+                filters: filters.clone(),
+                ..QueryParts::at(now())
+            };
+            assert_eq!(find(index, &parts).total, held.clone().count() as u64);
+        }
+    };
+    for part in 0..6 {
+        for number in part * 100..(part + 1) * 100 {
+            writer.put(offering(&local(number), body(number))).unwrap();
+        }
+        writer.commit("1").unwrap();
+        asked(&index, &|number| number < (part + 1) * 100);
+    }
+    assert!(index.shared.kept.len() > 0);
+    // One that is removed, one that is about something else from now on, one that comes back.
+    writer.remove(&id(&local(4)));
+    writer.put(offering(&local(10), body(11))).unwrap();
+    writer.put(offering(&local(16), body(16))).unwrap();
+    writer.commit("2").unwrap();
+    asked(&index, &|number| number != 4 && number != 10);
+    writer.finish().unwrap();
+    asked(&index, &|number| number != 4 && number != 10);
+    // Nothing is kept of what is gone.
+    let segments = index.shared.reader.searcher().segment_readers().len();
+    assert!(index.shared.kept.len() <= 2 * segments);
+}
+
+#[test]
 fn every_family_filters() {
     let index = index_of([
         offering(

@@ -2,11 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use protocol::httpsig::cavage;
 use protocol::id::VersionHash;
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ impl Hostile {
     pub(crate) fn with_clock(seconds: Arc<AtomicI64>) -> Self {
         Self::start(move |_, stream| {
             let date = super::now().plus_seconds(seconds.load(Ordering::SeqCst));
-            let date = http_date(date.unix_seconds());
+            let date = cavage::write_http_date(date);
             let head = format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: text/plain\r\n");
             // Whoever asked may have gone.
             let _ = write!(
@@ -180,21 +180,4 @@ pub(crate) fn wanted(stream: &mut TcpStream) -> Vec<String> {
 /// The last line of a page.
 pub(crate) fn end_line(number: u64) -> Vec<u8> {
     format!("{{\"cursor\":\"feed-{number}\"}}\n").into_bytes()
-}
-
-/// Days and the rest, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(seconds: i64) -> String {
-    let output = Command::new("date")
-        .args([
-            "-u",
-            "-d",
-            &format!("@{seconds}"),
-            "+%a, %d %b %Y %H:%M:%S GMT",
-        ])
-        .env("LC_ALL", "C")
-        .output();
-    String::from_utf8(output.unwrap().stdout)
-        .unwrap()
-        .trim()
-        .to_owned()
 }

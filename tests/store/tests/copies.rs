@@ -31,8 +31,8 @@ fn apply(pieces: Pieces) -> (Rows, Moment, usize) {
                 None => rows.remove(&key),
             };
         }
-        if let Some(moment) = piece.end {
-            return (rows, moment, count);
+        if let Some(end) = piece.end {
+            return (rows, end.moment(), count);
         }
     }
     panic!("the copy has no end");

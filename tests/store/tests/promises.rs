@@ -7,7 +7,7 @@ use std::sync::Arc;
 use baraza::ingest::IngestError;
 use baraza::store::embedded::Embedded;
 use baraza::store::engine::{Engine, Memory};
-use baraza::store::{LogReceipt, Offered, Receipt, Store, What};
+use baraza::store::{LogReceipt, NamedRows, Offered, Receipt, Store, What};
 use baraza_store_tests::{Author, Chance, Node, Version, at, proven, record_key, wait};
 use protocol::acceptance::Rules;
 use protocol::canonical::to_canonical;
@@ -491,7 +491,9 @@ fn parked_records_are_bounded_for_each_author_and_nobody_is_evicted() {
         assert_eq!(node.held().len(), 1_000);
         assert_eq!(node.take(&records[1_001]).unwrap(), Receipt::Stored);
         assert!(is_incomplete());
-        wait(node.store.note_complete(author.scid())).unwrap();
+        let scid = author.scid();
+        let note = move |rows: &mut NamedRows<'_, '_>| rows.note_complete(&scid);
+        wait(node.store.change_named(note)).unwrap();
         assert!(!is_incomplete());
     });
 }
