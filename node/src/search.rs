@@ -67,7 +67,7 @@ pub use query::{
 };
 pub use rank::Sort;
 
-use collect::{Best, collect};
+use collect::{Best, Opened, collect};
 use cursor::After;
 use narrow::Kept;
 use schema::{Fields, SCHEMA_VERSION, code};
@@ -171,13 +171,16 @@ struct Shared {
     fields: Fields,
     position: RwLock<Option<String>>,
     kept: Arc<Kept>,
+    opened: Opened,
 }
 
 impl Shared {
     /// Lets searches see what was committed.
     fn reload(&self) -> Result<(), SearchError> {
         self.reader.reload()?;
-        self.kept.retain(&self.reader.searcher());
+        let searcher = self.reader.searcher();
+        self.kept.retain(&searcher);
+        self.opened.retain(&searcher);
         Ok(())
     }
 }
@@ -282,6 +285,7 @@ impl Index {
                 fields,
                 position,
                 kept: Arc::default(),
+                opened: Opened::default(),
             }),
             labels: Arc::default(),
         })
@@ -341,19 +345,17 @@ impl Index {
         let searcher = self.shared.reader.searcher();
         let shared = &self.shared;
         let plan = plan::plan(&shared.fields, query, &searcher, &self.labels, &shared.kept)?;
-        let mut collected = collect(&searcher, plan.as_ref(), query)?;
+        let mut collected = collect(&searcher, plan.as_ref(), query, &shared.opened)?;
 
         let has_more = collected.best.len() > query.limit;
         collected.best.truncate(query.limit);
         let last = collected.best.last().filter(|_| has_more);
         let next = last.map(|last| {
-            cursor::write(
-                &query.fingerprint,
-                &After {
-                    rank: last.rank,
-                    id: last.id.clone(),
-                },
-            )
+            let after = After {
+                rank: last.rank,
+                id: last.id()?,
+            };
+            Ok::<_, SearchError>(cursor::write(&query.fingerprint, &after))
         });
         let facets = query.facets.iter().zip(collected.counts);
         Ok(Found {
@@ -362,11 +364,11 @@ impl Index {
                 .best
                 .into_iter()
                 .map(|best| Hit::of(best, query))
-                .collect(),
+                .collect::<Result<_, _>>()?,
             facets: facets
                 .map(|(facet, counts)| FacetCounts::of(*facet, counts))
                 .collect(),
-            next,
+            next: next.transpose()?,
         })
     }
 }
@@ -423,7 +425,7 @@ impl LanguageMatch {
 }
 
 impl Hit {
-    fn of(best: Best, query: &Query) -> Self {
+    fn of(best: Best, query: &Query) -> Result<Self, SearchError> {
         let asked = query
             .filters
             .iter()
@@ -442,14 +444,14 @@ impl Hit {
                 *asked,
             )
         });
-        Self {
+        Ok(Self {
             score: (query.sort == Sort::Relevance).then(|| rank::score_of(best.rank)),
             language: nearest.map(|(asked, found)| LanguageMatch {
                 asked: asked.clone(),
                 found: found.as_str().into(),
             }),
-            id: best.id,
-        }
+            id: best.id()?,
+        })
     }
 }
 

@@ -1,16 +1,17 @@
 //! One pass over the matches: how many, which come first, and how often each code occurs.
 //!
 //! Reads columns only; the ids and codes behind their numbers are looked up for the page's results
-//! and the counted codes alone. Segments are visited one after another and meet in [`merge`], where
+//! and the counted codes alone. Segments are visited one after another and meet at the end, where
 //! only ids are compared, never numbers of one segment with those of another.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::id::RecordId;
 use tantivy::columnar::{Column, ColumnIndex, ColumnValues, StrColumn, TermOrdHit};
+use tantivy::index::SegmentId;
 use tantivy::query::{EnableScoring, Query as TantivyQuery};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId, Searcher, SegmentReader};
 
@@ -32,9 +33,20 @@ pub(super) struct Collected {
 /// A result of the page.
 pub(super) struct Best {
     pub(super) rank: u64,
-    pub(super) id: RecordId,
+    /// As it is written: these are in the order of ids.
+    id: String,
     /// Languages as the record writes them; read only for searches that filter by language.
     pub(super) language_tags: Vec<String>,
+}
+
+impl Best {
+    /// Which record.
+    ///
+    /// # Errors
+    /// The index is damaged.
+    pub(super) fn id(&self) -> Result<RecordId, SearchError> {
+        RecordId::parse(&self.id).map_err(SearchError::corrupt)
+    }
 }
 
 /// Visits every match of `plan`.
@@ -42,6 +54,7 @@ pub(super) fn collect(
     searcher: &Searcher,
     plan: &dyn TantivyQuery,
     query: &Query,
+    opened: &Opened,
 ) -> Result<Collected, SearchError> {
     let is_scored = query.sort == Sort::Relevance;
     let scoring = if is_scored {
@@ -55,8 +68,11 @@ pub(super) fn collect(
         best: Vec::new(),
         counts: vec![HashMap::new(); query.facets.len()],
     };
+    let mut candidates = Vec::new();
+    let mut visited = Vec::new();
     for reader in searcher.segment_readers() {
-        let mut segment = Segment::open(reader, query)?;
+        let columns = opened.get(reader)?;
+        let mut segment = Segment::open(reader, &columns, query)?;
         let mut block = Block::default();
         if is_scored {
             weight.for_each(reader, &mut |doc, score| {
@@ -74,17 +90,159 @@ pub(super) fn collect(
             })?;
         }
         segment
-            .finish(query, &mut collected)
+            .add_counts(&mut collected)
             .map_err(SearchError::reading)?;
+        let best = segment.best.into_iter();
+        candidates.extend(best.map(|Reverse(((rank, Reverse(ord)), doc))| Candidate {
+            rank,
+            segment: visited.len(),
+            ord,
+            doc,
+        }));
+        visited.push(columns);
     }
-    merge(&mut collected.best, query.limit + 1);
+    let limit = query.limit + 1;
+    // Ids are looked up of those only that may be among the first.
+    let mut ranks: Vec<u64> = candidates.iter().map(|candidate| candidate.rank).collect();
+    ranks.sort_unstable_by_key(|rank| Reverse(*rank));
+    if let Some(last) = ranks.get(limit - 1) {
+        candidates.retain(|candidate| candidate.rank >= *last);
+    }
+    for candidates in candidates.chunk_by(|one, other| one.segment == other.segment) {
+        let columns = candidates
+            .first()
+            .and_then(|first| visited.get(first.segment));
+        if let Some(columns) = columns {
+            columns.look_up(candidates, query, &mut collected.best)?;
+        }
+    }
+    let best = &mut collected.best;
+    best.sort_unstable_by(|one, other| {
+        (Reverse(one.rank), &one.id).cmp(&(Reverse(other.rank), &other.id))
+    });
+    best.truncate(limit);
     Ok(collected)
 }
 
-/// The first `limit` of results of different segments.
-fn merge(best: &mut Vec<Best>, limit: usize) {
-    best.sort_by_cached_key(|best| (Reverse(best.rank), best.id.to_string()));
-    best.truncate(limit);
+/// A result that may be among the first of all segments, by numbers of its own.
+struct Candidate {
+    rank: u64,
+    segment: usize,
+    ord: u64,
+    doc: DocId,
+}
+
+/// The columns of one segment.
+struct Columns {
+    ids: Option<StrColumn>,
+    id_ords: Arc<dyn ColumnValues<u64>>,
+    issued: Arc<dyn ColumnValues<u64>>,
+    confirmed: Arc<dyn ColumnValues<u64>>,
+    valid_until: Arc<dyn ColumnValues<u64>>,
+    language_tags: Option<StrColumn>,
+    counted: [Option<StrColumn>; Facet::ALL.len()],
+}
+
+impl Columns {
+    fn open(reader: &SegmentReader) -> Result<Self, SearchError> {
+        let columns = reader.fast_fields();
+        let ids = columns.str(ID)?;
+        let id_ords = match &ids {
+            None => Column::build_empty_column(reader.max_doc()),
+            Some(ids) => ids.ords().clone(),
+        };
+        let mut counted = [const { None }; Facet::ALL.len()];
+        for (slot, facet) in counted.iter_mut().zip(Facet::ALL) {
+            *slot = columns.str(&column(facet))?;
+        }
+        Ok(Self {
+            ids,
+            id_ords: values(id_ords),
+            issued: values(columns.u64(ISSUED)?),
+            confirmed: values(columns.u64(CONFIRMED)?),
+            valid_until: values(columns.u64(VALID_UNTIL)?),
+            language_tags: columns.str(LANGUAGE_TAG)?,
+            counted,
+        })
+    }
+
+    fn counted(&self, facet: Facet) -> Option<&StrColumn> {
+        let mut counted = Facet::ALL.iter().zip(&self.counted);
+        let (_, column) = counted.find(|(of, _)| **of == facet)?;
+        column.as_ref()
+    }
+
+    /// Looks up the ids of results of this segment, and what else is told of them.
+    fn look_up(
+        &self,
+        candidates: &[Candidate],
+        query: &Query,
+        best: &mut Vec<Best>,
+    ) -> Result<(), SearchError> {
+        let Some(ids) = &self.ids else { return Ok(()) };
+        let mut in_order: Vec<&Candidate> = candidates.iter().collect();
+        in_order.sort_unstable_by_key(|candidate| candidate.ord);
+        let ords: Vec<u64> = in_order.iter().map(|candidate| candidate.ord).collect();
+        let mut written = Vec::with_capacity(ords.len());
+        let found = ids.dictionary().sorted_ords_to_term_cb(&ords, |id| {
+            written.push(String::from_utf8_lossy(id).into_owned());
+        });
+        if !found.map_err(SearchError::reading)? {
+            return Err(SearchError::corrupt("an id that is in no dictionary"));
+        }
+        let filters_language = query
+            .filters
+            .iter()
+            .any(|filter| filter.facet == Facet::Language);
+        let tags = self.language_tags.as_ref().filter(|_| filters_language);
+        for (candidate, id) in in_order.into_iter().zip(written) {
+            let mut language_tags = Vec::new();
+            if let Some(tags) = tags {
+                for ord in tags.term_ords(candidate.doc) {
+                    let mut tag = String::new();
+                    tags.ord_to_str(ord, &mut tag)
+                        .map_err(SearchError::reading)?;
+                    language_tags.push(tag);
+                }
+            }
+            best.push(Best {
+                rank: candidate.rank,
+                id,
+                language_tags,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The columns of all segments, opened once: that takes longer than most searches.
+#[derive(Default)]
+pub(super) struct Opened(Mutex<HashMap<SegmentId, Arc<Columns>>>);
+
+impl Opened {
+    fn get(&self, reader: &SegmentReader) -> Result<Arc<Columns>, SearchError> {
+        let segment = reader.segment_id();
+        if let Some(columns) = self.lock().get(&segment) {
+            return Ok(Arc::clone(columns));
+        }
+        let columns = Arc::new(Columns::open(reader)?);
+        self.lock().insert(segment, Arc::clone(&columns));
+        Ok(columns)
+    }
+
+    /// Lets go of segments that are gone.
+    pub(super) fn retain(&self, searcher: &Searcher) {
+        let here: HashSet<SegmentId> = searcher
+            .segment_readers()
+            .iter()
+            .map(SegmentReader::segment_id)
+            .collect();
+        self.lock().retain(|segment, _| here.contains(segment));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SegmentId, Arc<Columns>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Matches on their way, some at once so that columns are read in strides.
@@ -118,21 +276,18 @@ impl Block {
 }
 
 /// One column of codes and how often each was met.
-struct Counter {
-    column: StrColumn,
+struct Counter<'s> {
+    column: &'s StrColumn,
     counts: Vec<u64>,
 }
 
 /// One segment while it is visited.
 struct Segment<'s> {
     reader: &'s SegmentReader,
-    ids: Option<StrColumn>,
-    id_ords: Arc<dyn ColumnValues<u64>>,
-    issued: Arc<dyn ColumnValues<u64>>,
-    confirmed: Arc<dyn ColumnValues<u64>>,
-    /// `None` if every record of the segment holds, or it does not matter.
-    valid_until: Option<Arc<dyn ColumnValues<u64>>>,
-    counters: Vec<Option<Counter>>,
+    columns: &'s Columns,
+    /// Whether records of the segment may be over, and it matters.
+    may_be_over: bool,
+    counters: Vec<Option<Counter<'s>>>,
     sort: Sort,
     now: u64,
     limit: usize,
@@ -151,48 +306,41 @@ struct Segment<'s> {
 type Key = (u64, Reverse<u64>);
 
 impl<'s> Segment<'s> {
-    fn open(reader: &'s SegmentReader, query: &Query) -> Result<Self, SearchError> {
-        let columns = reader.fast_fields();
+    fn open(
+        reader: &'s SegmentReader,
+        columns: &'s Columns,
+        query: &Query,
+    ) -> Result<Self, SearchError> {
         let now = stored(query.now);
-        let ids = columns.str(ID)?;
-        let (id_ords, after) = match &ids {
-            None => (values(Column::build_empty_column(reader.max_doc())), None),
-            Some(ids) => {
-                let after = query.after.as_ref().map(|after| {
-                    let first_new = match ids.dictionary().term_ord_or_next(after.id.to_string())? {
-                        TermOrdHit::Exact(ord) => ord + 1,
-                        TermOrdHit::Next(ord) => ord,
-                    };
-                    Ok::<_, io::Error>((after.rank, first_new))
-                });
-                (
-                    values(ids.ords().clone()),
-                    after.transpose().map_err(SearchError::reading)?,
-                )
+        let after = match (&columns.ids, &query.after) {
+            (Some(ids), Some(after)) => {
+                let ord = ids.dictionary().term_ord_or_next(after.id.to_string());
+                let first_new = match ord.map_err(SearchError::reading)? {
+                    TermOrdHit::Exact(ord) => ord + 1,
+                    TermOrdHit::Next(ord) => ord,
+                };
+                Some((after.rank, first_new))
             }
+            _ => None,
         };
-        let valid_until = values(columns.u64(VALID_UNTIL)?);
-        let all_hold = query.validity == Validity::Any || valid_until.min_value() > now;
-        let counter = |facet: &Facet| -> Result<Option<Counter>, SearchError> {
-            Ok(columns.str(&column(*facet))?.map(|column| Counter {
+        let counter = |facet: &Facet| {
+            let column = columns.counted(*facet)?;
+            Some(Counter {
                 counts: vec![0; column.num_terms()],
                 column,
-            }))
+            })
         };
         Ok(Self {
             reader,
-            id_ords,
+            columns,
             after,
-            issued: values(columns.u64(ISSUED)?),
-            confirmed: values(columns.u64(CONFIRMED)?),
-            valid_until: (!all_hold).then_some(valid_until),
-            counters: query.facets.iter().map(counter).collect::<Result<_, _>>()?,
+            may_be_over: query.validity != Validity::Any && columns.valid_until.min_value() <= now,
+            counters: query.facets.iter().map(counter).collect(),
             sort: query.sort,
             now,
             limit: query.limit + 1,
             best: BinaryHeap::with_capacity(query.limit + 2),
             total: 0,
-            ids,
             doc_buffer: Vec::new(),
             row_buffer: Vec::new(),
             value_buffer: Vec::new(),
@@ -204,7 +352,8 @@ impl<'s> Segment<'s> {
         if let Some(alive) = self.reader.alive_bitset() {
             block.retain(|doc| alive.is_alive(doc));
         }
-        if let Some(valid_until) = &self.valid_until {
+        if self.may_be_over {
+            let valid_until = &self.columns.valid_until;
             block.retain(|doc| valid_until.get_val(doc) > self.now);
         }
         self.total += block.docs.len() as u64;
@@ -262,11 +411,13 @@ impl<'s> Segment<'s> {
                 Facts {
                     score,
                     confirmed: 0,
-                    issued: self.issued.get_val(doc),
+                    issued: self.columns.issued.get_val(doc),
                 },
             ),
             Sort::Relevance => {
-                let (confirmed, issued) = (self.confirmed.get_val(doc), self.issued.get_val(doc));
+                let columns = self.columns;
+                let (confirmed, issued) =
+                    (columns.confirmed.get_val(doc), columns.issued.get_val(doc));
                 rank(
                     self.sort,
                     self.now,
@@ -281,7 +432,7 @@ impl<'s> Segment<'s> {
         if worst.is_some_and(|(worst, _)| rank < worst) {
             return;
         }
-        let ord = self.id_ords.get_val(doc);
+        let ord = self.columns.id_ords.get_val(doc);
         let is_new = self
             .after
             .is_none_or(|(last, first_new)| rank < last || (rank == last && ord >= first_new));
@@ -294,8 +445,8 @@ impl<'s> Segment<'s> {
         }
     }
 
-    /// Turns numbers into ids and codes, and adds them to what other segments gave.
-    fn finish(self, query: &Query, collected: &mut Collected) -> io::Result<()> {
+    /// Adds how often each code was met to what other segments gave.
+    fn add_counts(&self, collected: &mut Collected) -> io::Result<()> {
         collected.total += self.total;
         for (counter, counts) in self.counters.iter().zip(&mut collected.counts) {
             let Some(counter) = counter else { continue };
@@ -310,39 +461,6 @@ impl<'s> Segment<'s> {
                     let code = String::from_utf8_lossy(code).into_owned();
                     *counts.entry(code).or_default() += met.next().unwrap_or(0);
                 })?;
-        }
-
-        let Some(ids) = &self.ids else { return Ok(()) };
-        let filters_language = query
-            .filters
-            .iter()
-            .any(|filter| filter.facet == Facet::Language);
-        let tags = if filters_language {
-            self.reader
-                .fast_fields()
-                .str(LANGUAGE_TAG)
-                .map_err(io::Error::other)?
-        } else {
-            None
-        };
-        let mut id = String::new();
-        for Reverse(((rank, Reverse(ord)), doc)) in self.best {
-            ids.ord_to_str(ord, &mut id)?;
-            let id = RecordId::parse(&id)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            let mut language_tags = Vec::new();
-            if let Some(tags) = &tags {
-                for ord in tags.term_ords(doc) {
-                    let mut tag = String::new();
-                    tags.ord_to_str(ord, &mut tag)?;
-                    language_tags.push(tag);
-                }
-            }
-            collected.best.push(Best {
-                rank,
-                id,
-                language_tags,
-            });
         }
         Ok(())
     }
