@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
-use page::{Pages, proven};
+use page::{Item, Pages, proven};
 use turns::{Retry, Turns};
 
 use super::actors::{Actors, Local, Sending, origin};
@@ -560,6 +560,7 @@ impl Inner {
                 Ok(()) => {
                     said.taken = Some(self.clock.now());
                     self.peers.note_taken(host).await?;
+                    self.part(item, inbox).await?;
                 }
                 // The rest of the page would be answered alike.
                 Err(error) if error.turned_away().is_some() => {
@@ -577,6 +578,7 @@ impl Inner {
                 Err(error) if error.is_final() => {
                     tracing::info!(host, %error, "an announcement was refused");
                     said.refusal = Some(error.to_string());
+                    self.part(item, inbox).await?;
                 }
                 Err(error) => {
                     self.deliveries.note_told(host, done);
@@ -586,6 +588,14 @@ impl Inner {
         }
         self.deliveries.note_answered(host, told_to, said);
         Ok(())
+    }
+
+    /// Whoever was told that an actor moved follows it here no longer.
+    async fn part(&self, item: &Item, inbox: &str) -> Result<(), StoreError> {
+        match item.is_farewell {
+            true => self.followers.remove_at(inbox, &item.followed).await,
+            false => Ok(()),
+        }
     }
 
     /// Accepts a follower's `Follow`.
