@@ -10,6 +10,8 @@ mod dialects;
 mod documents;
 #[path = "activitypub/hostile.rs"]
 mod hostile;
+#[path = "activitypub/keys.rs"]
+mod keys;
 #[path = "activitypub/moves.rs"]
 mod moves;
 #[path = "activitypub/pair.rs"]

@@ -521,6 +521,40 @@ impl Actor {
     }
 }
 
+/// Whose key it is that a document found at a key's id is about, by its own word: the `owner` or
+/// `controller` of that very key, or the actor itself if it stands in an actor's document. To be believed once
+/// that actor lists the key.
+///
+/// # Errors
+/// [`ActivityError`]: it is about another key, or names no owner, or several.
+pub fn key_owner(bytes: &[u8], key_id: &str) -> Result<String, ActivityError> {
+    let Value::Object(tree) = parse(bytes, ACTOR_BYTES_MAX, Numbers::Any)? else {
+        return Err(ActivityError::NotAnObject);
+    };
+    let thing = Thing(&tree);
+    let is_actor = !thing.values("inbox").is_empty();
+    if thing.id() == Some(key_id) && is_actor {
+        return Ok(key_id.to_owned());
+    }
+    let within = ["publicKey", "assertionMethod"]
+        .into_iter()
+        .flat_map(|term| thing.values(term).into_iter().take(ACTOR_KEYS_MAX))
+        .filter_map(Value::as_object)
+        .map(Thing);
+    let mut keys = std::iter::once(thing).chain(within);
+    let key = keys.find(|key| key.id() == Some(key_id));
+    let key = key.ok_or(member("id", "the key's own id"))?;
+    let named = ["owner", "controller"];
+    let mut owners = named
+        .into_iter()
+        .flat_map(|term| key.values(term))
+        .map(id_of);
+    match owners.next() {
+        Some(Some(owner)) if owners.all(|other| other == Some(owner)) => Ok(owner.to_owned()),
+        _ => Err(member("owner", "the one actor whose key it is")),
+    }
+}
+
 fn owned_by(actor: &str, key: Thing<'_>, term: &str) -> Result<(), ActivityError> {
     let owners = key.values(term);
     if owners.into_iter().all(|owner| id_of(owner) == Some(actor)) {

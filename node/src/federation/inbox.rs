@@ -272,16 +272,15 @@ impl Inbox {
             return Err(self.dated_wrong(error)?);
         }
         let key_id = signature.key_url(&self.insecure)?;
-        let (address, _) = key_id.split_once('#').unwrap_or((key_id, ""));
-        if let Some(node) = origin(address) {
+        if let Some(node) = origin(key_id) {
             self.parts.gate.check_sender(&node)?;
         }
-        let kept = self.parts.remote.get(address, Freshness::Kept).await?;
+        let kept = self.parts.remote.of_key(key_id, Freshness::Kept).await?;
         match verify(signature, &kept) {
             Ok(()) => Ok(kept),
             Err(error) => {
                 // The key may have been changed since.
-                let anew = self.parts.remote.get(address, Freshness::Anew).await?;
+                let anew = self.parts.remote.of_key(key_id, Freshness::Anew).await?;
                 if Arc::ptr_eq(&anew, &kept) {
                     return Err(error);
                 }
