@@ -361,8 +361,9 @@ impl Outbox {
         let mut is_looked_anew = true;
         let mut flushing = JoinSet::new();
         loop {
-            ticks.mark_unchanged();
             if is_looked_anew {
+                // Only what is looked at now is old: news that came while something was written is not.
+                ticks.mark_unchanged();
                 let inner = Arc::clone(&self.0);
                 let owed = tokio::task::spawn_blocking(move || inner.owed()).await;
                 match owed.unwrap_or(Err(StoreError::Closed)) {
