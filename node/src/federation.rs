@@ -7,6 +7,7 @@ pub mod courier;
 pub mod deliveries;
 pub mod followers;
 pub mod inbox;
+pub mod moves;
 pub mod outbox;
 pub mod peers;
 pub mod policy;

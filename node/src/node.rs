@@ -280,6 +280,7 @@ impl Node {
             outbox: outbox.clone(),
             ingest: ingest.clone(),
             puller: puller.clone(),
+            store: Arc::clone(&store),
             replays: Replays::open(Arc::clone(&store), clock.now().unix_seconds())?,
             clock: Arc::clone(&clock),
         });
@@ -320,6 +321,7 @@ impl Node {
     pub async fn serve(self: &Arc<Self>) -> Result<(), NodeError> {
         self.publisher.finish().await?;
         audit::note_settings(&self.store, self.config.policies(), self.clock.now()).await?;
+        self.actors.note_homes().await?;
         let socket = |what: String| move |source| NodeError::Socket { what, source };
         let listener = TcpListener::bind(self.config.listen)
             .await
@@ -416,7 +418,7 @@ impl Node {
     pub fn hosted(&self, handle: &str) -> Result<Option<Scid>, StoreError> {
         Ok(match self.actors.organization(handle)? {
             Some(Local::Organization { scid, .. }) => Some(scid),
-            Some(Local::Node | Local::Topic { .. }) | None => None,
+            Some(Local::Node | Local::Topic { .. } | Local::Moved { .. }) | None => None,
         })
     }
 
@@ -443,7 +445,10 @@ impl Node {
             .log_entry(&founded.entry.to_canonical_bytes(), &Default::default())
             .await?
         {
-            LogReceipt::Grown => Ok(founded),
+            LogReceipt::Grown => {
+                self.actors.note_home(founded.entry.did()).await?;
+                Ok(founded)
+            }
             other => Err(NodeError::Refused(format!(
                 "the new log was not taken: {other:?}"
             ))),

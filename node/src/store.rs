@@ -27,6 +27,7 @@ mod tail;
 mod tests;
 mod touched;
 mod transaction;
+mod twins;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -10,6 +10,10 @@ mod dialects;
 mod documents;
 #[path = "activitypub/hostile.rs"]
 mod hostile;
+#[path = "activitypub/keys.rs"]
+mod keys;
+#[path = "activitypub/moves.rs"]
+mod moves;
 #[path = "activitypub/pair.rs"]
 mod pair;
 #[path = "activitypub/policy.rs"]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::canonical::{JsonError, Numbers, parse, to_canonical};
 use crate::envelope::{Header, Status};
 use crate::key::{PublicKey, RsaPublicKey, SecretKey};
-use crate::limits::{ACTIVITY_BYTES_MAX, ACTOR_BYTES_MAX, ACTOR_KEYS_MAX};
+use crate::limits::{ACTIVITY_BYTES_MAX, ACTOR_BYTES_MAX, ACTOR_KEYS_MAX, ALSO_KNOWN_AS_MAX};
 use crate::proof::{self, Proof, ProofError};
 use crate::record::{Body, TextMap};
 use crate::time::Timestamp;
@@ -217,6 +217,8 @@ pub enum Kind {
     Delete,
     /// Somebody passes another's activity on.
     Announce,
+    /// An actor goes on under another address.
+    Move,
     /// Something that this version does not act on.
     Other,
 }
@@ -233,6 +235,7 @@ impl Kind {
                 "Update" => Self::Update,
                 "Delete" => Self::Delete,
                 "Announce" => Self::Announce,
+                "Move" => Self::Move,
                 _ => return None,
             })
         });
@@ -250,6 +253,7 @@ impl Kind {
             Self::Update => "Update",
             Self::Delete => "Delete",
             Self::Announce => "Announce",
+            Self::Move => "Move",
             Self::Other => "Activity",
         }
     }
@@ -410,6 +414,8 @@ pub struct Actor {
     pub inbox: String,
     /// Where its whole server receives, if it says so.
     pub shared_inbox: Option<String>,
+    /// Other names of it, by its own word: addresses that it had, its DID.
+    pub also_known_as: Vec<String>,
     /// Its Ed25519 keys for assertions (FEP-521a), by id.
     keys: Vec<(String, PublicKey)>,
     /// Its RSA keys for requests (`publicKey`), by id.
@@ -478,6 +484,13 @@ impl Actor {
             shared_inbox: endpoints
                 .and_then(|endpoints| endpoints.reference("sharedInbox"))
                 .map(str::to_owned),
+            also_known_as: thing
+                .values("alsoKnownAs")
+                .into_iter()
+                .filter_map(id_of)
+                .take(ALSO_KNOWN_AS_MAX)
+                .map(str::to_owned)
+                .collect(),
             keys,
             rsa_keys,
         })
@@ -505,6 +518,40 @@ impl Actor {
         self.types
             .iter()
             .any(|kind| kind == "Application" || kind == "Service")
+    }
+}
+
+/// Whose key it is that a document found at a key's id is about, by its own word: the `owner` or
+/// `controller` of that very key, or the actor itself if it stands in an actor's document. To be believed once
+/// that actor lists the key.
+///
+/// # Errors
+/// [`ActivityError`]: it is about another key, or names no owner, or several.
+pub fn key_owner(bytes: &[u8], key_id: &str) -> Result<String, ActivityError> {
+    let Value::Object(tree) = parse(bytes, ACTOR_BYTES_MAX, Numbers::Any)? else {
+        return Err(ActivityError::NotAnObject);
+    };
+    let thing = Thing(&tree);
+    let is_actor = !thing.values("inbox").is_empty();
+    if thing.id() == Some(key_id) && is_actor {
+        return Ok(key_id.to_owned());
+    }
+    let within = ["publicKey", "assertionMethod"]
+        .into_iter()
+        .flat_map(|term| thing.values(term).into_iter().take(ACTOR_KEYS_MAX))
+        .filter_map(Value::as_object)
+        .map(Thing);
+    let mut keys = std::iter::once(thing).chain(within);
+    let key = keys.find(|key| key.id() == Some(key_id));
+    let key = key.ok_or(member("id", "the key's own id"))?;
+    let named = ["owner", "controller"];
+    let mut owners = named
+        .into_iter()
+        .flat_map(|term| key.values(term))
+        .map(id_of);
+    match owners.next() {
+        Some(Some(owner)) if owners.all(|other| other == Some(owner)) => Ok(owner.to_owned()),
+        _ => Err(member("owner", "the one actor whose key it is")),
     }
 }
 
@@ -621,6 +668,19 @@ pub fn announce(
         "to": [PUBLIC],
         "cc": [followers],
         "object": inner,
+    }))
+}
+
+/// An activity by which an actor tells its followers that it goes on as `target` (FEP-7628). To be proven.
+pub fn moving(id: &str, actor: &str, followers: &str, target: &str) -> Map<String, Value> {
+    object(json!({
+        "@context": context(),
+        "id": id,
+        "type": Kind::Move.as_str(),
+        "actor": actor,
+        "object": actor,
+        "target": target,
+        "to": [followers],
     }))
 }
 

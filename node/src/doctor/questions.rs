@@ -102,6 +102,7 @@ pub(super) fn of_node(
     }
     found.extend(room(node)?);
     found.extend(disputed(node)?);
+    found.extend(twins(node)?);
     found.extend(index(node)?);
     found.extend(parked(node)?);
     found.extend(size(node, scan.bytes)?);
@@ -232,6 +233,39 @@ fn disputed(node: &Node) -> Result<Vec<Finding>, NodeError> {
                     "baraza pin {scid} VERSION, once the organisation has said which is its own"
                 ),
             ));
+        }
+    }
+    Ok(found)
+}
+
+/// Whose keys signed two things under one number.
+fn twins(node: &Node) -> Result<Vec<Finding>, NodeError> {
+    let signers = node.keychain.signers()?;
+    let own: BTreeSet<Scid> = signers.iter().map(|signer| *signer.did.scid()).collect();
+    let mut found = Vec::new();
+    for author in node.store.authors()? {
+        let scid = author.state.scid();
+        let Some(id) = node.store.records_with_twins(scid, 1)?.pop_first() else {
+            continue;
+        };
+        let what = format!("two versions of {id} have one number and one key's signature");
+        let look = format!("/api/v1/records/{id}/history has both, under “twins”");
+        found.push(match own.contains(scid) {
+            true => Finding::serious(
+                "own-twins",
+                what,
+                "another copy of this node, or whoever else has the key, publishes under this name",
+                format!("{look}; stop the other copy, or: baraza org rotate HANDLE --compromised"),
+            ),
+            false => Finding::note(
+                "twins",
+                what,
+                "its author has two copies of its key at work, or says different things to different nodes",
+                format!("{look}; ask the organisation"),
+            ),
+        });
+        if found.len() >= NAMED_MAX {
+            break;
         }
     }
     Ok(found)

@@ -3,6 +3,8 @@
 //!
 //! Other machines' actors are in [`super::remote`].
 
+mod moved;
+
 use std::sync::Arc;
 
 use protocol::activity::{self, Announced};
@@ -22,6 +24,8 @@ use crate::keychain::{self, Keychain, KeychainError};
 use crate::labels::Labels;
 use crate::rsa::RsaKey;
 use crate::store::{HeldRow, Store, StoreError, What};
+
+pub use moved::{actor_of, former_actors};
 
 /// The name of the node itself where organisations have handles: `acct:node@hub.example`.
 pub const NODE_HANDLE: &str = keychain::NODE;
@@ -52,6 +56,26 @@ pub enum Local {
         /// The area's code.
         area: &'static str,
     },
+    /// An organisation that was at home here, and is at home at another node now. Its address here says so
+    /// until somebody else has its handle; the node speaks for it.
+    Moved {
+        /// Its name in addresses here.
+        handle: String,
+        /// Who it is.
+        scid: Scid,
+        /// Its actor there.
+        to: String,
+    },
+}
+
+impl Local {
+    /// Which organisation it is or was.
+    fn scid(&self) -> Option<&Scid> {
+        match self {
+            Self::Organization { scid, .. } | Self::Moved { scid, .. } => Some(scid),
+            Self::Node | Self::Topic { .. } => None,
+        }
+    }
 }
 
 /// An actor with the keys that it signs with.
@@ -126,7 +150,9 @@ impl Actors {
     pub fn id(&self, local: &Local) -> String {
         match local {
             Local::Node => self.0.config.address("/actor"),
-            Local::Organization { handle, .. } => self.0.config.address(&format!("/orgs/{handle}")),
+            Local::Organization { handle, .. } | Local::Moved { handle, .. } => {
+                self.0.config.address(&format!("/orgs/{handle}"))
+            }
             Local::Topic { area } => self.0.config.address(&format!("/topics/{area}")),
         }
     }
@@ -135,7 +161,7 @@ impl Actors {
     pub fn below(&self, local: &Local, name: &str) -> String {
         match local {
             Local::Node => self.0.config.address(&format!("/{name}")),
-            Local::Organization { .. } | Local::Topic { .. } => {
+            Local::Organization { .. } | Local::Topic { .. } | Local::Moved { .. } => {
                 format!("{}/{name}", self.id(local))
             }
         }
@@ -158,7 +184,7 @@ impl Actors {
         }
     }
 
-    /// The organisation with this handle, if it is at home here.
+    /// The organisation with this handle, if it is at home here, or was the last to be.
     ///
     /// # Errors
     /// A disk fault.
@@ -171,10 +197,13 @@ impl Actors {
             let path: Vec<&str> = state.did().path().collect();
             self.hosts(state.did()) && path == ["orgs", handle]
         });
-        Ok(hosted.map(|state| Local::Organization {
-            handle: handle.to_owned(),
-            scid: *state.scid(),
-        }))
+        match hosted {
+            Some(state) => Ok(Some(Local::Organization {
+                handle: handle.to_owned(),
+                scid: *state.scid(),
+            })),
+            None => self.moved(handle),
+        }
     }
 
     /// Whether an identifier says that its log is served here.
@@ -204,8 +233,9 @@ impl Actors {
     /// A key file that is damaged.
     pub fn sending(&self, local: &Local) -> Result<Option<Sending>, KeychainError> {
         let handle = match local {
-            // An area's actor has no identity of its own: the node speaks for it.
-            Local::Node | Local::Topic { .. } => keychain::NODE,
+            // An area's actor has no identity of its own, and whoever moved uses it elsewhere: the node speaks
+            // for them.
+            Local::Node | Local::Topic { .. } | Local::Moved { .. } => keychain::NODE,
             Local::Organization { handle, .. } => handle,
         };
         let signer = match self.0.keychain.signer(handle) {
@@ -215,7 +245,7 @@ impl Actors {
         };
         // A handle may have passed to another organisation, which has keys of its own.
         let is_meant = match local {
-            Local::Node | Local::Topic { .. } => true,
+            Local::Node | Local::Topic { .. } | Local::Moved { .. } => true,
             Local::Organization { scid, .. } => signer.did.scid() == scid,
         };
         Ok(is_meant.then(|| Sending {
@@ -226,16 +256,26 @@ impl Actors {
     }
 
     fn author_of(&self, local: &Local) -> Result<Option<ShownAuthor>, StoreError> {
-        match local {
-            Local::Organization { scid, .. } => self.0.catalogue.author(scid),
-            Local::Node | Local::Topic { .. } => {
-                let own = self.0.keychain.signer(keychain::NODE).ok();
-                match own {
-                    Some(own) => self.0.catalogue.author(own.did.scid()),
-                    None => Ok(None),
-                }
-            }
+        match local.scid() {
+            Some(scid) => self.0.catalogue.author(scid),
+            None => self.own_author(),
         }
+    }
+
+    fn own_author(&self) -> Result<Option<ShownAuthor>, StoreError> {
+        match self.0.keychain.signer(keychain::NODE) {
+            Ok(own) => self.0.catalogue.author(own.did.scid()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The keys that an actor's activities are proven with.
+    fn keys_of(&self, local: &Local, author: &ShownAuthor) -> Result<Vec<PublicKey>, StoreError> {
+        let listed = |author: &ShownAuthor| author.author.state.keys().listed().copied().collect();
+        Ok(match local {
+            Local::Moved { .. } => self.own_author()?.as_ref().map(listed).unwrap_or_default(),
+            Local::Node | Local::Organization { .. } | Local::Topic { .. } => listed(author),
+        })
     }
 
     /// An actor's document (ActivityPub, 4; FEP-521a). `None` if it is gone.
@@ -250,14 +290,14 @@ impl Actors {
         let config = &self.0.config;
         let language = config.settings.language.as_str();
         let state = &author.author.state;
-        let keys: Vec<PublicKey> = state.keys().listed().copied().collect();
+        let keys = self.keys_of(local, &author)?;
         let (kind, handle, name) = match local {
             Local::Node => (
                 "Application",
                 NODE_HANDLE.to_owned(),
                 config.settings.name.clone(),
             ),
-            Local::Organization { handle, .. } => {
+            Local::Organization { handle, .. } | Local::Moved { handle, .. } => {
                 ("Organization", handle.clone(), author.name(&[language]))
             }
             Local::Topic { area } => {
@@ -278,6 +318,7 @@ impl Actors {
                 {
                     "manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
                     "alsoKnownAs": {"@id": "as:alsoKnownAs", "@type": "@id"},
+                    "movedTo": {"@id": "as:movedTo", "@type": "@id"},
                     "assertionMethod": {"@id": "https://w3id.org/security#assertionMethod", "@type": "@id", "@container": "@set"},
                     "implements": {"@id": "https://w3id.org/fep/844e/implements", "@type": "@id", "@container": "@list"},
                 },
@@ -301,16 +342,22 @@ impl Actors {
             }
         };
         if !matches!(local, Local::Topic { .. }) {
-            let did = state.did().to_string();
-            put(&mut document, "alsoKnownAs", json!([did]));
+            let mut names = vec![state.did().to_string()];
+            if !matches!(local, Local::Moved { .. }) {
+                names.extend(former_actors(state));
+            }
+            put(&mut document, "alsoKnownAs", json!(names));
             if let Some(summary) = summary_of(&author, language) {
                 put(&mut document, "summary", summary.into());
             }
         }
+        if let Local::Moved { to, .. } = local {
+            put(&mut document, "movedTo", to.as_str().into());
+        }
         // FEP-844e: what the server can do is said by its application.
         match local {
             Local::Node => put(&mut document, "implements", implements()),
-            Local::Organization { .. } | Local::Topic { .. } => {
+            Local::Organization { .. } | Local::Topic { .. } | Local::Moved { .. } => {
                 let application = json!({
                     "id": self.id(&Local::Node), "type": "Application", "implements": implements(),
                 });
@@ -325,7 +372,9 @@ impl Actors {
         let language = &self.0.config.settings.language;
         self.0.config.address(&match local {
             Local::Node => format!("/{language}/"),
-            Local::Organization { scid, .. } => format!("/{language}/org/{scid}"),
+            Local::Organization { scid, .. } | Local::Moved { scid, .. } => {
+                format!("/{language}/org/{scid}")
+            }
             Local::Topic { area } => format!("/{language}/search?area={area}"),
         })
     }
@@ -361,7 +410,7 @@ impl Actors {
         };
         let handle = match &local {
             Local::Node => NODE_HANDLE.to_owned(),
-            Local::Organization { handle, .. } => handle.clone(),
+            Local::Organization { handle, .. } | Local::Moved { handle, .. } => handle.clone(),
             Local::Topic { area } => topic_handle(area),
         };
         let id = self.id(&local);
@@ -469,6 +518,7 @@ impl Actors {
                 Ok(author.is_some_and(|author| self.hosts(author.state.did())))
             }
             Local::Topic { area } => topics::is_about(area, id, row),
+            Local::Moved { .. } => Ok(false),
         }
     }
 
@@ -570,6 +620,7 @@ impl Actors {
         let authors = match local {
             Local::Topic { .. } => return Ok(None),
             Local::Organization { scid, .. } => vec![*scid],
+            Local::Moved { .. } => Vec::new(),
             Local::Node => {
                 let authors = self.0.store.authors()?;
                 authors

@@ -154,10 +154,23 @@ impl Followers {
     /// # Errors
     /// A disk fault.
     pub async fn remove_inbox(&self, inbox: &str) -> Result<(), StoreError> {
+        self.remove_where(|row| row.inbox == inbox).await
+    }
+
+    /// Forgets all followers of one of our actors that receive at an inbox.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub async fn remove_at(&self, inbox: &str, followed: &str) -> Result<(), StoreError> {
+        self.remove_where(|row| row.inbox == inbox && row.followed == followed)
+            .await
+    }
+
+    async fn remove_where(&self, is_meant: impl Fn(&Follower) -> bool) -> Result<(), StoreError> {
         let there: Vec<(String, String)> = self
             .rows()
             .values()
-            .filter(|row| row.inbox == inbox)
+            .filter(|row| is_meant(row))
             .map(|row| (row.actor.clone(), row.followed.clone()))
             .collect();
         for (actor, followed) in there {

@@ -17,6 +17,7 @@ use protocol::limits::{CAVAGE_DATE_SECONDS_MAX, SIGNATURE_AGE_SECONDS_MAX};
 
 use super::actors::{Actors, Local, is_same_origin, origin};
 use super::followers::{Follower, FollowerError, Followers};
+use super::moves::{self, MoveError};
 use super::outbox::Outbox;
 use super::peers::{Peer, PeerError, Peers, Stage};
 use super::policy::{Barred, Gate};
@@ -28,7 +29,7 @@ use crate::config::Config;
 use crate::ingest::{Ingest, IngestError};
 use crate::rsa;
 use crate::standing::Standing;
-use crate::store::{Receipt, StoreError};
+use crate::store::{Receipt, Store, StoreError};
 
 /// Signatures of one request that are looked up: each may cost a fetch and one repetition.
 const SIGNATURES_TRIED_MAX: usize = 2;
@@ -91,6 +92,15 @@ pub enum InboxError {
         /// How far it lies ahead, or behind if negative.
         ahead_seconds: i64,
     },
+    /// Whom it is about is at home elsewhere now.
+    #[error("it moved: follow {to} instead")]
+    MovedAway {
+        /// Its actor there.
+        to: String,
+    },
+    /// A move is not followed.
+    #[error(transparent)]
+    Move(#[from] MoveError),
     /// A bound was reached.
     #[error("{0}")]
     Full(String),
@@ -155,6 +165,8 @@ pub struct Parts {
     pub ingest: Ingest,
     /// Looks where something is missing.
     pub puller: Puller,
+    /// What the key logs say.
+    pub store: Arc<Store>,
     /// What was taken already.
     pub replays: Replays,
     /// What time it is.
@@ -260,16 +272,15 @@ impl Inbox {
             return Err(self.dated_wrong(error)?);
         }
         let key_id = signature.key_url(&self.insecure)?;
-        let (address, _) = key_id.split_once('#').unwrap_or((key_id, ""));
-        if let Some(node) = origin(address) {
+        if let Some(node) = origin(key_id) {
             self.parts.gate.check_sender(&node)?;
         }
-        let kept = self.parts.remote.get(address, Freshness::Kept).await?;
+        let kept = self.parts.remote.of_key(key_id, Freshness::Kept).await?;
         match verify(signature, &kept) {
             Ok(()) => Ok(kept),
             Err(error) => {
                 // The key may have been changed since.
-                let anew = self.parts.remote.get(address, Freshness::Anew).await?;
+                let anew = self.parts.remote.of_key(key_id, Freshness::Anew).await?;
                 if Arc::ptr_eq(&anew, &kept) {
                     return Err(error);
                 }
@@ -304,6 +315,7 @@ impl Inbox {
             Kind::Reject => self.answer(activity, signer, Stage::Refused).await,
             Kind::Create | Kind::Update | Kind::Delete => self.record(activity, signer).await,
             Kind::Announce => self.passed_on(activity, signer).await,
+            Kind::Move => moves::take(&self.parts, activity, &signer.id).await,
             // Taken and left: the fediverse says many things that do not concern a directory.
             Kind::Other => Ok(()),
         }
@@ -316,6 +328,9 @@ impl Inbox {
             .actors
             .of_id(object)?
             .ok_or(InboxError::NotHere)?;
+        if let Local::Moved { to, .. } = local {
+            return Err(InboxError::MovedAway { to });
+        }
         let inbox = signer.shared_inbox.as_ref().unwrap_or(&signer.inbox);
         let followed = self.parts.actors.id(&local);
         let follower = Follower::new(&signer.id, followed, activity.id(), inbox)

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
-use page::{Pages, proven};
+use page::{Item, Pages, proven};
 use turns::{Retry, Turns};
 
 use super::actors::{Actors, Local, Sending, origin};
@@ -363,6 +363,7 @@ impl Outbox {
         // When it is looked at what is owed.
         let mut look = Some(Instant::now());
         loop {
+            // Only what is looked at now is old: news that came meanwhile is not.
             if look.is_some_and(|at| at <= Instant::now()) {
                 ticks.mark_unchanged();
                 let inner = Arc::clone(&self.0);
@@ -565,6 +566,7 @@ impl Inner {
                 Ok(()) => {
                     said.taken = Some(self.clock.now());
                     self.peers.note_taken(host).await?;
+                    self.part(item, inbox).await?;
                 }
                 // The rest of the page would be answered alike.
                 Err(error) if error.turned_away().is_some() => {
@@ -582,6 +584,7 @@ impl Inner {
                 Err(error) if error.is_final() => {
                     tracing::info!(host, %error, "an announcement was refused");
                     said.refusal = Some(error.to_string());
+                    self.part(item, inbox).await?;
                 }
                 Err(error) => {
                     // Whoever took something before is there: it is the first failure since.
@@ -592,6 +595,14 @@ impl Inner {
         }
         self.deliveries.note_answered(host, told_to, said);
         Ok(())
+    }
+
+    /// Whoever was told that an actor moved follows it here no longer.
+    async fn part(&self, item: &Item, inbox: &str) -> Result<(), StoreError> {
+        match item.is_farewell {
+            true => self.followers.remove_at(inbox, &item.followed).await,
+            false => Ok(()),
+        }
     }
 
     /// Accepts a follower's `Follow`.

@@ -232,6 +232,33 @@ impl Puller {
         Ok(())
     }
 
+    /// Goes on with a followed node at the address to which it moved. The operator decided nothing, so it
+    /// stands in the list of peers and not in the audit log.
+    ///
+    /// # Errors
+    /// [`PeerError::Full`], or a disk fault.
+    pub async fn follow_to(&self, former: &str, url: &str) -> Result<(), PeerError> {
+        let peer = self.0.peers.get(former)?;
+        let Some(peer) = peer.filter(|peer| peer.is_followed && former != url) else {
+            return Ok(());
+        };
+        let start = |new: &mut Peer| {
+            new.filter = peer.filter;
+            new.is_followed = true;
+            new.is_unfollowed = false;
+        };
+        self.0.peers.change(url, start).await?;
+        self.keep_up(url);
+        self.pause(former);
+        let stop = |old: &mut Peer| {
+            old.is_followed = false;
+            old.is_unfollowed = true;
+            old.last_error = Some(format!("it moved to {url}, which is followed instead"));
+        };
+        self.0.peers.change(former, stop).await?;
+        Ok(())
+    }
+
     /// Reads a peer's log no more for now: it is blocked. [`Puller::start`] goes on.
     pub fn pause(&self, url: &str) {
         if let Some(task) = self.tasks().remove(url) {

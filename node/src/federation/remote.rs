@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::activity::{ActivityError, Actor, is_activity_type};
+use protocol::activity::{ActivityError, Actor, is_activity_type, key_owner};
 
 use super::actors::{is_same_origin, origin};
-use super::client::FetchError;
+use super::client::{Document, FetchError};
 use super::courier::{Courier, CourierError};
 use crate::clock::SharedClock;
 
@@ -51,6 +51,12 @@ pub enum RemoteError {
     /// The actor receives at another host.
     #[error("the actor's inbox is at another host than the actor")]
     ForeignInbox,
+    /// A key's document says that somebody at another host owns it.
+    #[error("the key's document names an owner at another host, {owner}")]
+    ForeignOwner {
+        /// The owner.
+        owner: String,
+    },
     /// The document is no actor's.
     #[error(transparent)]
     Form(#[from] ActivityError),
@@ -88,6 +94,7 @@ pub struct RemoteActors(Arc<Inner>);
 struct Inner {
     courier: Courier,
     clock: SharedClock,
+    /// By the actor's address, and by those of its keys that have one of their own.
     kept: Mutex<HashMap<String, Kept>>,
 }
 
@@ -115,9 +122,56 @@ impl RemoteActors {
         address: &str,
         freshness: Freshness,
     ) -> Result<Arc<Actor>, RemoteError> {
-        if let Some(kept) = self.kept(address, freshness) {
+        // The address of a key alone is no actor's.
+        let kept = self.kept(address, freshness);
+        if let Some(kept) = kept.filter(|kept| kept.id == address) {
             return Ok(kept);
         }
+        let document = self.fetch(address).await?;
+        self.read(address, &document)
+    }
+
+    /// The actor that owns a key, by the key's id: what stands before its `#`. An id without one is the
+    /// address of a document that names the owner. Whether the actor lists the key is the caller's to see.
+    ///
+    /// # Errors
+    /// As [`RemoteActors::get`], and [`RemoteError::ForeignOwner`].
+    pub async fn of_key(
+        &self,
+        key_id: &str,
+        freshness: Freshness,
+    ) -> Result<Arc<Actor>, RemoteError> {
+        if let Some((address, _)) = key_id.split_once('#') {
+            return self.get(address, freshness).await;
+        }
+        // Once it is known whose key it is, only the owner is asked: what it lists decides.
+        let owner = match self.kept(key_id, Freshness::Kept) {
+            Some(actor) => actor.id.clone(),
+            None => self.owner(key_id).await?,
+        };
+        let actor = self.get(&owner, freshness).await?;
+        if owner != key_id {
+            self.keep(key_id, &actor);
+        }
+        Ok(actor)
+    }
+
+    async fn owner(&self, key_id: &str) -> Result<String, RemoteError> {
+        let document = self.fetch(key_id).await?;
+        let owner = key_owner(&document.bytes, key_id)?;
+        if !is_same_origin(&owner, key_id) || !is_same_origin(document.url.as_str(), key_id) {
+            return Err(RemoteError::ForeignOwner {
+                owner: owner.chars().take(200).collect(),
+            });
+        }
+        if owner == key_id {
+            self.read(&owner, &document)?;
+        }
+        Ok(owner)
+    }
+
+    /// An ActivityStreams document.
+    async fn fetch(&self, address: &str) -> Result<Document, RemoteError> {
         if origin(address).is_none() {
             return Err(RemoteError::Address);
         }
@@ -128,6 +182,11 @@ impl RemoteActors {
                 found: content_type.chars().take(80).collect(),
             });
         }
+        Ok(document)
+    }
+
+    /// The actor that a document fetched from its address shows, which is kept.
+    fn read(&self, address: &str, document: &Document) -> Result<Arc<Actor>, RemoteError> {
         let actor = Actor::parse(&document.bytes)?;
         if actor.id != address || !is_same_origin(document.url.as_str(), address) {
             return Err(RemoteError::ForeignId {

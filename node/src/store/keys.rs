@@ -148,6 +148,11 @@ pub(super) fn twins_of(id: &RecordId) -> Vec<u8> {
     )
 }
 
+/// All twins of one author's records.
+pub(super) fn twins_by(scid: &Scid) -> Vec<u8> {
+    key(TWIN, &[scid.as_digest()])
+}
+
 pub(super) fn twin(id: &RecordId, hash: &VersionHash) -> Vec<u8> {
     let mut key = twins_of(id);
     key.extend_from_slice(hash.as_digest());

@@ -14,7 +14,7 @@ use super::engine::Row;
 use super::quota::{self, Quotas};
 use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
-use super::{StoreError, facets, keys, past};
+use super::{StoreError, facets, keys, past, twins};
 
 /// Records of one author that wait for their key. The log of an author who moves or rotates may come
 /// after a whole page of records.
@@ -22,10 +22,6 @@ const PARKED_PER_AUTHOR_MAX: u64 = 1_000;
 
 /// Records from one sender that wait: a sender who invents authors fills this and nothing else.
 const PARKED_PER_SENDER_MAX: u64 = 10_000;
-
-/// Versions of one record that lost a tie and are kept: two are evidence enough, and a key can sign
-/// any number of them.
-const TWINS_PER_RECORD_MAX: usize = 8;
 
 /// Records and entries that one transaction takes in because they are due.
 const DUE_MAX: usize = 256;
@@ -178,7 +174,7 @@ fn hold(
         (Decision::AlreadyHeld, _) => Ok(Receipt::AlreadyHeld),
         (Decision::Superseded, _) => Ok(Receipt::Superseded),
         (Decision::BesideTwin, _) => {
-            keep_twin(tx, &id, &row)?;
+            twins::keep(tx, &id, &row)?;
             Ok(Receipt::Twin)
         }
         (decision, displaced) => {
@@ -186,9 +182,10 @@ fn hold(
                 tx.remove(keys::change(displaced.change));
                 facets::note(tx, &id, displaced, record)?;
                 if decision == Decision::HoldOverTwin {
-                    keep_twin(tx, &id, displaced)?;
+                    twins::keep(tx, &id, displaced)?;
                 } else {
                     past::keep_displaced(tx, &id, &slot, displaced, now)?;
+                    twins::keep_beside(tx, &id, displaced)?;
                 }
             }
             if versions.is_empty() {
@@ -250,20 +247,6 @@ fn show_again(
         }
     }
     Ok(())
-}
-
-fn keep_twin(tx: &mut Transaction<'_>, id: &RecordId, twin: &HeldRow) -> Result<(), StoreError> {
-    let twins = tx.rows(&keys::twins_of(id))?;
-    let key = keys::twin(id, &twin.rank.hash);
-    if twins.iter().all(|(held, _)| *held != key) {
-        if twins.len() < TWINS_PER_RECORD_MAX {
-            tx.put(keys::version(&twin.rank.hash), key.clone());
-            tx.put(key, twin.write());
-        } else {
-            tx.remove(keys::version(&twin.rank.hash));
-        }
-    }
-    tx.change_author(&id.author, |author| author.has_twins = true)
 }
 
 /// Judges an author's records anew after its log grew from what `before` says: drops what no longer

@@ -29,10 +29,7 @@ impl Store {
                     None => None,
                     Some(row) => {
                         let entry = rows::unpack(logs::split_entry(&row)?.1)?;
-                        let scid = key.get(1..33).and_then(|scid| scid.try_into().ok());
-                        let scid = Scid::from_digest(
-                            scid.ok_or_else(|| corrupt("an entry without an author"))?,
-                        );
+                        let scid = author_of_entry(&key)?;
                         (!self.is_blocked(&scid)).then_some(What::Entry { scid, entry })
                     }
                 },
@@ -91,6 +88,25 @@ impl Store {
         Ok((changed, read_to))
     }
 
+    /// Whose logs grew after a place in the log and up to another, with the number of the change.
+    ///
+    /// # Errors
+    /// As [`Store::changes`].
+    pub fn changed_logs(&self, after: u64, read_to: u64) -> Result<Vec<(u64, Scid)>, StoreError> {
+        let _durable = self.durable.wait()?;
+        let mut changed = Vec::new();
+        for row in self.log_after(after, usize::MAX) {
+            let (number, row) = row?;
+            if number > read_to {
+                break;
+            }
+            if let ChangeRow::Entry(key) = row {
+                changed.push((number, author_of_entry(&key)?));
+            }
+        }
+        Ok(changed)
+    }
+
     /// The number of the last change that is durable. Waits for nobody.
     ///
     /// # Errors
@@ -98,6 +114,13 @@ impl Store {
     pub fn last_change(&self) -> Result<u64, StoreError> {
         self.durable.last_change()
     }
+}
+
+/// Whose log an entry is of.
+fn author_of_entry(key: &[u8]) -> Result<Scid, StoreError> {
+    let scid = key.get(1..33).and_then(|scid| scid.try_into().ok());
+    let scid = scid.ok_or_else(|| corrupt("an entry without an author"))?;
+    Ok(Scid::from_digest(scid))
 }
 
 /// The record that a change of judgement names.

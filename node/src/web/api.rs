@@ -254,12 +254,34 @@ async fn history(
 ) -> Result<Response, Problem> {
     let id = record_id(&scid, &local)?;
     let work = Arc::clone(&app);
-    let versions = blocking(move || work.store.history(&id)).await?;
+    let read = move || -> Result<_, StoreError> {
+        let hidden = Hidden::of(&work.store, &id)?;
+        let twins = match hidden {
+            Some(_) => Vec::new(),
+            None => work.store.twins_of(&id)?,
+        };
+        let twins = twins.iter().map(twin).collect::<Result<Vec<Value>, _>>()?;
+        Ok((work.store.history(&id)?, twins))
+    };
+    let (versions, twins) = blocking(read).await?;
     if versions.is_empty() {
         return Err(Problem::not_found("no such record is known here"));
     }
     let versions: Vec<Value> = versions.iter().map(told).collect();
-    Ok(Json(json!({"versions": versions, "total": versions.len(), "next": null})).into_response())
+    let total = versions.len();
+    let answer = json!({"versions": versions, "total": total, "next": null, "twins": twins});
+    Ok(Json(answer).into_response())
+}
+
+/// A version with what it says: signed, so that whoever reads it need not believe this node.
+fn twin(row: &HeldRow) -> Result<Value, StoreError> {
+    let record: Value =
+        serde_json::from_slice(&row.canonical()?).map_err(|error| StoreError::Corrupt {
+            detail: error.to_string(),
+        })?;
+    let mut twin = told(row);
+    twin["record"] = record;
+    Ok(twin)
 }
 
 /// Versions on a page of an author's history.
@@ -411,6 +433,7 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                 "logVersion": state.version_id().to_string(),
                 "disputed": author.author.is_disputed,
                 "closed": state.is_deactivated(),
+                "hasTwins": author.author.has_twins,
                 "hasProfile": author.profile.is_some(),
                 "siteConfirmed": author.has_confirmed_site,
                 "isFull": author.author.is_full && !work.hosts(state.did()),

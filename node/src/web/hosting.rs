@@ -110,6 +110,7 @@ pub(super) async fn receive_log(
             .await?;
         is_new |= receipt != LogReceipt::AlreadyHeld;
     }
+    app.actors.note_home(&did).await?;
     let status = if is_new {
         StatusCode::CREATED
     } else {

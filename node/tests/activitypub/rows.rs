@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use baraza::clock::ManualClock;
+use baraza::commands::Command;
 use baraza::federation::followers::Follower;
+use protocol::envelope::Envelope;
 use protocol::id::RecordId;
 use serde_json::{Value, json};
 
 use crate::world::{
-    Silent, World, add_organization, now, offering, publish, record, seq_at, start, start_by,
+    Silent, World, add_organization, now, offering, publish, record, run, seq_at, start, start_by,
     tombstone, until,
 };
 
@@ -22,9 +24,9 @@ fn id_of(record: &Value) -> RecordId {
     RecordId::parse(&format!("{scid}/{}", record["localId"].as_str().unwrap())).unwrap()
 }
 
-/// Half of F06: that the other version is kept as evidence, and its author flagged, is not done yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_versions_with_one_number_every_node_shows_the_same() {
+async fn f06_of_two_versions_with_one_number_every_node_shows_the_same_gives_both_and_flags_the_author()
+ {
     let world = World::new().await;
     let other = start(world.folder.path(), world.ports[3], &world.ports).await;
     let signer = world
@@ -54,7 +56,42 @@ async fn of_two_versions_with_one_number_every_node_shows_the_same() {
     let id = id_of(&both[0]);
     let shown = [&world.n, &other].map(|node| node.store.counting(&id).unwrap().unwrap().rank);
     assert_eq!(shown[0], shown[1]);
+    for node in [&world.n, &other] {
+        let get = async |path: &str| {
+            let address = node.config.address(path);
+            world.client.document(&address, "*/*").await.unwrap().bytes
+        };
+        let json =
+            async |path: &str| -> Value { serde_json::from_slice(&get(path).await).unwrap() };
+        let history = json(&format!("/api/v1/records/{id}/history")).await;
+        let twins = history["twins"].as_array().unwrap();
+        assert_eq!(twins.len(), 2, "{history}");
+        for said in &both {
+            assert!(twins.iter().any(|twin| twin["record"] == *said));
+        }
+        // Nobody need believe the node: each shows by its own proof who signed it.
+        for twin in twins {
+            let bytes = twin["record"].to_string();
+            let proven = Envelope::parse(bytes.as_bytes()).unwrap().prove().unwrap();
+            assert_eq!(proven.record().header.record_id(), id);
+            assert_eq!(twin["seq"], 1);
+        }
+        let all = json("/api/v1/organizations").await;
+        let flags = all["items"].as_array().unwrap().iter();
+        let flagged: Vec<&Value> = flags.filter(|it| it["hasTwins"] == true).collect();
+        assert_eq!(flagged.len(), 1);
+        assert_eq!(flagged[0]["id"], id.author.to_string());
+        let page = get(&format!("/en/o/{id}")).await;
+        let page = String::from_utf8_lossy(&page);
+        assert!(page.contains("two different versions under one number"));
+        let found = run(node, Command::Doctor).await.json;
+        let of_it = found.as_array().unwrap().iter();
+        let of_it: Vec<&Value> = of_it.filter(|it| it["code"] == "twins").collect();
+        assert_eq!(of_it.len(), 1, "{found}");
+        assert!(of_it[0]["what"].to_string().contains(&id.to_string()));
+    }
     other.stop().await;
+    world.n.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use baraza::clock::{SharedClock, SystemClock};
 use baraza::commands::{self, Command, Done};
-use baraza::config::{Config, Federation, Hosting, Publishing, Settings};
+use baraza::config::{Config, Federation, Hosting, HostingPolicy, Publishing, Settings};
 use baraza::federation::client::Client;
 use baraza::keychain::{Keychain, Signer};
 use baraza::node::Node;
@@ -105,7 +105,10 @@ pub(crate) async fn start_with(
             announce: false,
             ..federation
         },
-        hosting: Hosting::default(),
+        hosting: Hosting {
+            policy: HostingPolicy::Open,
+            ..Hosting::default()
+        },
     };
     let config = Config::check(&folder.join(port.to_string()), settings).unwrap();
     if !config.folder.exists() {

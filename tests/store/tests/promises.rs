@@ -12,7 +12,7 @@ use baraza_store_tests::{Author, Chance, Node, Version, at, proven, record_key, 
 use protocol::acceptance::Rules;
 use protocol::canonical::to_canonical;
 use protocol::envelope::{Envelope, Status};
-use protocol::id::Scid;
+use protocol::id::{Scid, VersionHash};
 use protocol::identity::{LogEntry, WitnessProofs};
 use protocol::limits::INTEGER_MAX;
 use protocol::proof;
@@ -144,6 +144,46 @@ fn any_number_of_twins_leaves_the_lowest_held_and_a_bounded_trace() {
     }
     assert_eq!(node.held(), BTreeSet::from([twins[39].hash()]));
     assert_log_is_whole(&node);
+}
+
+#[test]
+fn f06_both_of_two_versions_with_one_number_stay_as_evidence_when_a_later_one_comes() {
+    on_every_engine(|node| {
+        let author = known(node);
+        let id = author.id("a");
+        let evidence = |node: &Node| -> Vec<VersionHash> {
+            let twins = node.store.twins_of(&id).unwrap();
+            twins.iter().map(|row| row.rank.hash).collect()
+        };
+        let mut both = ["x", "y"].map(|says| author.record(&Version::of("a", 5).saying(says)));
+        both.sort_by_key(Envelope::hash);
+        let mut expected: Vec<VersionHash> = both.iter().map(Envelope::hash).collect();
+        expected.sort();
+        node.take(&both[1]).unwrap();
+        assert_eq!(evidence(node), [], "one version is none");
+        node.take(&both[0]).unwrap();
+        assert_eq!(evidence(node), expected);
+        // Longer than anything else of the past is kept.
+        for (seq, days) in [(6, 40), (7, 80), (8, 120)] {
+            let later = proven(&author.record(&Version::of("a", seq)));
+            wait(node.store.admit(later, at(days * DAY), None)).unwrap();
+        }
+        let history = node.store.history(&id).unwrap();
+        assert!(
+            history.iter().all(|row| row.rank.seq > 5),
+            "the past is gone"
+        );
+        assert_eq!(evidence(node), expected);
+        let named = node.store.records_with_twins(&author.scid(), 9).unwrap();
+        assert_eq!(named, BTreeSet::from([id.clone()]));
+        // What is withdrawn says nothing, and what says it again says all.
+        node.take(&author.record(&Version::of("a", 9).withdrawn()))
+            .unwrap();
+        assert_eq!(evidence(node), []);
+        node.take(&author.record(&Version::of("a", 10))).unwrap();
+        assert_eq!(evidence(node), expected);
+        assert_log_is_whole(node);
+    });
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(super) struct Item {
     pub(super) followed: String,
     /// The activity, proven.
     pub(super) body: Vec<u8>,
+    /// Whether that actor has nothing to say after it.
+    pub(super) is_farewell: bool,
 }
 
 /// What a page depends on: a change in the log makes all pages anew.
@@ -190,9 +192,36 @@ impl Page {
                     body: proven(&by, activity, now)?,
                     by,
                     followed: actor.clone(),
+                    is_farewell: false,
                 });
             }
         }
+        let mut gone = BTreeSet::new();
+        for (number, scid) in store.changed_logs(after, read_to)? {
+            if !gone.insert(scid) {
+                continue;
+            }
+            for local in actors.left_by(&scid)? {
+                let actor = actors.id(&local);
+                let Some(activity) = actors
+                    .movement(&local)
+                    .filter(|_| followed.contains(&actor))
+                else {
+                    continue;
+                };
+                let Some((_, by)) = voices.get(&actor)? else {
+                    continue;
+                };
+                items.push(Item {
+                    number,
+                    body: proven(&by, activity, now)?,
+                    by,
+                    followed: actor,
+                    is_farewell: true,
+                });
+            }
+        }
+        items.sort_by_key(|item| item.number);
         Ok(Self {
             after,
             items,

@@ -1,5 +1,6 @@
 //! What is owed, to whom and when.
 
+mod month;
 mod sockets;
 
 use std::collections::BTreeSet;

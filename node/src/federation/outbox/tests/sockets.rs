@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
-use http::{StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use protocol::record::Draft;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::clock::SystemClock;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Settings};
 use crate::federation::actors::Local;
 use crate::federation::deliveries::{Deliveries, Delivery};
@@ -25,36 +25,43 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A host that tells of each delivery by its path, and answers all with one status, once it has taken so
 /// many.
-struct Sink {
-    url: String,
-    heard: mpsc::UnboundedReceiver<String>,
+pub(super) struct Sink {
+    pub(super) url: String,
+    pub(super) heard: mpsc::UnboundedReceiver<String>,
+    status: Arc<AtomicU16>,
 }
 
 #[derive(Clone)]
 struct Answers {
     heard: mpsc::UnboundedSender<String>,
     takes: Arc<AtomicI64>,
-    status: StatusCode,
+    status: Arc<AtomicU16>,
 }
 
 impl Sink {
-    async fn answering(status: u16) -> Self {
+    pub(super) async fn answering(status: u16) -> Self {
         Self::taking(0, status).await
     }
 
-    async fn taking(first: i64, then: u16) -> Self {
+    async fn taking(first: i64, status: u16) -> Self {
         let (sender, heard) = mpsc::unbounded_channel();
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
         let listener = listener.await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let status = Arc::new(AtomicU16::new(status));
         let answers = Answers {
             heard: sender,
             takes: Arc::new(AtomicI64::new(first)),
-            status: StatusCode::from_u16(then).unwrap(),
+            status: Arc::clone(&status),
         };
         let router = axum::Router::new().fallback(answer).with_state(answers);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, heard }
+        Self { url, heard, status }
+    }
+
+    /// Answers with this status from now on.
+    pub(super) fn answer_with(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
     }
 
     async fn hears(&mut self) -> String {
@@ -63,38 +70,43 @@ impl Sink {
     }
 }
 
-async fn answer(
-    State(answers): State<Answers>,
-    uri: Uri,
-) -> (StatusCode, [(header::HeaderName, &'static str); 1]) {
+async fn answer(State(answers): State<Answers>, uri: Uri) -> (StatusCode, HeaderMap) {
     answers.heard.send(uri.path().to_owned()).unwrap();
     let status = match answers.takes.fetch_sub(1, Ordering::SeqCst) > 0 {
         true => StatusCode::ACCEPTED,
-        false => answers.status,
+        false => StatusCode::from_u16(answers.status.load(Ordering::SeqCst)).unwrap(),
     };
-    (status, [(header::RETRY_AFTER, "900")])
+    let mut headers = HeaderMap::new();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("900"));
+    }
+    (status, headers)
 }
 
 /// A node that may deliver to these hosts; it delivers while the test runs.
 async fn node(hosts: &[&str]) -> (Arc<Node>, TempDir) {
+    node_at("http://127.0.0.1:8899", Arc::new(SystemClock), hosts).await
+}
+
+/// As [`node`], at an address and by a clock.
+pub(super) async fn node_at(url: &str, clock: SharedClock, hosts: &[&str]) -> (Arc<Node>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings: Settings =
-        toml::from_str("name = \"n\"\nurl = \"http://127.0.0.1:8899\"").unwrap();
+    let mut settings: Settings = toml::from_str(&format!("name = \"n\"\nurl = \"{url}\"")).unwrap();
     let authorities = hosts.iter().map(|host| host.replace("http://", ""));
     settings.federation.insecure_peers = authorities.collect();
     let config = Config::check(folder.path(), settings).unwrap();
-    Node::init(&config, Arc::new(SystemClock)).await.unwrap();
-    let node = Node::open(config, Arc::new(SystemClock)).unwrap();
+    Node::init(&config, Arc::clone(&clock)).await.unwrap();
+    let node = Node::open(config, clock).unwrap();
     node.add_organization("org").await.unwrap();
     (node, folder)
 }
 
-fn deliver(node: &Arc<Node>) {
+pub(super) fn deliver(node: &Arc<Node>) {
     let node = Arc::clone(node);
     tokio::spawn(async move { node.outbox.run(node.stopping()).await });
 }
 
-fn follower(node: &Node, host: &str, name: &str) -> Follower {
+pub(super) fn follower(node: &Node, host: &str, name: &str) -> Follower {
     let actor = format!("{host}/{name}");
     let followed = node.actors.id(&Local::Node);
     let follow = format!("{actor}#follow");
@@ -103,7 +115,7 @@ fn follower(node: &Node, host: &str, name: &str) -> Follower {
     follower
 }
 
-async fn publish(node: &Node, local: &str) {
+pub(super) async fn publish(node: &Node, local: &str) {
     let tree = json!({
         "type": "Offering", "localId": local,
         "body": {"kind": "course", "name": {"en": local}, "areas": ["cyber"]},
