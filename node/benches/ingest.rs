@@ -361,7 +361,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
     let start = Costing::start();
     target
         .puller
-        .follow(source.config.url.as_str(), "")
+        .follow(source.config.url.as_str(), "", None)
         .await
         .unwrap();
     while target.index.count() < records.len() as u64 {

@@ -152,6 +152,7 @@ async fn tell(
             Command::Follow {
                 url: peer.url.to_string(),
                 filter: String::new(),
+                every_hours: None,
             },
         )
         .await?;

@@ -226,7 +226,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 language: None,
             }
         }
-        Typed::Follow { url, topic, filter } => {
+        Typed::Follow {
+            url,
+            topic,
+            filter,
+            every,
+        } => {
             let topics = topic.iter().map(|area| format!("area={area}"));
             let filter = std::iter::once(filter)
                 .filter(|filter| !filter.is_empty())
@@ -234,6 +239,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             Command::Follow {
                 url,
                 filter: filter.collect::<Vec<_>>().join("&"),
+                every_hours: every,
             }
         }
         Typed::Unfollow { url } => Command::Unfollow { url },
