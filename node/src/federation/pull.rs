@@ -722,7 +722,9 @@ impl<'p> PageReader<'p> {
                 match taken {
                     Ok(_) => self.pulled.log_entries += 1,
                     // Our operator's choice, and no fault of the peer's.
-                    Err(IngestError::AuthorBlocked(_)) => {}
+                    Err(IngestError::AuthorBlocked(_)) => {
+                        self.inner.sets.pass_over_entry(entry.as_bytes());
+                    }
                     Err(IngestError::Store(error)) => return Err(error.into()),
                     Err(error) => self.refuse(&error).await?,
                 }
@@ -739,6 +741,7 @@ impl<'p> PageReader<'p> {
     /// while the next lines are read.
     async fn flush(&mut self) -> Result<(), PullError> {
         let lines = std::mem::take(&mut self.batch);
+        self.inner.sets.pass_over(lines.iter().map(Vec::as_slice));
         // The place stays before a version that is still to be asked for.
         let cursor = if self.wanted.is_empty() && self.keeps_place {
             self.cursor.take().map(|cursor| cursor.to_string())

@@ -208,7 +208,7 @@ impl Inner {
 
     async fn sets(&self) -> Result<Snapshot, StoreError> {
         let sets = self.sets.clone();
-        let read = tokio::task::spawn_blocking(move || sets.now()).await;
+        let read = tokio::task::spawn_blocking(move || sets.asking()).await;
         read.map_err(|_| StoreError::Closed)?
     }
 
@@ -259,7 +259,9 @@ impl Comparison<'_> {
             let heard = talk.hear(&said)?;
             let mut lacking: BTreeSet<VersionHash> = heard.lacking.into_iter().collect();
             if set == SetName::Identities {
-                lacking.retain(|head| sets.author_by_head(head).is_none());
+                lacking.retain(|head| {
+                    sets.author_by_head(head).is_none() && !self.inner.sets.is_passed_over(head)
+                });
                 self.ask_for_logs(lacking).await?;
             } else {
                 self.ask_for_records(lacking).await?;
@@ -295,7 +297,7 @@ impl Comparison<'_> {
         let mut known = Ok(false);
         lacking.retain(|hash| {
             known = self.inner.ingest.knows(hash);
-            !matches!(known, Ok(true))
+            !matches!(known, Ok(true)) && !self.inner.sets.is_passed_over(hash)
         });
         known?;
         while !lacking.is_empty() {
