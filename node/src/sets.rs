@@ -4,6 +4,7 @@
 //! store once, kept up from the change log, and let go of when nobody has asked for a while. How
 //! messages travel, and what to do about a difference, is somebody else's.
 
+mod framing;
 mod items;
 mod passed_over;
 mod talk;

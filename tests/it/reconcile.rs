@@ -325,6 +325,9 @@ fn y01_y02_a_node_refuses_what_is_no_message_and_goes_on() {
         &huge,
         &[0x61, 0, 0, 9],
         &[0x61, 0, 0xff, 0x7f, 1],
+        // Cut off within a number.
+        &[0x61, 0x80],
+        &[0x61, 0, 0, 2, 0x81],
     ] {
         let told = say(&node, "records", bad);
         assert_eq!(

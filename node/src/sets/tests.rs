@@ -154,6 +154,42 @@ fn y01_each_single_bit_flip_of_a_valid_message_is_refused_or_answered() {
     assert!(refused > 100 && answered > 100, "{refused}, {answered}");
 }
 
+#[test]
+fn y01_a_message_that_lost_its_end_is_refused_and_not_answered_as_if_it_asked_for_less() {
+    let (here, there) = two_sides(2_000, 20);
+    let (mut talk, first) = Talk::begin(here).unwrap();
+    let said = answer(&there, &first).unwrap();
+    let second = talk.hear(&said).unwrap().reply.unwrap();
+    for message in [&first, &said, &second] {
+        let mut whole = 0;
+        for end in 1..message.len() {
+            match answer(&there, &message[..end]) {
+                Ok(_) => whole += 1,
+                Err(TalkError::Malformed(_)) => {}
+                Err(TalkError::Endless) => panic!("who answers counts no rounds"),
+            }
+        }
+        // Only what ends where a range does is whole; each takes some bytes.
+        assert!(whole < message.len() / 4, "{whole} of {}", message.len());
+    }
+    // A bound of which the last byte is missing, one that is not there, and a number without end.
+    let endless = [[0x61].as_slice(), &[0xff; 40]].concat();
+    for (message, words) in [
+        (&[0x61, 0x80][..], "within a number"),
+        (&[0x61, 0], "within a number"),
+        (&[0x61, 0, 0], "within a number"),
+        (&[0x61, 0, 0, 2, 0x81], "within a number"),
+        (&[0x61, 0, 0, 1, 7], "within a range"),
+        (&[0x61, 0, 0, 3], "of kind 3"),
+        (&endless, "more than 64 bits"),
+    ] {
+        let refused = answer(&there, message).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+        let refused = talk.hear(message).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
 proptest! {
     #[test]
     fn y01_random_bytes_are_refused_or_answered_by_either_side(
