@@ -76,6 +76,7 @@ async fn start(folder: &Path, name: &str, port: u16, peers: [u16; 2]) -> Result<
         country: None,
         listen: None,
         trusted_proxies: Vec::new(),
+        requests_per_minute: None,
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers,

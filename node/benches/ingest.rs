@@ -318,6 +318,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
             country: None,
             listen: None,
             trusted_proxies: Vec::new(),
+            requests_per_minute: None,
             publishing: Publishing::default(),
             federation: Federation {
                 insecure_peers: peers.to_vec(),

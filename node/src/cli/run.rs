@@ -45,6 +45,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 country,
                 listen: None,
                 trusted_proxies: Vec::new(),
+                requests_per_minute: None,
                 publishing: Publishing::default(),
                 federation: Federation {
                     insecure_peers,
