@@ -31,8 +31,12 @@ async fn main() -> Result<(), Failed> {
 
     // The library takes in what the school has, from now on.
     let url = school.config.url.to_string();
-    let filter = String::new();
-    run(&library, Command::Follow { url, filter }).await?;
+    let follow = Command::Follow {
+        url,
+        filter: String::new(),
+        every_hours: None,
+    };
+    run(&library, follow).await?;
     println!("follows  the library reads the school's log");
 
     let (handle, name) = ("welders".to_owned(), "School of Welding".to_owned());
@@ -72,6 +76,7 @@ async fn start(folder: &Path, name: &str, port: u16, peers: [u16; 2]) -> Result<
         country: None,
         listen: None,
         trusted_proxies: Vec::new(),
+        requests_per_minute: None,
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers,

@@ -318,6 +318,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
             country: None,
             listen: None,
             trusted_proxies: Vec::new(),
+            requests_per_minute: None,
             publishing: Publishing::default(),
             federation: Federation {
                 insecure_peers: peers.to_vec(),
@@ -361,7 +362,7 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
     let start = Costing::start();
     target
         .puller
-        .follow(source.config.url.as_str(), "")
+        .follow(source.config.url.as_str(), "", None)
         .await
         .unwrap();
     while target.index.count() < records.len() as u64 {

@@ -26,6 +26,10 @@ const KNOWN_MAX: usize = 1_000;
 /// The shortest time between two cards of one node.
 const PAUSE_SECONDS: i64 = 3_600;
 
+/// How old a card is before it is renewed only because the node carries more or less than it says. A
+/// busy node's counts change all the time, and every card goes to everybody who follows.
+const COUNTS_SECONDS: i64 = 24 * 3_600;
+
 /// A node that is known by its card.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -133,8 +137,9 @@ fn card_of(author: &Scid) -> Result<RecordId, StoreError> {
     })
 }
 
-/// Publishes this node's card if it says something new and the last one is an hour old; takes it back if the
-/// settings say that the node is not announced. A node that may not publish does neither.
+/// Publishes this node's card if it says something new and the last one is an hour old, or a day if only the
+/// counts are new; takes it back if the settings say that the node is not announced. A node that may not publish
+/// does neither.
 ///
 /// # Errors
 /// The key does not read, or a disk fault.
@@ -154,13 +159,20 @@ pub async fn publish(node: &Node) -> Result<(), NodeError> {
         }
         node.publisher.tombstone(&id)?
     } else {
-        let age = last.map(|last| node.clock.now().seconds_after(last.header.issued));
-        if is_told && age.is_some_and(|age| age < PAUSE_SECONDS) {
-            return Ok(());
+        let body = body(node)?;
+        if let Some(last) = last.filter(|_| is_told) {
+            let said = last.tree.get("body");
+            let pause = match said.is_some_and(|said| is_same_but_for_counts(&body, said)) {
+                true => COUNTS_SECONDS,
+                false => PAUSE_SECONDS,
+            };
+            if node.clock.now().seconds_after(last.header.issued) < pause {
+                return Ok(());
+            }
         }
         let tree = json!({
             "type": NodeCard::TYPE, "localId": NodeCard::LOCAL_ID, "licence": "CC0-1.0",
-            "body": body(node)?,
+            "body": body,
         });
         let tree = tree.as_object().cloned().unwrap_or_default();
         Draft::unchecked(&tree, "CC0-1.0")
@@ -168,6 +180,16 @@ pub async fn publish(node: &Node) -> Result<(), NodeError> {
     };
     node.publisher.publish(&signer, &[draft], |_| {}).await?;
     Ok(())
+}
+
+/// Whether two cards say the same of the node, however much it carries.
+fn is_same_but_for_counts(one: &Value, other: &Value) -> bool {
+    let members = |card: &Value| {
+        let mut card = card.as_object().cloned().unwrap_or_default();
+        card.remove("carries");
+        card
+    };
+    members(one) == members(other)
 }
 
 /// What this node says of itself. What others announce is not counted, or each card would call forth others.
@@ -304,6 +326,17 @@ mod tests {
         clock.advance(PAUSE_SECONDS);
         publish(&hub).await.unwrap();
         assert_eq!(own_card(&hub).unwrap().header.seq, 2);
+
+        // That it carries more is no news of the hour: it is said once a day.
+        hub.add_organization("school").await.unwrap();
+        clock.advance(COUNTS_SECONDS - PAUSE_SECONDS - 1);
+        publish(&hub).await.unwrap();
+        assert_eq!(own_card(&hub).unwrap().header.seq, 2);
+        clock.advance(1);
+        publish(&hub).await.unwrap();
+        let card = own_card(&hub).unwrap();
+        assert_eq!(card.header.seq, 3);
+        assert_eq!(card.tree["body"]["carries"]["organizations"], 1);
 
         // Whoever has both cards knows who names whom.
         let (reader, _reader) = node(&clock, 8894, "").await;

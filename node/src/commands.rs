@@ -13,6 +13,7 @@ mod reconcile;
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use tokio::sync::mpsc;
 use crate::bundle;
 use crate::completeness::HeldBack;
 use crate::control::{Progress, Step};
-use crate::federation::peers::{Peer, peer_address};
+use crate::federation::peers::{EVERY_HOURS_MAX, Peer, peer_address};
 use crate::federation::site::is_site;
 use crate::keychain::Signer;
 use crate::node::{Node, NodeError};
@@ -108,6 +109,8 @@ pub enum Command {
         url: String,
         /// Which part of what it has.
         filter: String,
+        /// Hours from one reading of its log to the next; none if it is kept up with.
+        every_hours: Option<NonZeroU8>,
     },
     /// Follows a node no longer.
     Unfollow {
@@ -315,7 +318,11 @@ pub async fn run(
         Command::Withdraw { id } => withdraw(node, &id).await,
         Command::Import(command) => import::run(node, &command, progress).await,
         Command::Search { query, language } => search(node, &query, language.as_deref()),
-        Command::Follow { url, filter } => {
+        Command::Follow {
+            url,
+            filter,
+            every_hours,
+        } => {
             // In one spelling, so that the same part asked for in another order is not read anew.
             let filter = protocol::sync::Filter::parse(&filter).map_err(refused)?;
             let filter = filter.to_string();
@@ -330,27 +337,33 @@ pub async fn run(
                     "a page without a node is followed whole: leave --topic and --filter out",
                 ));
             }
-            let peer = node
-                .puller
-                .follow(address, &filter)
-                .await
-                .map_err(refused)?;
+            if every_hours.is_some_and(|hours| hours.get() > EVERY_HOURS_MAX) {
+                return Err(refused(format!(
+                    "a node is read at least every {EVERY_HOURS_MAX} hours: --every takes 1 to {EVERY_HOURS_MAX}"
+                )));
+            }
+            let following = node.puller.follow(address, &filter, every_hours);
+            let peer = following.await.map_err(refused)?;
             // Pulling makes it complete, and pushing fast: whether the peer pushes is its own choice.
-            // Its node's actor pushes everything, which whoever wants a part does not ask for.
+            // Its node's actor pushes everything, which whoever wants a part does not ask for; and each
+            // change by itself, which a thin line has no room for.
             let asked = if is_site(&peer.url) {
                 Ok(())
-            } else if peer.filter.is_empty() {
+            } else if peer.is_to_push() {
                 node.outbox.follow(&peer.url, actor).await
             } else {
                 node.outbox.unfollow(&peer.url).await
             };
             asked.map_err(refused)?;
+            let pace = every_hours.map_or_else(String::new, |hours| {
+                format!("; its log is read every {hours} hours, and nothing is pushed")
+            });
             Ok(Done::new(
                 match peer.filter.as_str() {
-                    "" => format!("following {}", peer.url),
-                    filter => format!("following {} in part: {filter}", peer.url),
+                    "" => format!("following {}{pace}", peer.url),
+                    filter => format!("following {} in part: {filter}{pace}", peer.url),
                 },
-                json!({"url": peer.url, "filter": peer.filter}),
+                json!({"url": peer.url, "filter": peer.filter, "every_hours": every_hours}),
             ))
         }
         Command::Unfollow { url } => {
@@ -720,10 +733,12 @@ fn peers(node: &Node) -> Result<Done, NodeError> {
     for peer in &peers {
         table.add_row([
             peer.url.clone(),
-            match peer.filter.as_str() {
+            match (peer.filter.as_str(), peer.every_hours) {
                 _ if !peer.is_followed => "no".to_owned(),
-                "" => "yes".to_owned(),
-                filter => format!("in part: {filter}"),
+                ("", None) => "yes".to_owned(),
+                ("", Some(hours)) => format!("every {hours} hours"),
+                (filter, None) => format!("in part: {filter}"),
+                (filter, Some(hours)) => format!("in part: {filter}, every {hours} hours"),
             },
             peer.last_heard()
                 .map_or_else(|| "never".to_owned(), |heard| heard.to_string()),

@@ -81,6 +81,9 @@ pub struct Settings {
     /// came from is believed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
+    /// Most requests of one visitor in a minute; 0 for any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
     /// About what is published here.
     #[serde(default)]
     pub publishing: Publishing,
@@ -235,6 +238,9 @@ fn default_licence() -> String {
     "CC-BY-4.0".to_owned()
 }
 
+/// A hundred a second: far more than people and followers ask, and less than a node can answer.
+const REQUESTS_PER_MINUTE: u32 = 6_000;
+
 /// Settings that were checked whole, and the folder that they belong to.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -269,6 +275,13 @@ impl Config {
                 format!("{} codes", hosting.invitations.len()),
             ),
         ]
+    }
+
+    /// Most requests of one visitor in a minute; 0 for any number.
+    pub fn requests_per_minute(&self) -> u32 {
+        self.settings
+            .requests_per_minute
+            .unwrap_or(REQUESTS_PER_MINUTE)
     }
 
     /// How many records are taken.

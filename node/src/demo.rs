@@ -152,6 +152,7 @@ async fn tell(
             Command::Follow {
                 url: peer.url.to_string(),
                 filter: String::new(),
+                every_hours: None,
             },
         )
         .await?;
@@ -306,6 +307,7 @@ async fn start(
         country: None,
         listen: None,
         trusted_proxies: Vec::new(),
+        requests_per_minute: None,
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure_peers(options),

@@ -42,6 +42,7 @@ use crate::sets::Sets;
 use crate::standing::Standing;
 use crate::store::{LogReceipt, Store, StoreError};
 use crate::web;
+use crate::web::pace::Pace;
 use crate::web::visitor::Waiting;
 
 /// The shortest time between two checkpoints of one author.
@@ -147,6 +148,8 @@ pub struct Node {
     pub outbox: Outbox,
     /// Who keeps answers waiting.
     pub waiting: Waiting,
+    /// Who asks how much.
+    pub pace: Pace,
     /// How it stands with each host that is delivered to.
     pub deliveries: Deliveries,
     stop: watch::Sender<bool>,
@@ -290,6 +293,7 @@ impl Node {
             lookalikes: LookAlikes::new(Arc::clone(&store)),
             completeness: Arc::new(Comparison::new(Arc::clone(&store))),
             standing: Standing::new(Arc::clone(&store)),
+            pace: Pace::new(config.requests_per_minute()),
             config,
             clock,
             store,

@@ -4,7 +4,9 @@
 //! store once, kept up from the change log, and let go of when nobody has asked for a while. How
 //! messages travel, and what to do about a difference, is somebody else's.
 
+mod framing;
 mod items;
+mod passed_over;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::Stopwatch;
 use crate::store::{HeldRow, Store, StoreError};
 pub use items::{Items, Member, Tag};
+use passed_over::PassedOver;
 pub use talk::{Heard, Talk, TalkError, answer};
 
 /// How long the sets stay in memory after they were used.
@@ -96,6 +99,8 @@ struct Inner {
     /// As in the snapshot that was made last, for those who must not wait for the next one.
     heads: Mutex<Arc<HashMap<VersionHash, Scid>>>,
     places: Arc<Semaphore>,
+    /// What was refused of authors that are not carried.
+    passed_over: PassedOver,
 }
 
 struct Kept {
@@ -112,6 +117,7 @@ impl Sets {
             kept: Mutex::new(None),
             heads: Mutex::default(),
             places: Arc::new(Semaphore::new(PLACES)),
+            passed_over: PassedOver::default(),
         }))
     }
 
@@ -235,16 +241,21 @@ impl Inner {
         for author in self.store.authors()? {
             let scid = *author.state.scid();
             let digest = *author.state.version_id().hash.as_digest();
-            let tag = Tag {
-                author: self.chance.hash_one(scid) as u32,
-                record: 0,
-            };
+            let tag = self.tag_of_author(&scid);
             members.push(Member::new(author.state.version_time(), digest, tag));
             heads.insert(VersionHash::from_digest(digest), scid);
         }
         snapshot.identities = Arc::new(Items::new(members));
         snapshot.heads = Arc::new(heads);
         Ok(())
+    }
+
+    /// Of a log.
+    fn tag_of_author(&self, scid: &Scid) -> Tag {
+        Tag {
+            author: self.chance.hash_one(scid) as u32,
+            record: 0,
+        }
     }
 
     fn tag(&self, id: &RecordId) -> Tag {

@@ -8,6 +8,7 @@ mod activitypub;
 pub mod api;
 pub mod ask;
 mod hosting;
+pub mod pace;
 pub mod pages;
 pub mod problem;
 pub mod sync;
@@ -174,6 +175,9 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     let peer = request.extensions().get::<PeerAddress>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let visitor = Visitor::of(peer, request.headers(), &app.config.trusted_proxies);
+    if let Err(wait) = app.pace.count(visitor) {
+        return Problem::too_many_requests(app.config.requests_per_minute(), wait).into_response();
+    }
     request.extensions_mut().insert(visitor);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -1,11 +1,14 @@
 //! Rows H of the list of bad inputs that hold for every address, sent as raw bytes.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use serde_json::json;
 
 use crate::support::author::{Author, hand_in};
 use crate::support::client::{self, Answer, authority, raw, request};
+use crate::support::node::Node;
+use crate::support::started;
 use crate::support::target::Target;
 
 fn get_with<'h>(
@@ -228,6 +231,66 @@ fn h13_what_a_stranger_says_of_our_address_is_not_believed() {
         let said = format!("{:?}{}", answer.headers, answer.text());
         assert!(!said.contains("evil.example"), "{said}");
     }
+}
+
+/// A node that answers 60 requests a minute of one visitor, and more that its settings say.
+fn slow_node(settings: &str) -> Node {
+    let mut node = Node::make(&[]);
+    let more = format!("language = \"en\"\nrequests_per_minute = 60\n{settings}");
+    node.edit("language = \"en\"", &more);
+    node.start();
+    node
+}
+
+/// Asks 200 times on one connection; gives how many were answered 200. All others are 429.
+fn served(mut stream: TcpStream, url: &str, forwarded: &str) -> usize {
+    const REQUESTS: usize = 200;
+    let began = started();
+    let host = authority(url);
+    let one = |last: &str| {
+        format!("GET /livez HTTP/1.1\r\nhost: {host}\r\nx-forwarded-for: {forwarded}\r\n{last}\r\n")
+    };
+    let all = one("").repeat(REQUESTS - 1) + &one("connection: close\r\n");
+    stream.write_all(all.as_bytes()).unwrap();
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).unwrap();
+    let answers = String::from_utf8_lossy(&answers);
+    let [good, refused] =
+        ["HTTP/1.1 200 ", "HTTP/1.1 429 "].map(|status| answers.matches(status).count());
+    assert_eq!(good + refused, REQUESTS, "{answers}");
+    assert_eq!(answers.matches("retry-after: ").count(), refused);
+    assert_eq!(answers.matches("too-many-requests").count(), refused);
+    // A minute's worth at once, and one more for each second that went by.
+    assert!(good as u64 <= 61 + began.elapsed().as_secs(), "{good}");
+    good
+}
+
+#[test]
+fn h13_requests_are_counted_against_the_real_address_whatever_a_stranger_says_of_it() {
+    let node = slow_node("");
+    // It says that it is a program on this machine, which is not counted.
+    let stranger = || client::connect_from("127.0.0.2", &node.url);
+    assert!(served(stranger(), &node.url, "127.0.0.1") >= 60);
+    assert!(
+        served(stranger(), &node.url, "203.0.113.9") < 60,
+        "one allowance, whoever it says it is"
+    );
+    // Others have their own.
+    let other = client::connect_from("127.0.0.3", &node.url);
+    assert!(served(other, &node.url, "127.0.0.1") >= 60);
+    for _ in 0..100 {
+        assert_eq!(node.get("/livez").status, 200);
+    }
+}
+
+#[test]
+fn h13_behind_a_proxy_that_is_named_each_visitor_is_counted_by_itself() {
+    let node = slow_node("trusted_proxies = [\"127.0.0.1\"]");
+    let proxy = || client::connect(&node.url).unwrap();
+    assert!(served(proxy(), &node.url, "203.0.113.9") >= 60);
+    // What stands before the proxy's own word is the visitor's.
+    assert!(served(proxy(), &node.url, "127.0.0.1, 203.0.113.9") < 60);
+    assert!(served(proxy(), &node.url, "203.0.113.10") >= 60);
 }
 
 #[test]

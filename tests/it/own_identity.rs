@@ -13,7 +13,7 @@ use crate::support::hostile::{Hostile, answer};
 use crate::support::laptop::{Laptop, Thief};
 use crate::support::lossy::Lossy;
 use crate::support::node::{Node, Ran, baraza, port};
-use crate::support::{now, until};
+use crate::support::{now, started, until};
 
 fn course(local: &str, name: &str) -> Value {
     json!({
@@ -377,6 +377,32 @@ fn log_at(node: &Node, scid: &str) -> (usize, bool) {
     let items = organizations["items"].as_array().unwrap().clone();
     let author = items.iter().find(|item| item["id"] == scid).unwrap();
     (log.text().lines().count(), author["disputed"] == true)
+}
+
+#[test]
+fn a_push_that_is_told_to_go_slower_waits_and_brings_everything() {
+    let own = port();
+    let (_line, mut hub) = Lossy::before(own, &[own]);
+    hub.host_anyone();
+    let settings = "trusted_proxies = [\"127.0.0.1\"]\nrequests_per_minute = 60";
+    hub.edit(
+        "language = \"en\"",
+        &format!("language = \"en\"\n{settings}"),
+    );
+    hub.start();
+    let (laptop, _) = Laptop::with_identity(&format!("{}/orgs/itu", hub.url));
+    let began = started();
+    let courses = (0..70).map(|n| course(&format!("c-{n}"), "Tides"));
+    let pushed = laptop.publish(&hub.url, &courses.collect());
+    assert_eq!(pushed["refused"], json!([]), "{pushed}");
+    assert!(
+        began.elapsed().as_secs() >= 8,
+        "more than a minute's worth takes time"
+    );
+    until("all of it is found", || {
+        let found = hub.get("/api/v1/search?q=tides").json();
+        (found["total"] == 70).then_some(())
+    });
 }
 
 #[test]

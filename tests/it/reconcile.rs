@@ -111,6 +111,66 @@ fn y07_y08_a_record_and_a_tombstone_that_a_log_left_out_are_found_by_comparing()
 }
 
 #[test]
+fn nothing_of_a_blocked_author_crosses_the_line_again_until_it_is_unblocked() {
+    let (mut author, bundle) = known_author(60);
+    let hub = carrying(&bundle);
+    let relay = Relay::before(&hub);
+    let reader = Node::running(&[relay.port]);
+    reader.json(&["follow", &relay.url]);
+    until("the reader has it", || {
+        (reader.get(&author.path("r-59")).status == 200).then_some(())
+    });
+    reader.json(&[
+        "peers",
+        "block",
+        &author.scid(),
+        "--reason",
+        "it advertises",
+    ]);
+    // Gives what was fetched; the sets are found to be the same by one message each.
+    let compare = || {
+        relay.passed();
+        let pulled = compared(&reader, &relay.url);
+        assert_eq!(pulled["stored"], 0, "{pulled}");
+        let passed = relay.passed();
+        let fetched = of(&passed, "POST /sync/v1/fetch").len();
+        let bytes = pulled["message_bytes"].as_u64().unwrap();
+        (fetched, pulled["messages"].as_u64().unwrap(), bytes < 1_000)
+    };
+    assert_eq!(compare(), (0, 2, true), "what is held is not named");
+
+    // What comes meanwhile is refused, and then neither named nor asked for.
+    let meanwhile =
+        [("new", 1), ("r-0", 2)].map(|(local, seq)| author.record(local, seq, "During"));
+    take(
+        &hub,
+        meanwhile.iter().map(|record| given_line(record)).collect(),
+    );
+    reader.json(&["sync", &relay.url]);
+    assert_eq!(compare(), (0, 2, true), "what was refused is not named");
+    // A log entry as well. What it ends there is not ended here, so the sets differ, and nothing is asked for.
+    author.rotate();
+    let entry = String::from_utf8(author.log[1].clone()).unwrap();
+    let entry = format!("{{\"log\":{entry},\"scid\":\"{}\"}}", author.scid());
+    let last = author.record("last", 1, "During");
+    take(&hub, vec![entry.into_bytes(), given_line(&last)]);
+    reader.json(&["sync", &relay.url]);
+    assert_eq!(compare().0, 0, "what was refused is not asked for");
+    assert_eq!(reader.peer()["refused"], 0, "{}", reader.peer());
+
+    reader.json(&["peers", "unblock", &author.scid()]);
+    until("what was refused meanwhile is here", || {
+        (reader.get(&author.path("last")).status == 200).then_some(())
+    });
+    // The dropped key's records are gone here as there.
+    until("both show the same of it", || {
+        let shown = ["new", "r-0", "r-59", "last"].map(|local| author.path(local));
+        let same = |path: &String| reader.get(path).status == hub.get(path).status;
+        shown.iter().all(same).then_some(())
+    });
+}
+
+#[test]
 fn y07_what_a_peer_names_and_does_not_give_is_found_at_another() {
     let (author, bundle) = known_author(5);
     let (hub, other) = (carrying(&bundle), carrying(&bundle));
@@ -265,6 +325,9 @@ fn y01_y02_a_node_refuses_what_is_no_message_and_goes_on() {
         &huge,
         &[0x61, 0, 0, 9],
         &[0x61, 0, 0xff, 0x7f, 1],
+        // Cut off within a number.
+        &[0x61, 0x80],
+        &[0x61, 0, 0, 2, 0x81],
     ] {
         let told = say(&node, "records", bad);
         assert_eq!(

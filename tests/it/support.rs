@@ -10,6 +10,7 @@ pub(crate) mod node;
 pub(crate) mod relay;
 pub(crate) mod sender;
 pub(crate) mod target;
+pub(crate) mod thin_line;
 pub(crate) mod tube;
 
 use std::collections::hash_map::RandomState;

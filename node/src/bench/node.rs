@@ -123,6 +123,7 @@ fn settings() -> Settings {
         country: None,
         listen: None,
         trusted_proxies: Vec::new(),
+        requests_per_minute: None,
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: Vec::new(),

@@ -1,5 +1,6 @@
 //! What can be typed. Names are kept from release to release: people script against them.
 
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -192,6 +193,9 @@ pub(super) enum Typed {
         /// A part only: author=…&area=…&country=…&type=…
         #[arg(long, default_value = "")]
         filter: String,
+        /// For a thin line: read it once in so many hours, 1 to 24, and have nothing pushed
+        #[arg(long, value_name = "HOURS")]
+        every: Option<NonZeroU8>,
     },
     /// Follow a node no longer; what came from it stays
     Unfollow {

@@ -45,6 +45,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 country,
                 listen: None,
                 trusted_proxies: Vec::new(),
+                requests_per_minute: None,
                 publishing: Publishing::default(),
                 federation: Federation {
                     insecure_peers,
@@ -226,7 +227,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
                 language: None,
             }
         }
-        Typed::Follow { url, topic, filter } => {
+        Typed::Follow {
+            url,
+            topic,
+            filter,
+            every,
+        } => {
             let topics = topic.iter().map(|area| format!("area={area}"));
             let filter = std::iter::once(filter)
                 .filter(|filter| !filter.is_empty())
@@ -234,6 +240,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Done, NodeError> {
             Command::Follow {
                 url,
                 filter: filter.collect::<Vec<_>>().join("&"),
+                every_hours: every,
             }
         }
         Typed::Unfollow { url } => Command::Unfollow { url },

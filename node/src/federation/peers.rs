@@ -1,6 +1,8 @@
 //! The nodes that this one knows, and how it stands with each.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::id::Scid;
 use protocol::sync::Filter;
@@ -22,6 +24,12 @@ const PLACES: &str = "places";
 /// Most peers that a node keeps: far above any real network, below what would hurt.
 const PEERS_MAX: usize = 10_000;
 
+/// Most hours between two readings of a peer's log: beyond a day nobody could tell a pause from silence.
+pub const EVERY_HOURS_MAX: u8 = 24;
+
+/// How often, at most, a peer is compared with that is read every so many hours, in seconds.
+const COMPARE_SECONDS: u64 = 24 * 3_600;
+
 /// Another node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Peer {
@@ -38,9 +46,16 @@ pub struct Peer {
     /// Which part is wanted; empty for all.
     #[serde(default)]
     pub filter: String,
+    /// Hours from one reading of its log to the next, where the line to it is thin: then nothing is to be
+    /// pushed either. None if it is kept up with.
+    #[serde(default)]
+    pub every_hours: Option<NonZeroU8>,
     /// When it last answered, in seconds since 1970.
     #[serde(default)]
     pub last_heard: Option<i64>,
+    /// When all that it has was last compared with what is here, in seconds since 1970.
+    #[serde(default)]
+    pub last_compared: Option<i64>,
     /// What went wrong last, in plain words; none if the last attempt went well.
     #[serde(default)]
     pub last_error: Option<String>,
@@ -124,7 +139,9 @@ impl Peer {
             is_unfollowed: false,
             follower_inbox: None,
             filter: String::new(),
+            every_hours: None,
             last_heard: None,
+            last_compared: None,
             last_error: None,
             received: 0,
             refused: 0,
@@ -153,6 +170,24 @@ impl Peer {
         } else {
             !self.is_unfollowed
         }
+    }
+
+    /// Whether it is to push: it is followed whole, and kept up with.
+    pub fn is_to_push(&self) -> bool {
+        self.is_followed && self.filter.is_empty() && self.every_hours.is_none()
+    }
+
+    /// The time from one reading of its log to the next; none if it is kept up with.
+    pub fn every(&self) -> Option<Duration> {
+        let hours = self.every_hours?;
+        Some(Duration::from_secs(u64::from(hours.get()) * 3_600))
+    }
+
+    /// Whether it is time to compare with it: over a thin line once a day, else whenever somebody thinks of it.
+    pub fn is_due_to_compare(&self, now: Timestamp) -> bool {
+        // A clock that was put back must not put this off.
+        let is_recent = |last| now.unix_seconds().abs_diff(last) < COMPARE_SECONDS;
+        self.every_hours.is_none() || !self.last_compared.is_some_and(is_recent)
     }
 
     /// When it last answered.
@@ -469,7 +504,27 @@ pub fn node_address(text: &str) -> Result<String, PeerError> {
 
 #[cfg(test)]
 mod tests {
-    use super::node_address;
+    use std::num::NonZeroU8;
+
+    use super::{COMPARE_SECONDS, Peer, node_address};
+    use crate::clock::{Clock as _, SystemClock};
+
+    #[test]
+    fn a_peer_behind_a_thin_line_is_compared_with_once_a_day_and_others_at_any_time() {
+        let now = SystemClock.now();
+        let mut peer = Peer::new("https://hub.example".to_owned());
+        peer.last_compared = Some(now.unix_seconds());
+        assert!(peer.is_due_to_compare(now));
+        peer.every_hours = NonZeroU8::new(6);
+        assert!(!peer.is_due_to_compare(now));
+        let day = COMPARE_SECONDS.cast_signed();
+        assert!(!peer.is_due_to_compare(now.plus_seconds(day - 1)));
+        assert!(peer.is_due_to_compare(now.plus_seconds(day)));
+        // The clock was put back.
+        assert!(peer.is_due_to_compare(now.plus_seconds(-day)));
+        peer.last_compared = None;
+        assert!(peer.is_due_to_compare(now));
+    }
 
     #[test]
     fn a_peer_of_an_earlier_release_reads() {

@@ -14,6 +14,7 @@ mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
+use std::num::NonZeroU8;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -191,22 +192,33 @@ impl Puller {
         }
     }
 
-    /// Follows a node from now on.
+    /// Follows a node from now on; with `every_hours`, it is read once in so many and not kept up with.
     ///
     /// # Errors
     /// The address is none, or a disk fault. Whether the node answers shows later, in its `last_error`.
-    pub async fn follow(&self, address: &str, filter: &str) -> Result<Peer, PeerError> {
+    pub async fn follow(
+        &self,
+        address: &str,
+        filter: &str,
+        every_hours: Option<NonZeroU8>,
+    ) -> Result<Peer, PeerError> {
         let url = peer_address(address)?;
         if self.0.peers.is_blocked(&url)? {
             return Err(PeerError::Blocked { url });
         }
         let start = |peer: &mut Peer| {
             peer.filter = filter.to_owned();
+            peer.every_hours = every_hours;
             peer.is_followed = true;
             peer.is_unfollowed = false;
         };
         let part = (!filter.is_empty()).then(|| filter.to_owned());
-        let peer = self.0.decide(&url, Act::Follow, start, part).await?;
+        let pace = every_hours.map(|hours| format!("every {hours} hours"));
+        let how = part
+            .into_iter()
+            .chain(pace)
+            .reduce(|part, pace| format!("{part}, {pace}"));
+        let peer = self.0.decide(&url, Act::Follow, start, how).await?;
         self.keep_up(&url);
         // A task that waits for news waits for those of the filter it asked with.
         self.hint(&url);
@@ -328,10 +340,16 @@ impl Puller {
         let mut all = Pulled::default();
         let mut was_gone = false;
         loop {
-            // The task waits for news while it has the turn; it is asked to give way.
             let pulled = {
-                self.hint(url);
-                let _turn = turn.lock().await;
+                // The task waits for news while it has the turn; it is asked to give way.
+                let free = turn.try_lock();
+                let _turn = match free {
+                    Ok(turn) => turn,
+                    Err(_) => {
+                        self.hint(url);
+                        turn.lock().await
+                    }
+                };
                 if std::mem::take(&mut is_anew) {
                     self.0.peers.begin_anew(url).await?;
                 }
@@ -384,6 +402,12 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
     loop {
         let stopwatch = Stopwatch::start();
         let before = inner.cursor(&url);
+        let every = inner.every(&url);
+        let wait_seconds = if every.is_some() {
+            0
+        } else {
+            CHANGES_WAIT_SECONDS_MAX
+        };
         let (mut was_gone, mut is_hinted) = (false, false);
         let attempt = {
             let _turn = turn.lock().await;
@@ -392,7 +416,7 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
                 hint.notified().await;
                 is_hinted = true;
             };
-            match inner.page(&url, CHANGES_WAIT_SECONDS_MAX, leave).await {
+            match inner.page(&url, wait_seconds, leave).await {
                 // No hint breaks this off: it would begin from the beginning each time.
                 Err(error) if error.is_cursor_gone() && before.is_some() => {
                     was_gone = true;
@@ -405,12 +429,18 @@ async fn keep_up(inner: Arc<Inner>, url: String, hint: Arc<Notify>, turn: Arc<Tu
         };
         match attempt {
             Ok(_) if is_hinted => retry_seconds = RETRY_SECONDS_MIN,
-            Ok(_) => {
+            Ok(pulled) => {
                 retry_seconds = RETRY_SECONDS_MIN;
-                // A provider's page has no way to say that it has news.
-                if site::is_site(&url) {
+                let pause = match every {
+                    // A provider's page has no way to say that it has news.
+                    None => site::is_site(&url).then_some(SITE_PAUSE),
+                    // To its end, and then not for a while.
+                    every if pulled.lines == 0 && !was_gone => every,
+                    Some(_) => None,
+                };
+                if let Some(pause) = pause {
                     tokio::select! {
-                        () = tokio::time::sleep(SITE_PAUSE) => {}
+                        () = tokio::time::sleep(pause) => {}
                         () = hint.notified() => {}
                     }
                     continue;
@@ -457,6 +487,11 @@ impl Inner {
             reason,
         };
         self.peers.decide(url, change, decision).await
+    }
+
+    /// The time from one reading of a peer's log to the next, if it is not kept up with.
+    fn every(&self, url: &str) -> Option<Duration> {
+        self.peers.get(url).ok().flatten()?.every()
     }
 
     /// How far a peer's log was read, if that is known.
@@ -761,7 +796,9 @@ impl<'p> PageReader<'p> {
                 match taken {
                     Ok(_) => self.pulled.log_entries += 1,
                     // Our operator's choice, and no fault of the peer's.
-                    Err(IngestError::AuthorBlocked(_)) => {}
+                    Err(IngestError::AuthorBlocked(_)) => {
+                        self.inner.sets.pass_over_entry(entry.as_bytes());
+                    }
                     Err(IngestError::Store(error)) => return Err(error.into()),
                     Err(error) => self.refuse(&error).await?,
                 }
@@ -778,6 +815,7 @@ impl<'p> PageReader<'p> {
     /// while the next lines are read.
     async fn flush(&mut self) -> Result<(), PullError> {
         let lines = std::mem::take(&mut self.batch);
+        self.inner.sets.pass_over(lines.iter().map(Vec::as_slice));
         // The place stays before a version that is still to be asked for.
         let cursor = if self.wanted.is_empty() && self.keeps_place {
             self.cursor.take().map(|cursor| cursor.to_string())

@@ -2,6 +2,7 @@
 //! take in what it signed. All of it is checked here as if a stranger had sent it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use protocol::envelope::Envelope;
 use protocol::id::{RecordId, Scid, VersionHash};
@@ -28,6 +29,11 @@ const LOG_PART_BYTES_MAX: usize = 200 * 1024;
 
 /// Versions that are read of an author's history: a node that never ends its list is not listened to.
 const VERSIONS_MAX: usize = 2_000_000;
+
+/// A node that is asked too much at a time says how long to wait. Longer than this, or as often as this in a row,
+/// is left to whoever runs the command.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAITS_MAX: usize = 10;
 
 /// Why a node did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -416,8 +422,18 @@ impl Remote {
         body: Vec<u8>,
     ) -> Result<u16, RemoteError> {
         let url = format!("{}{path}", self.address);
-        let answer = self.client.post(&url, headers, body).await;
-        let answer = answer.map_err(|error| self.fault(error))?;
+        let mut waits = 0;
+        let answer = loop {
+            let answer = self.client.post(&url, headers, body.clone()).await;
+            let answer = answer.map_err(|error| self.fault(error))?;
+            match answer.retry_after.filter(|wait| *wait <= WAIT_MAX) {
+                Some(wait) if answer.status == 429 && waits < WAITS_MAX => {
+                    waits += 1;
+                    tokio::time::sleep(wait).await;
+                }
+                _ => break answer,
+            }
+        };
         match answer.status {
             200..=299 => Ok(answer.status),
             400..=499 => Err(RemoteError::Refused {

@@ -35,10 +35,6 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 const COMPARE_MINUTES: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How often peers are asked what time it is, and how often while our clock is wrong.
-const CLOCK_EVERY: Duration = Duration::from_secs(1_800);
-const WRONG_CLOCK_EVERY: Duration = MINUTE;
-
 /// How often authors whose keys are here are looked at for a new checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
@@ -176,14 +172,11 @@ async fn watch_clock(node: Arc<Node>) {
             compared = node.compare_clocks() => compared,
             () = node.stopping() => return,
         };
-        let pause = match compared {
-            Ok(clocks) if clocks.wrong_by().is_some() => WRONG_CLOCK_EVERY,
-            Ok(_) => CLOCK_EVERY,
-            Err(error) => {
-                tracing::error!(%error, "it was not looked whether the clock is right");
-                CLOCK_EVERY
-            }
-        };
+        let pause = compared.and_then(|clocks| clocks.pause(&node.peers));
+        let pause = pause.unwrap_or_else(|error| {
+            tracing::error!(%error, "it was not looked whether the clock is right");
+            MINUTE
+        });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = node.stopping() => return,

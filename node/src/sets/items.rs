@@ -32,6 +32,11 @@ impl Member {
             tag,
         }
     }
+
+    /// Of which record it is.
+    pub(super) fn tag(&self) -> Tag {
+        self.tag
+    }
 }
 
 /// A set of versions, in the order of date and digest.
@@ -60,6 +65,11 @@ impl Items {
         // A stable sort merges what is in order already.
         self.0.sort_by_key(|member| member.item);
         self.0.dedup_by_key(|member| member.item);
+    }
+
+    /// These and others.
+    pub(super) fn with(&self, others: Vec<Member>) -> Self {
+        Self::new(self.0.iter().copied().chain(others).collect())
     }
 
     /// Those of one author.

@@ -6,6 +6,7 @@ use negentropy::{Id, Negentropy};
 use protocol::id::VersionHash;
 use protocol::limits::{RECONCILE_BYTES_MAX, RECONCILE_ROUNDS_MAX};
 
+use super::framing;
 use super::items::Items;
 
 /// Why a talk ended without a result.
@@ -61,6 +62,7 @@ impl Talk {
     /// # Errors
     /// See [`TalkError`].
     pub fn hear(&mut self, answer: &[u8]) -> Result<Heard, TalkError> {
+        framing::check(answer)?;
         let mut talk = Negentropy::borrowed(&*self.own, RECONCILE_BYTES_MAX as u64)?;
         talk.set_initiator();
         let (mut have, mut need) = (Vec::new(), Vec::new());
@@ -84,5 +86,6 @@ impl Talk {
 /// # Errors
 /// [`TalkError::Malformed`].
 pub fn answer(own: &Items, message: &[u8]) -> Result<Vec<u8>, TalkError> {
+    framing::check(message)?;
     Ok(Negentropy::borrowed(own, RECONCILE_BYTES_MAX as u64)?.reconcile(message)?)
 }

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use protocol::id::{RecordId, Scid};
+use protocol::identity::LogState;
 
 use super::engine::Engine;
 use super::logs::split_entry;
 use super::named::NamedRows;
-use super::rows::{ChangeRow, HeldRow, corrupt};
+use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt};
 use super::transaction::Reader;
 use super::{Store, StoreError, keys};
 
@@ -147,6 +148,28 @@ impl Store {
     /// Whether this node does not carry an author.
     pub fn is_blocked(&self, scid: &Scid) -> bool {
         self.left_out.has_author(scid)
+    }
+
+    /// Whether there are authors that this node does not carry.
+    pub fn leaves_out_authors(&self) -> bool {
+        !self.left_out.sets().blocked.is_empty()
+    }
+
+    /// As [`Store::held`], of an author that may be one that is not carried: for knowing what is here, never for
+    /// showing or handing it out.
+    pub fn held_unseen(
+        &self,
+        scid: &Scid,
+    ) -> impl Iterator<Item = Result<(RecordId, HeldRow), StoreError>> + '_ {
+        self.all_held(Some(scid))
+    }
+
+    /// What the log of an author says that may be one that is not carried, if there is one.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn state_unseen(&self, scid: &Scid) -> Result<Option<LogState>, StoreError> {
+        AuthorRow::read(&*self.engine, scid)?.state()
     }
 
     /// Whether this node does not show a record.

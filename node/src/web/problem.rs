@@ -1,6 +1,8 @@
 //! The one place that knows which error is which status. Answers are `application/problem+json`
 //! (RFC 9457) with a stable `code` for programs and a `detail` for people.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -104,6 +106,18 @@ impl Problem {
         Self {
             retry_after_seconds: Some(30),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-waiting", detail)
+        }
+    }
+
+    /// 429: one visitor has asked as much as it may for now.
+    pub fn too_many_requests(per_minute: u32, wait: Duration) -> Self {
+        let detail = format!(
+            "this node answers {per_minute} requests a minute from one address: ask more slowly"
+        );
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+        Self {
+            retry_after_seconds: Some(seconds.saturating_add(1)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
         }
     }
 

@@ -40,7 +40,7 @@ impl Visitor {
     }
 
     /// What is counted as one: an IPv6 visitor has a whole /64 at hand.
-    fn place(self) -> IpAddr {
+    pub(super) fn place(self) -> IpAddr {
         match self.0 {
             IpAddr::V4(_) => self.0,
             IpAddr::V6(address) => {

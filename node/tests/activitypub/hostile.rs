@@ -333,6 +333,7 @@ async fn what_arrives_after_an_unfollow_is_left_until_its_sender_is_followed_aga
     let follow = |filter: &str| Command::Follow {
         url: url.clone(),
         filter: filter.to_owned(),
+        every_hours: None,
     };
     let push = async |local: &str| {
         let record = record(&own, local, 1, "Welding");

@@ -24,6 +24,7 @@ async fn a_followed_node_pushes_what_is_published_until_it_is_unfollowed() {
     let follow = Command::Follow {
         url: url.clone(),
         filter: String::new(),
+        every_hours: None,
     };
     run(&library, follow).await;
     let stage = || {
@@ -118,6 +119,7 @@ async fn an_account_is_followed_and_a_node_that_is_away_is_only_noted() {
     let follow = |url: String| Command::Follow {
         url,
         filter: String::new(),
+        every_hours: None,
     };
     let done = run(&library, follow(account)).await;
     let url = format!("http://127.0.0.1:{}", ports[0]);

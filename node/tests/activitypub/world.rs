@@ -98,6 +98,7 @@ pub(crate) async fn start_with(
         country: None,
         listen: None,
         trusted_proxies: Vec::new(),
+        requests_per_minute: None,
         publishing: Publishing::default(),
         federation: Federation {
             insecure_peers: insecure(peers),

@@ -67,6 +67,28 @@ pub(crate) fn connect(base: &str) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Opens a connection to a node from another address of this machine.
+pub(crate) fn connect_from(address: &str, base: &str) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{address}:0").parse().unwrap())
+            .unwrap();
+        let stream = socket
+            .connect(authority(base).parse().unwrap())
+            .await
+            .unwrap();
+        stream.into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(SILENCE)).unwrap();
+    stream
+}
+
 /// Sends bytes as they are and reads what comes back until the other side closes.
 pub(crate) fn raw(base: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(base).unwrap();

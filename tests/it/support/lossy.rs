@@ -69,7 +69,8 @@ fn pass_on(mut stream: TcpStream, behind: u16, left: &AtomicI64) -> Option<()> {
         .filter(|line| !line.to_ascii_lowercase().starts_with("connection:"))
         .collect();
     let mut passed = kept.join("\r\n").into_bytes();
-    passed.extend_from_slice(b"\r\nconnection: close\r\n\r\n");
+    // As a proxy says it: a node that does not trust it does not read it.
+    passed.extend_from_slice(b"\r\nx-forwarded-for: 203.0.113.9\r\nconnection: close\r\n\r\n");
     passed.extend_from_slice(&request[body_from..]);
     let mut node = TcpStream::connect(("127.0.0.1", behind)).ok()?;
     node.write_all(&passed).ok()?;

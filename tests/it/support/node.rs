@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::{self, Answer};
+use super::thin_line::End;
 use super::{started, until};
 
 /// The program under test, built once. `BARAZA_BIN` names another.
@@ -302,6 +304,38 @@ impl Node {
             .arg(binary());
         self.spawn_by(shell, &[]);
         self.until_ready();
+    }
+
+    /// A node at one end of a line, made but not started, which may talk to `peers` there. It says that it has
+    /// TLS, as a node off loopback must, and who follows it here says http.
+    pub(crate) fn at(end: &End, peers: &[&Self]) -> Self {
+        let mut node = Self::make(&[]);
+        let address = format!("{}:{}", end.address, node.port);
+        let settings = format!("url = \"https://{address}\"\nlisten = \"{address}\"");
+        node.edit(&format!("url = \"{}\"", node.url), &settings);
+        node.url = format!("http://{address}");
+        let peers: Vec<&str> = peers
+            .iter()
+            .map(|peer| &peer.url["http://".len()..])
+            .collect();
+        node.edit(
+            "insecure_peers = []",
+            &format!("insecure_peers = {peers:?}"),
+        );
+        node
+    }
+
+    /// Starts the process in the network at this end of a line, and waits until it serves.
+    pub(crate) fn start_at(&mut self, end: &End) {
+        let mut program = Command::new("ip");
+        program.args(["netns", "exec", &end.network]).arg(binary());
+        self.spawn_by(program, &[]);
+        // Its address is not reached from here, its folder is.
+        until("the node is ready", || {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", self.log());
+            UnixStream::connect(self.dir().join("control.sock")).ok()
+        });
     }
 
     fn until_ready(&mut self) {

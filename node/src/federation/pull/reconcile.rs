@@ -70,13 +70,15 @@ impl Puller {
     }
 
     /// Compares with one of the peers that are followed whole, chosen by chance; if that fails, with
-    /// another. So what one peer leaves out is found at another.
+    /// another. So what one peer leaves out is found at another. Who is at the other end of a thin line is
+    /// chosen once a day only.
     ///
     /// # Errors
     /// A disk fault; how it went with a peer stands in its `last_error`.
     pub async fn compare_with_some(&self) -> Result<(), PullError> {
         let mut peers: Vec<Peer> = self.0.peers.all()?;
-        peers.retain(|peer| peer.is_read() && is_whole(peer));
+        let now = self.0.clock.now();
+        peers.retain(|peer| peer.is_read() && is_whole(peer) && peer.is_due_to_compare(now));
         for _ in 0..TRIES.min(peers.len()) {
             let peer = peers.swap_remove(chance::below(peers.len()));
             match self.0.compare(&peer.url).await {
@@ -173,9 +175,13 @@ impl Inner {
         let ended = comparison.run().await;
         let Comparison { page, missing, .. } = comparison;
         let pulled = page.pulled;
-        if pulled.stored > 0 {
+        let (is_done, now) = (ended.is_ok(), self.clock.now().unix_seconds());
+        if is_done || pulled.stored > 0 {
             self.peers
-                .change(url, |peer| peer.received += pulled.stored)
+                .change(url, |peer| {
+                    peer.received += pulled.stored;
+                    peer.last_compared = is_done.then_some(now).or(peer.last_compared);
+                })
                 .await?;
         }
         tracing::info!(
@@ -195,7 +201,7 @@ impl Inner {
 
     async fn sets(&self) -> Result<Snapshot, StoreError> {
         let sets = self.sets.clone();
-        let read = tokio::task::spawn_blocking(move || sets.now()).await;
+        let read = tokio::task::spawn_blocking(move || sets.asking()).await;
         read.map_err(|_| StoreError::Closed)?
     }
 
@@ -246,7 +252,9 @@ impl Comparison<'_> {
             let heard = talk.hear(&said)?;
             let mut lacking: BTreeSet<VersionHash> = heard.lacking.into_iter().collect();
             if set == SetName::Identities {
-                lacking.retain(|head| sets.author_by_head(head).is_none());
+                lacking.retain(|head| {
+                    sets.author_by_head(head).is_none() && !self.inner.sets.is_passed_over(head)
+                });
                 self.ask_for_logs(lacking).await?;
             } else {
                 self.ask_for_records(lacking).await?;
@@ -282,7 +290,7 @@ impl Comparison<'_> {
         let mut known = Ok(false);
         lacking.retain(|hash| {
             known = self.inner.ingest.knows(hash);
-            !matches!(known, Ok(true))
+            !matches!(known, Ok(true)) && !self.inner.sets.is_passed_over(hash)
         });
         known?;
         while !lacking.is_empty() {
