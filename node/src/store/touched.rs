@@ -53,11 +53,14 @@ impl Store {
         Ok(touched)
     }
 
-    /// The versions of one record that may be handed out.
+    /// The versions of one record that may be handed out; none of an author that is not carried.
     ///
     /// # Errors
     /// A disk fault.
     pub fn relayed_of(&self, id: &RecordId) -> Result<Vec<HeldRow>, StoreError> {
+        if self.is_blocked(&id.author) {
+            return Ok(Vec::new());
+        }
         let rows = Reader::rows(&*self.engine, &keys::held_of(id))?;
         let relayed = records::relayed(&self.rules, rows)?;
         Ok(relayed.into_iter().map(|(_, row)| row).collect())
