@@ -687,9 +687,12 @@ async fn sync(node: &Node, url: Option<&str>, full: bool) -> Result<Done, NodeEr
 /// now. Gives their addresses.
 async fn read_peers_anew(node: &Node) -> Result<Vec<String>, NodeError> {
     let mut read_anew = Vec::new();
-    for peer in node.peers.all()?.into_iter().filter(Peer::is_read) {
+    for peer in node.peers.all()? {
+        // One that is not read now may be again, and is to begin anew then, too.
         node.puller.begin_anew(&peer.url).await?;
-        read_anew.push(peer.url);
+        if peer.is_read() {
+            read_anew.push(peer.url);
+        }
     }
     Ok(read_anew)
 }

@@ -267,7 +267,7 @@ impl Node {
             clock: Arc::clone(&clock),
         })?;
         let gate = Gate::new(
-            &config,
+            &config.settings.federation,
             peers.clone(),
             Arc::clone(&store),
             Arc::clone(&clock),

@@ -17,6 +17,7 @@ use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use protocol::envelope::Status;
 use protocol::id::{RecordId, Scid, VersionHash};
 use protocol::sync::{Cursor, SetName};
 use protocol::time::Timestamp;
@@ -65,12 +66,13 @@ pub struct Snapshot {
     read_to: u64,
     identities: Arc<Items>,
     records: Arc<Items>,
-    /// Whose log has this newest entry.
+    /// Whose log has a line with this newest entry.
     heads: Arc<HashMap<VersionHash, Scid>>,
 }
 
 impl Snapshot {
-    /// The newest entries of the key logs.
+    /// The newest entries of the key logs, of forked ones of each line: that an author is disputed is found by
+    /// comparing, too.
     pub fn identities(&self) -> &Arc<Items> {
         &self.identities
     }
@@ -80,7 +82,7 @@ impl Snapshot {
         &self.records
     }
 
-    /// Whose log has this newest entry.
+    /// Whose log has a line with this newest entry.
     pub fn author_by_head(&self, head: &VersionHash) -> Option<Scid> {
         self.heads.get(head).copied()
     }
@@ -168,7 +170,7 @@ impl Sets {
         Ok(snapshot)
     }
 
-    /// Whose log has this newest entry, by the sets that were used last: who asks has just compared.
+    /// Whose log has a line with this newest entry, by the sets that were used last: who asks has just compared.
     pub fn author_by_head(&self, head: &VersionHash) -> Option<Scid> {
         self.heads().get(head).copied()
     }
@@ -196,7 +198,7 @@ impl Inner {
         let mut members = Vec::new();
         for held in self.store.held(None) {
             let (id, row) = held?;
-            members.extend(member_of(&row, self.tag(&id))?);
+            members.extend(self.member_of(&id, &row)?);
         }
         let mut snapshot = Snapshot {
             read_to,
@@ -221,7 +223,7 @@ impl Inner {
             let mut members = Vec::new();
             for id in &touched.records {
                 for row in self.store.relayed_of(id)? {
-                    members.extend(member_of(&row, self.tag(id))?);
+                    members.extend(self.member_of(id, &row)?);
                 }
             }
             let tags: HashSet<Tag> = touched.records.iter().map(|id| self.tag(id)).collect();
@@ -240,10 +242,12 @@ impl Inner {
         let mut heads = HashMap::new();
         for author in self.store.authors()? {
             let scid = *author.state.scid();
-            let digest = *author.state.version_id().hash.as_digest();
             let tag = self.tag_of_author(&scid);
-            members.push(Member::new(author.state.version_time(), digest, tag));
-            heads.insert(VersionHash::from_digest(digest), scid);
+            for (version, dated) in self.store.log_ends_of(&author)? {
+                let digest = *version.hash.as_digest();
+                members.push(Member::new(dated, digest, tag));
+                heads.insert(VersionHash::from_digest(digest), scid);
+            }
         }
         snapshot.identities = Arc::new(Items::new(members));
         snapshot.heads = Arc::new(heads);
@@ -264,21 +268,26 @@ impl Inner {
             record: self.chance.hash_one(&id.local) as u32,
         }
     }
-}
 
-/// A version as a member of the set; `None` if it is damaged here, so that it is found elsewhere.
-fn member_of(row: &HeldRow, tag: Tag) -> Result<Option<Member>, StoreError> {
-    /// The one member of a record that is asked for.
-    #[derive(Deserialize)]
-    struct Dated<'r> {
-        issued: &'r str,
+    /// A version as a member of the set; `None` if it is damaged here, so that it is found elsewhere.
+    fn member_of(&self, id: &RecordId, row: &HeldRow) -> Result<Option<Member>, StoreError> {
+        /// The one member of a record that is asked for.
+        #[derive(Deserialize)]
+        struct Dated<'r> {
+            issued: &'r str,
+        }
+        let is_withdrawn = row.status == Status::Withdrawn;
+        if !self.store.rules().is_compared(is_withdrawn) {
+            return Ok(None);
+        }
+        let bytes = match row.canonical() {
+            Ok(bytes) => bytes,
+            Err(StoreError::Corrupt { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let dated = serde_json::from_slice(&bytes).ok();
+        let issued = dated.and_then(|dated: Dated<'_>| Timestamp::parse(dated.issued).ok());
+        let digest = *row.rank.hash.as_digest();
+        Ok(issued.map(|issued| Member::new(issued, digest, self.tag(id))))
     }
-    let bytes = match row.canonical() {
-        Ok(bytes) => bytes,
-        Err(StoreError::Corrupt { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let dated = serde_json::from_slice(&bytes).ok();
-    let issued = dated.and_then(|dated: Dated<'_>| Timestamp::parse(dated.issued).ok());
-    Ok(issued.map(|issued| Member::new(issued, *row.rank.hash.as_digest(), tag)))
 }

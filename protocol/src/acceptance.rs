@@ -19,6 +19,7 @@ pub struct Rules {
     park: bool,
     tie: bool,
     tombstone_hides: bool,
+    tombstones_compared: bool,
     deactivated: bool,
 }
 
@@ -68,6 +69,7 @@ impl Rules {
             park: true,
             tie: true,
             tombstone_hides: true,
+            tombstones_compared: true,
             deactivated: true,
         }
     }
@@ -130,6 +132,12 @@ impl Rules {
         };
         (0..held.len()).max_by_key(|position| held.get(*position).map(order))
     }
+
+    /// Whether a version that may be handed out is a member of the sets that nodes compare: each is, and a
+    /// tombstone like any other (docs/protocol.md, 4).
+    pub fn is_compared(&self, is_withdrawn: bool) -> bool {
+        self.tombstones_compared || !is_withdrawn
+    }
 }
 
 #[cfg(feature = "weakened-rules")]
@@ -170,6 +178,14 @@ impl Rules {
     pub const fn without_tombstone_hides() -> Self {
         Self {
             tombstone_hides: false,
+            ..Self::decided()
+        }
+    }
+
+    /// Who compares sets is told nothing of tombstones.
+    pub const fn without_tombstones_compared() -> Self {
+        Self {
+            tombstones_compared: false,
             ..Self::decided()
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::peers::{Decided, Peer, Peers};
 use crate::clock::SharedClock;
-use crate::config::{Config, Policy};
+use crate::config::{Federation, Policy};
 use crate::store::{NamedRows, Store, StoreError};
 
 /// Nodes that are not allowed, followed or blocked, and have knocked.
@@ -119,10 +119,10 @@ pub struct Gate {
 
 impl Gate {
     /// By the settings, and by what was decided about single nodes.
-    pub fn new(config: &Config, peers: Peers, store: Arc<Store>, clock: SharedClock) -> Self {
+    pub fn new(settings: &Federation, peers: Peers, store: Arc<Store>, clock: SharedClock) -> Self {
         Self {
-            policy: config.settings.federation.policy,
-            newcomer_records: config.settings.federation.newcomer_records,
+            policy: settings.policy,
+            newcomer_records: settings.newcomer_records,
             peers,
             store,
             clock,

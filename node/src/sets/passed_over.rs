@@ -14,7 +14,7 @@ use protocol::time::Timestamp;
 use serde::Deserialize;
 
 use super::items::{Member, Tag};
-use super::{Inner, Sets, Snapshot, member_of};
+use super::{Inner, Sets, Snapshot};
 use crate::store::StoreError;
 
 /// Most versions and log entries that are remembered, some 10 MB. What comes beyond is refused as often as it
@@ -162,7 +162,7 @@ impl Inner {
         let mut versions = Vec::new();
         for held in self.store.held_unseen(scid) {
             let (id, row) = held?;
-            let member = member_of(&row, self.tag(&id))?;
+            let member = self.member_of(&id, &row)?;
             versions.extend(member.map(|member| Ranked {
                 number: row.rank.seq,
                 member,

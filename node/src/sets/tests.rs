@@ -453,6 +453,53 @@ async fn the_sets_follow_new_versions_tombstones_and_dropped_keys() {
 }
 
 #[tokio::test]
+async fn that_a_log_is_forked_is_told_by_the_newest_entry_of_each_line() {
+    let begun = Begun::new().await;
+    let sets = Sets::new(Arc::clone(&begun.store));
+    begun.assert_follows(&sets, 0);
+    let scid = *begun.entry.scid();
+    let state = begun.store.author(&scid).unwrap().unwrap().state;
+    let mut ends = HashSet::new();
+    for key in [2, 3] {
+        let mut change = begun.change.clone();
+        change.record_keys = [begun.keys[key].public()].into();
+        change.next_key_hashes = [key_hash(&begun.keys[0].public())].into();
+        let later = begun.now.plus_seconds(1);
+        let entry = update(&state, &change, &begun.keys[1], later).unwrap();
+        begun.learn(&entry).await;
+        ends.insert(VersionHash::from_digest(
+            *entry.version_id().hash.as_digest(),
+        ));
+    }
+    assert!(begun.store.author(&scid).unwrap().unwrap().is_disputed);
+    begun.assert_follows(&sets, 0);
+    assert_eq!(digests(sets.now().unwrap().identities()), ends);
+    for end in &ends {
+        assert_eq!(sets.author_by_head(end), Some(scid));
+    }
+}
+
+#[tokio::test]
+async fn of_a_blocked_author_nothing_is_in_sets_that_were_kept_up_and_all_is_once_it_is_carried_again()
+ {
+    let begun = Begun::new().await;
+    let sets = Sets::new(Arc::clone(&begun.store));
+    begun.take(0, "r-0", 1, false).await;
+    begun.take(0, "r-1", 1, true).await;
+    begun.assert_follows(&sets, 2);
+    let scid = *begun.entry.scid();
+    for (row, records) in [(Some(b"{}".to_vec()), 0), (None, 2)] {
+        let put = move |rows: &mut NamedRows<'_, '_>| rows.block_author(&scid, row);
+        begun
+            .store
+            .change_named::<_, StoreError>(put)
+            .await
+            .unwrap();
+        begun.assert_follows(&sets, records);
+    }
+}
+
+#[tokio::test]
 async fn the_set_of_one_author_has_that_authors_versions_and_no_others() {
     let begun = Begun::new().await;
     begun.take(0, "r-0", 1, false).await;

@@ -350,6 +350,18 @@ pub(super) fn active_line(
     Ok(lines)
 }
 
+/// The newest entry of each line of an author's log, with its date.
+pub(super) fn ends(
+    rows: &(impl Reader + ?Sized),
+    scid: &Scid,
+) -> Result<Vec<(VersionId, Timestamp)>, StoreError> {
+    let branches = stored_branches(rows, scid)?;
+    let ends = branches.ends().into_iter();
+    Ok(ends
+        .map(|state| (state.version_id(), state.version_time()))
+        .collect())
+}
+
 /// The author's log. Once it was changed and written, give it back with
 /// [`Transaction::keep_branches`].
 fn read_branches(tx: &mut Transaction<'_>, scid: &Scid) -> Result<Branches, StoreError> {

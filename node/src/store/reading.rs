@@ -2,7 +2,9 @@
 
 use protocol::envelope::Status;
 use protocol::id::{LocalId, RecordId, Scid, VersionHash};
+use protocol::identity::VersionId;
 use protocol::key::PublicKey;
+use protocol::time::Timestamp;
 
 use super::engine::Row;
 use super::rows::{AuthorRow, HeldRow, corrupt};
@@ -75,6 +77,19 @@ impl Store {
             return Ok(Vec::new());
         }
         logs::active_line(&*self.engine, scid)
+    }
+
+    /// The newest entry of each line of an author's log that is held, with its date: one, unless the author is
+    /// disputed.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn log_ends_of(&self, author: &Author) -> Result<Vec<(VersionId, Timestamp)>, StoreError> {
+        let head = (author.state.version_id(), author.state.version_time());
+        match author.is_disputed {
+            true => logs::ends(&*self.engine, author.state.scid()),
+            false => Ok(vec![head]),
+        }
     }
 
     /// The witness proofs of an author's log, as `did-witness.json`; `None` if it uses none.

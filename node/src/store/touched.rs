@@ -53,7 +53,7 @@ impl Store {
         Ok(touched)
     }
 
-    /// The versions of one record that may be handed out.
+    /// The versions of one record that may be handed out; none of an author that is not carried.
     ///
     /// # Errors
     /// A disk fault.

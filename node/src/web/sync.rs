@@ -30,6 +30,7 @@ use super::visitor::Visitor;
 use crate::bundle;
 use crate::federation::actors::origin;
 use crate::federation::policy::Barred;
+use crate::sets::Sets;
 use crate::store::{HeldRow, Store, StoreError};
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -183,25 +184,32 @@ fn given_of(store: &Arc<Store>, body: &[u8]) -> Result<Given, Problem> {
     Ok(Given::new(Arc::clone(store), want, FETCH_BYTES_MAX))
 }
 
-/// The lines that a node with this store answers to a request for `/sync/v1/changes` (which waits for
-/// nothing) or, with a body, `/sync/v1/fetch`: for networks without sockets.
+/// What a node with this store and its sets answers to a request for `/sync/v1/changes` (which waits for
+/// nothing) or, with a body, `/sync/v1/fetch` and `/sync/v1/reconcile`: for networks without sockets.
 ///
 /// # Errors
 /// As these answer.
 pub fn answer(
     store: &Arc<Store>,
+    sets: &Sets,
     address: &http::Uri,
     body: Option<&[u8]>,
-) -> Result<String, Problem> {
-    match (address.path(), body) {
+) -> Result<http::Response<Vec<u8>>, Problem> {
+    let lines = match (address.path(), body) {
         ("/sync/v1/changes", None) => {
             let query = Query::<ChangesQuery>::try_from_uri(address)
                 .map_err(|error| Problem::malformed(error.to_string()))?;
-            pieces::whole(feed_of(store, &query.0)?)
+            pieces::whole(feed_of(store, &query.0)?)?
         }
-        ("/sync/v1/fetch", Some(body)) => pieces::whole(given_of(store, body)?),
-        _ => Err(Problem::not_found("there is nothing at this address")),
-    }
+        ("/sync/v1/fetch", Some(body)) => {
+            pieces::whole(given_of(store, body)?.by_heads(sets.clone()))?
+        }
+        ("/sync/v1/reconcile", Some(message)) => {
+            return reconcile::answer(sets, address, message);
+        }
+        _ => return Err(Problem::not_found("there is nothing at this address")),
+    };
+    Ok(http::Response::new(lines.into_bytes()))
 }
 
 #[derive(Deserialize)]

@@ -168,6 +168,7 @@ async fn follow_m(world: &World) {
     let follow = Command::Follow {
         url: m.address(""),
         filter: String::new(),
+        every_hours: None,
     };
     run(n, follow).await;
     until("m is asked", || !of_kind(m, "Follow").is_empty()).await;

@@ -230,6 +230,15 @@ impl Branches {
             .collect()
     }
 
+    /// The newest witnessed entry of each line, lowest first: more than one if the log is forked.
+    pub fn ends(&self) -> Vec<&LogState> {
+        let witnessed = || self.held.values().filter(|state| state.is_witnessed());
+        let parents: BTreeSet<VersionId> = witnessed().filter_map(LogState::previous).collect();
+        witnessed()
+            .filter(|state| !parents.contains(&state.version_id()))
+            .collect()
+    }
+
     /// Whether the log is forked: a valid, witnessed entry stands beside the active line.
     pub fn is_disputed(&self) -> bool {
         self.evidence()

@@ -1,17 +1,17 @@
 //! After all has healed: whether what is shown is what must be.
 
+mod known;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::envelope::{Envelope, Status};
 use protocol::id::{LocalId, RecordId, Scid};
-use protocol::identity::LogEntry;
 
+use self::known::Known;
 use crate::hostile::Mood;
-use crate::ideal::Ideal;
 use crate::life::{DELAY_SECONDS_MAX, SKEW_SECONDS_MAX, World};
 use crate::network::Site;
 use crate::organisation::Organisation;
-use crate::told::{Said, Told};
 
 /// Rounds, at most, in which so many honest nodes come to rest: what one has takes a round for each step
 /// along the ring, and where a log and the records signed under it begin at opposite ends, twice that.
@@ -20,23 +20,26 @@ pub fn rounds_max(honest: usize) -> usize {
 }
 
 /// Ends partitions and lets honest nodes read each other until nothing changes. The hostile go on, or fall
-/// silent. Gives the rounds that it took.
+/// silent. Where nodes compare sets, they do so first until that brings nothing more, and all must be
+/// right by that alone. Gives the rounds that reading took.
 ///
 /// # Errors
-/// They do not come to rest.
+/// They do not come to rest, or comparing did not bring what it must.
 pub fn heal(world: &mut World) -> Result<usize, String> {
     world.network.join();
-    let moods: Vec<usize> = world.network.wires().liars.keys().copied().collect();
-    for node in moods {
-        let mood = match world.chance.happens(30) {
-            true => Mood::Silent,
-            false => Mood::Settled,
+    let hostile: Vec<usize> = world.network.wires().liars.keys().copied().collect();
+    for node in hostile {
+        let mood = match world.chance.below(10) {
+            0..3 => Mood::Silent,
+            3..5 => Mood::Hiding,
+            _ => Mood::Settled,
         };
         if let Some(liar) = world.network.wires().liars.get_mut(&node) {
             liar.mood = mood;
         }
         world.network.say(format_args!("{node} is {mood:?}"));
     }
+    world.take_back_blocks();
     world
         .network
         .pass(DELAY_SECONDS_MAX as i64 + 2 * SKEW_SECONDS_MAX);
@@ -51,6 +54,15 @@ pub fn heal(world: &mut World) -> Result<usize, String> {
     let mut order = world.network.honest();
     world.chance.shuffle(&mut order);
     let rounds_max = rounds_max(order.len());
+    if world.is_comparing {
+        world.count("heal by comparing");
+        let rest = world.network.settle_by_comparing(&order, rounds_max);
+        rest.ok_or_else(|| format!("comparing goes on after {rounds_max} rounds"))?;
+        let after_comparing = |what| format!("after comparing alone: {what}");
+        let known = Known::of(world);
+        verify_disputes(world, &known).map_err(after_comparing)?;
+        verify_undisputed(world, &known).map_err(after_comparing)?;
+    }
     world
         .network
         .settle(&order, rounds_max)
@@ -65,156 +77,135 @@ pub fn verify(world: &World) -> Result<(), String> {
     if let Some(broken) = world.broken.first() {
         return Err(broken.clone());
     }
-    let told = Known::of(world);
-    told.verify_disputes(world)?;
-    let ideal = Ideal::of(told.undisputed.iter().map(|log| &log[..]), &told.records);
-    let mut hashes = BTreeSet::new();
-    for (node, site) in honest(world) {
-        let is_meant = |scid: &Scid| told.is_undisputed(scid);
-        hashes.insert(site.store.state_hash_of(is_meant).unwrap());
-        told.verify_site(node, site, &ideal)?;
-    }
-    if hashes.len() > 1 {
-        return Err(format!("state hashes differ: {hashes:?}"));
-    }
+    let known = Known::of(world);
+    verify_disputes(world, &known)?;
+    verify_undisputed(world, &known)?;
     for organisation in &world.organisations {
-        if told.is_undisputed(&organisation.scid) {
-            verify_meant(world, organisation)?;
+        if known.is_undisputed(&organisation.scid) {
+            verify_meant(world, &known, organisation)?;
+        }
+    }
+    honest(world).try_for_each(|(node, site)| verify_left_out(node, site))
+}
+
+/// Honest nodes that are at rest find nothing by comparing with each other.
+///
+/// # Errors
+/// What they find.
+pub fn verify_comparing_brings_nothing(world: &mut World) -> Result<(), String> {
+    for (node, site) in honest(world) {
+        if let Some(what) = site.sets_off() {
+            return Err(format!("{node}: {what}"));
+        }
+    }
+    for to in world.network.honest() {
+        for from in world.network.sites[to].follows.clone() {
+            if !world.network.is_honest(from) {
+                continue;
+            }
+            match world.network.compare_with(to, from) {
+                Ok(Some(pulled)) if pulled.stored == 0 => {}
+                other => return Err(format!("{to} compares with {from} at rest: {other:?}")),
+            }
         }
     }
     Ok(())
 }
 
-/// What honest nodes have or owe.
-struct Known {
-    /// By author and number; more than one of a number is a fork.
-    logs: BTreeMap<Scid, BTreeMap<u32, Vec<LogEntry>>>,
-    undisputed: Vec<Vec<LogEntry>>,
-    /// Of undisputed authors.
-    records: Vec<Envelope>,
+/// What is undisputed is alike, and right, at all who carry it.
+fn verify_undisputed(world: &World, known: &Known) -> Result<(), String> {
+    for (node, site) in honest(world) {
+        known.verify_site(node, site)?;
+    }
+    verify_hashes(world, known)?;
+    // Whom some do not carry, others may hear of by way of those alone.
+    for scid in known.scattered() {
+        verify_alike(world, scid, known.carriers(scid), "who carry it")?;
+    }
+    Ok(())
 }
 
-impl Known {
-    fn of(world: &World) -> Self {
-        let told = world.network.wires().told.clone();
-        let mut known = Self {
-            logs: BTreeMap::new(),
-            undisputed: Vec::new(),
-            records: Vec::new(),
-        };
-        let is_known = |told: &Told| told.is_owed || world.is_held_somewhere(told);
-        for told in &told {
-            let Said::Entry(entry) = &told.what else {
-                continue;
-            };
-            if !is_known(told) {
-                continue;
-            }
-            let log = known.logs.entry(told.scid()).or_default();
-            let entries = log.entry(entry.version_id().number).or_default();
-            if entries
-                .iter()
-                .all(|other| other.version_id() != entry.version_id())
-            {
-                entries.push(entry.clone());
-            }
-        }
-        for log in known.logs.values() {
-            let entries: Vec<LogEntry> = log.values().flatten().cloned().collect();
-            if log.values().all(|entries| entries.len() <= 1) {
-                known.undisputed.push(entries);
-            }
-        }
-        for told in &told {
-            if let Some(record) = told.record()
-                && known.is_undisputed(&told.scid())
-                && is_known(told)
-            {
-                known.records.push(record.clone());
-            }
-        }
-        known
-    }
-
-    fn is_undisputed(&self, scid: &Scid) -> bool {
-        let log = self.logs.get(scid);
-        log.is_some_and(|log| log.values().all(|entries| entries.len() <= 1))
-    }
-
-    /// Everybody knows who is disputed, and those on one branch show the same of them.
-    fn verify_disputes(&self, world: &World) -> Result<(), String> {
-        for scid in self.logs.keys() {
-            let is_disputed = !self.is_undisputed(scid);
-            let mut by_branch: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-            for (node, site) in honest(world) {
-                let Some(author) = site.store.author(scid).unwrap() else {
-                    return Err(format!("{node} has no log of {scid}"));
-                };
-                if author.is_disputed != is_disputed {
-                    return Err(format!(
-                        "{node} takes {scid} for disputed: {}, and that is wrong",
-                        author.is_disputed
-                    ));
-                }
-                let branch = author.state.version_id().to_string();
-                by_branch.entry(branch).or_default().push(node);
-            }
-            for (branch, nodes) in &by_branch {
-                verify_branch(world, scid, branch, nodes)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// One node holds and shows what it must of undisputed authors.
-    fn verify_site(&self, node: usize, site: &Site, ideal: &Ideal) -> Result<(), String> {
-        for log in &self.undisputed {
-            let Some(last) = log.last() else { continue };
-            let author = site.store.author(last.scid()).unwrap();
-            let head = author.map(|author| author.state.version_id());
-            if head != Some(last.version_id()) {
-                let scid = last.scid();
+/// Any two nodes have one state hash over the authors that both carry.
+fn verify_hashes(world: &World, known: &Known) -> Result<(), String> {
+    let mut hashes = BTreeMap::new();
+    let nodes: Vec<(usize, &Site)> = honest(world).collect();
+    for (one, left) in &nodes {
+        for (other, right) in nodes.iter().filter(|(other, _)| other > one) {
+            let both = known.carried_by(*one, *other);
+            let [left, right] = [(*one, *left), (*other, *right)].map(|(node, site)| {
+                let hash = || site.store.state_hash_of(|scid| both.contains(scid));
+                *hashes
+                    .entry((node, both.clone()))
+                    .or_insert_with(|| hash().unwrap())
+            });
+            if left != right {
                 return Err(format!(
-                    "{node} has {head:?} as head of {scid}, not {}",
-                    last.version_id()
+                    "{one} and {other} have different state hashes: {left} and {right}"
                 ));
             }
         }
-        let mut held = BTreeSet::new();
-        for row in site.store.held(None) {
-            let (id, row) = row.unwrap();
-            if self.is_undisputed(&id.author) {
-                held.insert(row.rank.hash);
+    }
+    Ok(())
+}
+
+/// Everybody knows who is disputed, and those on one branch show the same of them.
+fn verify_disputes(world: &World, known: &Known) -> Result<(), String> {
+    for scid in known.authors() {
+        let is_disputed = !known.is_undisputed(scid);
+        let mut by_branch: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for node in known.carriers(scid).iter().copied() {
+            let Some(author) = world.network.sites[node].store.author(scid).unwrap() else {
+                match known.reaches_all(scid) {
+                    true => return Err(format!("{node} has no log of {scid}")),
+                    false => continue,
+                }
+            };
+            if known.reaches_all(scid) && author.is_disputed != is_disputed {
+                return Err(format!(
+                    "{node} takes {scid} for disputed: {}, and that is wrong",
+                    author.is_disputed
+                ));
             }
+            let branch = author.state.version_id().to_string();
+            by_branch.entry(branch).or_default().push(node);
         }
-        let missing: Vec<_> = ideal.shown.difference(&held).collect();
-        let extra: Vec<_> = held.difference(&ideal.shown).collect();
-        if !missing.is_empty() || !extra.is_empty() {
+        for (branch, nodes) in &by_branch {
+            verify_alike(
+                world,
+                scid,
+                nodes,
+                &format!("who go by its branch {branch}"),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Of an author that it does not carry, a node shows and hands out nothing.
+fn verify_left_out(node: usize, site: &Site) -> Result<(), String> {
+    for (scid, _) in site.store.blocked_authors().unwrap() {
+        let authors = site.store.authors().unwrap();
+        let is_shown = authors.iter().any(|author| *author.state.scid() == scid)
+            || site.store.held(Some(&scid)).next().is_some()
+            || !site.store.log_of(&scid).unwrap().is_empty();
+        if is_shown {
             return Err(format!(
-                "{node} lacks {missing:?} and has {extra:?} that does not count"
+                "{node} has blocked {scid} and shows something of it"
             ));
         }
-        for (id, right) in &ideal.counting {
-            let row = site.store.counting(id).unwrap();
-            let found = row.map(|row| (row.rank.hash, row.status));
-            if found != Some(*right) {
-                return Err(format!(
-                    "{node} shows {found:?} as {id}, right is {right:?}"
-                ));
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Each node shows what an organisation means, and nothing of what it withdrew. Of those only to whom
 /// nothing happened that keeps them from it: a key still stolen, or a home that forgot what it said.
-fn verify_meant(world: &World, organisation: &Organisation) -> Result<(), String> {
+fn verify_meant(world: &World, known: &Known, organisation: &Organisation) -> Result<(), String> {
     let is_at_hostile = !world.network.is_honest(organisation.home);
     if is_at_hostile
         || organisation.is_hurt
         || organisation.is_closed
         || organisation.theft.is_some()
+        || !known.reaches_all(&organisation.scid)
     {
         return Ok(());
     }
@@ -223,7 +214,8 @@ fn verify_meant(world: &World, organisation: &Organisation) -> Result<(), String
             author: organisation.scid,
             local: LocalId::parse(local).unwrap(),
         };
-        for (node, site) in honest(world) {
+        for node in known.carriers(&organisation.scid) {
+            let site = &world.network.sites[*node];
             let row = site.store.counting(&id).unwrap();
             let shown = match row {
                 // Withdrawn under a key that was dropped since, and left out of what was said anew.
@@ -245,9 +237,9 @@ fn verify_meant(world: &World, organisation: &Organisation) -> Result<(), String
     Ok(())
 }
 
-/// Of a disputed author, nodes that go by one branch show the same, if they read each other by way of nodes
-/// of that branch: others do not relay what does not count for them.
-fn verify_branch(world: &World, scid: &Scid, branch: &str, nodes: &[usize]) -> Result<(), String> {
+/// Of an author, these nodes show the same if they read each other by way of each other: others do not relay
+/// what does not count for them, or is of an author that they do not carry.
+fn verify_alike(world: &World, scid: &Scid, nodes: &[usize], who: &str) -> Result<(), String> {
     for one in nodes {
         for other in nodes {
             if !reads(world, nodes, *one, *other) || !reads(world, nodes, *other, *one) {
@@ -258,7 +250,7 @@ fn verify_branch(world: &World, scid: &Scid, branch: &str, nodes: &[usize]) -> R
             let only: Vec<_> = left.symmetric_difference(&right).collect();
             if !only.is_empty() {
                 return Err(format!(
-                    "{one} and {other} go by branch {branch} of {scid}, and one of them alone has {only:?}"
+                    "{one} and {other} are of those {who}: of {scid} one of them alone has {only:?}"
                 ));
             }
         }

@@ -1,12 +1,12 @@
 //! What hostile nodes do to the answers that they give.
 
-use std::sync::Arc;
+mod comparing;
 
-use baraza::store::Store;
 use protocol::id::Scid;
 
 use crate::chance::Chance;
 use crate::told::Told;
+use crate::wire::Host;
 
 /// How a hostile node behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Mood {
     Any,
     /// It gives no answer.
     Silent,
+    /// It hides tombstones, and one author, in every answer, and is honest otherwise.
+    Hiding,
     /// As [`Mood::Any`], but it brings up nothing that honest nodes do not know, beside what it has signed
     /// with stolen keys, and that in every answer: while others come to rest.
     Settled,
@@ -47,19 +49,20 @@ impl Liar {
         &mut self,
         honest: String,
         told: &[Told],
-        others: &[&Arc<Store>],
+        others: &[&Host],
     ) -> Option<String> {
         let mut lines: Vec<String> = honest.split_inclusive('\n').map(str::to_owned).collect();
+        if self.mood == Mood::Hiding {
+            hide_tombstones(&mut lines);
+            self.hide_author(&mut lines);
+            return Some(lines.concat());
+        }
         let end = lines.pop();
         match self.chance.below(10) {
             _ if self.mood == Mood::Silent => return None,
             0 => return None,
-            1 => lines.retain(|line| !line.contains("\"status\":\"withdrawn\"")),
-            2 | 3 => {
-                if let Some(scid) = self.hides.map(|scid| scid.to_string()) {
-                    lines.retain(|line| !line.contains(&scid));
-                }
-            }
+            1 => hide_tombstones(&mut lines),
+            2 | 3 => self.hide_author(&mut lines),
             4 => {
                 for line in self.replays(told, others) {
                     let place = self.chance.below(lines.len() + 1);
@@ -86,15 +89,21 @@ impl Liar {
         Some(lines.concat())
     }
 
+    fn hide_author(&self, lines: &mut Vec<String>) {
+        if let Some(scid) = self.hides.map(|scid| scid.to_string()) {
+            lines.retain(|line| !line.contains(&scid));
+        }
+    }
+
     /// Things that were said once, whatever became of them since.
-    fn replays(&mut self, told: &[Told], others: &[&Arc<Store>]) -> Vec<String> {
+    fn replays(&mut self, told: &[Told], others: &[&Host]) -> Vec<String> {
         let mut lines = Vec::new();
         for _ in 0..5 {
             let Some(old) = told.get(self.chance.below(told.len())) else {
                 break;
             };
             let is_known = || match old.hash() {
-                Some(hash) => others.iter().any(|store| store.knows(&hash).unwrap()),
+                Some(hash) => others.iter().any(|other| other.store.knows(&hash).unwrap()),
                 None => false,
             };
             if self.mood == Mood::Any || is_known() {
@@ -129,4 +138,8 @@ impl Liar {
             })
             .collect()
     }
+}
+
+fn hide_tombstones(lines: &mut Vec<String>) {
+    lines.retain(|line| !line.contains("\"status\":\"withdrawn\""));
 }

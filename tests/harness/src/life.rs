@@ -1,5 +1,6 @@
 //! What happens in a network: what organisations do, what goes wrong, and what the hostile try.
 
+mod blocking;
 mod faults;
 mod hostility;
 mod saying;
@@ -13,7 +14,7 @@ use protocol::id::{Scid, VersionHash};
 
 use crate::author::at;
 use crate::chance::Chance;
-use crate::hostile::Liar;
+use crate::hostile::{Liar, Mood};
 use crate::network::Network;
 use crate::organisation::Organisation;
 use crate::told::{Said, Told};
@@ -35,6 +36,9 @@ pub struct World {
     /// How often each thing happened.
     pub counts: BTreeMap<&'static str, u64>,
     pub(crate) chance: Chance,
+    /// Nodes compare each hour, as they do outside. It brings what else would be missing, so that in half of all
+    /// worlds they do not: there reading alone must bring everything.
+    pub(crate) is_comparing: bool,
     /// Versions that were told.
     known: BTreeSet<VersionHash>,
     records: u32,
@@ -51,7 +55,10 @@ impl World {
             is_printed,
         );
         for node in nodes - hostile..nodes {
-            let liar = Liar::new(Chance::of(chance.number()));
+            let mut liar = Liar::new(Chance::of(chance.number()));
+            if chance.happens(25) {
+                liar.mood = Mood::Hiding;
+            }
             network.turn_hostile(node, liar);
         }
         for site in &network.sites {
@@ -66,6 +73,7 @@ impl World {
             organisations: Vec::new(),
             broken: Vec::new(),
             counts: BTreeMap::new(),
+            is_comparing: chance.happens(50),
             chance,
             known: BTreeSet::new(),
             records: 0,
@@ -109,8 +117,11 @@ impl World {
             528..550 => self.equivocate(),
             550..575 => self.push_of_hostile(),
             575..585 => self.flood(),
-            // The place of blocks: a node that refuses another, or an author, and takes it back.
-            585..805 => self.read_somebody(),
+            585..765 => self.read_somebody(),
+            765..785 if self.is_comparing => self.compare(),
+            765..785 => self.read_somebody(),
+            785..800 => self.block(),
+            800..805 => self.unblock(),
             805..830 => self.crash(),
             830..850 => self.back_up(),
             850..865 => self.restore(),
@@ -175,13 +186,12 @@ impl World {
         }
     }
 
-    /// Which honest nodes have something of what was told.
+    /// Whether an honest node has something of what was told, and carries whose it is.
     pub(crate) fn is_held_somewhere(&self, told: &Told) -> bool {
-        let mut sites = self
-            .network
-            .honest()
-            .into_iter()
-            .map(|node| &self.network.sites[node]);
+        let honest = self.network.honest().into_iter();
+        let mut sites = honest
+            .map(|node| &self.network.sites[node])
+            .filter(|site| !site.store.is_blocked(&told.scid()));
         match &told.what {
             Said::Record(record) => {
                 let hash = record.hash();

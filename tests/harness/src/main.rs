@@ -33,7 +33,8 @@ struct Arguments {
     /// Prints every event of a single seed.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Seeds that run at a time; as many as there are cores if not given.
+    /// Seeds that run at a time; twice as many as there are cores if not given, for each waits for its
+    /// stores now and then.
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     };
     let stopwatch = Stopwatch::start();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.unwrap_or(cores).max(1);
+    let threads = arguments.threads.unwrap_or(2 * cores).max(1);
     let (next, outcome) = (AtomicU64::new(from), Mutex::new(Outcome::default()));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -68,7 +69,8 @@ fn main() -> ExitCode {
                     if seed >= to {
                         return;
                     }
-                    note(&outcome, seed, one(seed, &settings), to - from);
+                    let result = one(seed, &settings);
+                    note(&outcome, seed, result, to - from, &stopwatch);
                 }
             });
         }
@@ -88,13 +90,20 @@ fn one(seed: u64, settings: &Settings) -> Result<Report, Failure> {
         Err(Failure {
             seed,
             nodes: settings.nodes,
+            operations: settings.operations,
             what: "it panicked".to_owned(),
         })
     })
 }
 
-/// Says how far it is, and at once what went wrong.
-fn note(outcome: &Mutex<Outcome>, seed: u64, result: Result<Report, Failure>, seeds: u64) {
+/// Says how far it is and about how long it still takes, and at once what went wrong.
+fn note(
+    outcome: &Mutex<Outcome>,
+    seed: u64,
+    result: Result<Report, Failure>,
+    seeds: u64,
+    stopwatch: &Stopwatch,
+) {
     let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
     match result {
         Ok(report) => {
@@ -105,9 +114,14 @@ fn note(outcome: &Mutex<Outcome>, seed: u64, result: Result<Report, Failure>, se
             outcome.failures.push(failure);
         }
     }
-    let done = outcome.reports.len() + outcome.failures.len();
-    if seeds >= 100 && (done as u64).is_multiple_of(seeds / 20) {
-        eprintln!("{done} of {seeds} seeds, {} failed", outcome.failures.len());
+    let done = (outcome.reports.len() + outcome.failures.len()) as u64;
+    if seeds >= 40 && done < seeds && done.is_multiple_of(seeds / 40) {
+        let seconds = stopwatch.elapsed().as_secs_f64();
+        let left = seconds * (seeds - done) as f64 / done as f64;
+        let failed = outcome.failures.len();
+        eprintln!(
+            "{done} of {seeds} seeds in {seconds:.0} s, {failed} failed; about {left:.0} s left"
+        );
     }
 }
 

@@ -1,14 +1,19 @@
 //! Nodes with the production code in them, and what can be done to them. No chance here: whoever drives a
 //! network decides.
 
+mod blocking;
+mod comparing;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use baraza::clock::{Clock as _, ManualClock, SharedClock};
+use baraza::config::Federation;
 use baraza::federation::client::Client;
 use baraza::federation::peers::Peers;
+use baraza::federation::policy::Gate;
 use baraza::federation::pull::{PullError, Pulled, Puller};
 use baraza::ingest::{Ingest, IngestError};
 use baraza::publish::Publisher;
@@ -26,7 +31,7 @@ use crate::hostile::Liar;
 use crate::node::wait;
 use crate::told::{Said, Told};
 use crate::trace::Trace;
-use crate::wire::{Board, Fault, Wires};
+use crate::wire::{Board, Fault, Host, Wires};
 
 /// The address of a node.
 pub fn address(node: usize) -> String {
@@ -55,6 +60,9 @@ pub struct Site {
     pub standing: Standing,
     /// What time it thinks it is.
     pub clock: Arc<ManualClock>,
+    /// What it holds, as sets that others compare with theirs.
+    pub sets: Sets,
+    gate: Gate,
     puller: Puller,
     disk: Arc<Memory>,
     /// A copy of its disk, and of when.
@@ -95,11 +103,11 @@ impl Network {
     pub fn new(follows: &[Vec<usize>], rules: Rules, is_printed: bool) -> Self {
         let board = Arc::new(Board::default());
         board.wires().asked = vec![0; follows.len()];
-        board.wires().stores = vec![None; follows.len()];
+        board.wires().hosts = vec![None; follows.len()];
         let mut network = Self {
             sites: Vec::new(),
             trace: Trace::new(is_printed),
-            client: Client::new(BTreeSet::new(), "baraza").unwrap(),
+            client: client(),
             board,
             rules,
             now: 0,
@@ -133,13 +141,20 @@ impl Network {
         let ingest = Ingest::new(Arc::clone(&store), shared.clone());
         let peers = Peers::new(Arc::clone(&store));
         let client = self.client.over(self.board.end_at(number));
-        self.board.wires().stores[number] = Some(Arc::clone(&store));
+        let sets = Sets::new(Arc::clone(&store));
+        let settings = Federation::default();
+        let gate = Gate::new(&settings, peers.clone(), Arc::clone(&store), shared.clone());
+        self.board.wires().hosts[number] = Some(Host {
+            store: Arc::clone(&store),
+            sets: sets.clone(),
+            gate: gate.clone(),
+        });
         Site {
             puller: Puller::new(
                 client,
                 peers.clone(),
                 ingest.clone(),
-                Sets::new(Arc::clone(&store)),
+                sets.clone(),
                 shared.clone(),
             ),
             publisher: Publisher::new(
@@ -150,6 +165,8 @@ impl Network {
                 PathBuf::new(),
             ),
             standing: Standing::new(Arc::clone(&store)),
+            sets,
+            gate,
             store,
             ingest,
             peers,
@@ -187,7 +204,9 @@ impl Network {
         }
         self.turn_clocks(end);
         for site in &self.sites {
-            wait(site.store.admit_due(site.clock.now())).unwrap();
+            if site.store.parked().unwrap() > 0 {
+                wait(site.store.admit_due(site.clock.now())).unwrap();
+            }
         }
     }
 
@@ -230,18 +249,27 @@ impl Network {
             return;
         }
         let site = &self.sites[to];
-        let came = match push.is_entry {
-            true => wait(site.ingest.log_entry(&push.bytes, &WitnessProofs::empty()))
-                .map(|receipt| format!("{receipt:?}")),
-            false => wait(site.ingest.record(&push.bytes, Some(address(from).into())))
-                .map(|receipt| format!("{receipt:?}")),
+        let came = match wait(site.let_in(&address(from), !push.is_entry)) {
+            Err(barred) => barred.to_string(),
+            Ok(()) => {
+                let came = match push.is_entry {
+                    true => wait(site.ingest.log_entry(&push.bytes, &WitnessProofs::empty()))
+                        .map(|receipt| format!("{receipt:?}")),
+                    false => wait(site.ingest.record(&push.bytes, Some(address(from).into())))
+                        .map(|receipt| format!("{receipt:?}")),
+                };
+                came.unwrap_or_else(|error| error.to_string())
+            }
         };
-        let came = came.unwrap_or_else(|error| error.to_string());
         self.say(format_args!("a push from {from} came to {to}: {came}"));
     }
 
-    /// `to` reads a page of what `from` has.
+    /// `to` reads a page of what `from` has; nothing, if it has blocked it.
     pub fn pull(&mut self, to: usize, from: usize) -> Result<Pulled, PullError> {
+        if self.has_blocked(to, from) {
+            self.say(format_args!("{to} does not read {from}: it is blocked"));
+            return Ok(Pulled::default());
+        }
         let pulled = wait(self.sites[to].puller.read_page(&address(from)));
         match &pulled {
             Ok(Pulled {
@@ -249,9 +277,14 @@ impl Network {
                 stored,
                 log_entries,
                 refused,
+                messages,
                 ..
             }) => self.say(format_args!(
-                "{to} reads {from}: {lines} lines, {stored} new, {log_entries} of logs, {refused} refused"
+                "{to} reads {from}: {lines} lines, {stored} new, {log_entries} of logs, {refused} refused{}",
+                match messages {
+                    0 => "",
+                    _ => ", after comparing: its log had begun anew",
+                }
             )),
             Err(error) => self.say(format_args!("{to} reads {from}: {error}")),
         }
@@ -266,7 +299,7 @@ impl Network {
         fault: Option<Fault>,
         page: Option<usize>,
     ) -> Result<Pulled, PullError> {
-        self.wires().fault = fault;
+        self.wires().fault = fault.map(|fault| (0, fault));
         self.wires().page = page;
         let pulled = self.pull(to, from);
         self.wires().fault = None;
@@ -328,7 +361,7 @@ impl Network {
 
     /// Nobody answers at this node until it is back.
     pub fn take_down(&mut self, node: usize) {
-        self.wires().stores[node] = None;
+        self.wires().hosts[node] = None;
         self.say(format_args!("{node} is down"));
     }
 
@@ -387,6 +420,9 @@ impl Network {
         let mut unknown: BTreeSet<Scid> = own.iter().copied().collect();
         let mut told = Vec::new();
         for peer in &site.follows {
+            if site.peers.is_blocked(&address(*peer)).unwrap() {
+                continue;
+            }
             if let Ok((known, _)) = wait(site.puller.read_authors(&address(*peer), own)) {
                 unknown.retain(|scid| !known.contains(scid));
                 told.push(address(*peer));
@@ -430,11 +466,21 @@ impl Network {
     /// Lets honest nodes read whom they follow, in the order given, until a whole round brings nothing to
     /// any of them. Gives the rounds that brought something; `None` if there were more than `rounds_max`.
     pub fn settle(&mut self, order: &[usize], rounds_max: usize) -> Option<usize> {
+        self.settle_by(order, rounds_max, Self::catch_up)
+    }
+
+    /// As [`Network::settle`]; what one node does with another is given.
+    fn settle_by(
+        &mut self,
+        order: &[usize],
+        rounds_max: usize,
+        mut bring: impl FnMut(&mut Self, usize, usize),
+    ) -> Option<usize> {
         for round in 0..=rounds_max {
             let before = self.last_changes();
             for to in order.iter().copied() {
                 for from in self.sites[to].follows.clone() {
-                    self.catch_up(to, from);
+                    bring(self, to, from);
                 }
             }
             if before == self.last_changes() {
@@ -451,6 +497,14 @@ impl Network {
             .map(|node| self.sites[node].store.last_change().unwrap())
             .collect()
     }
+}
+
+/// A client is dear to make, for sockets that are not used here, and keeps nothing of what comes by wires.
+fn client() -> Client {
+    thread_local! {
+        static CLIENT: Client = Client::new(BTreeSet::new(), "baraza").unwrap();
+    }
+    CLIENT.with(Client::clone)
 }
 
 /// Pages after which a reading ends: a hostile node may have no end.

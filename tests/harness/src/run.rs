@@ -51,16 +51,23 @@ pub struct Failure {
     pub seed: u64,
     /// Of how many nodes.
     pub nodes: usize,
+    /// After how many operations it healed.
+    pub operations: usize,
     /// What.
     pub what: String,
 }
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, nodes, what } = self;
+        let Self {
+            seed,
+            nodes,
+            operations,
+            what,
+        } = self;
         write!(
             out,
-            "seed {seed}: {what}\n  cargo run -p baraza-harness --release -- --seed {seed} --nodes {nodes} --trace"
+            "seed {seed}: {what}\n  cargo run -p baraza-harness --release -- --seed {seed} --nodes {nodes} --operations {operations} --trace"
         )
     }
 }
@@ -76,13 +83,19 @@ pub fn run(seed: u64, settings: &Settings) -> Result<Report, Failure> {
         rules,
         is_printed,
     } = *settings;
-    let failure = |what| Failure { seed, nodes, what };
+    let failure = |what| Failure {
+        seed,
+        nodes,
+        operations,
+        what,
+    };
     let mut world = World::new(seed, nodes, rules, is_printed);
     for _ in 0..operations {
         world.step();
     }
     let rounds = check::heal(&mut world).map_err(failure)?;
     check::verify(&world).map_err(failure)?;
+    check::verify_comparing_brings_nothing(&mut world).map_err(failure)?;
     let state = world.network.sites[0].store.state_hash().unwrap();
     world
         .network

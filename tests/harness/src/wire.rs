@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use baraza::federation::client::{FetchError, Wire};
+use baraza::federation::policy::Gate;
+use baraza::sets::Sets;
 use baraza::store::Store;
+use baraza::web::problem::Problem;
 use baraza::web::sync::answer;
 use http::Response;
 use url::Url;
 
 use crate::hostile::Liar;
-use crate::network::place_of;
+use crate::network::{address, place_of};
 use crate::told::Told;
 
 /// What goes wrong with one answer of an honest node. Its lines are not altered: that is what transport
@@ -26,6 +29,14 @@ pub enum Fault {
     Again,
 }
 
+/// What answers at a node.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) store: Arc<Store>,
+    pub(crate) sets: Sets,
+    pub(crate) gate: Gate,
+}
+
 /// All wires.
 #[derive(Default)]
 pub(crate) struct Board(Mutex<Wires>);
@@ -33,19 +44,19 @@ pub(crate) struct Board(Mutex<Wires>);
 #[derive(Default)]
 pub(crate) struct Wires {
     /// Of each node; none while it is down.
-    pub(crate) stores: Vec<Option<Arc<Store>>>,
+    pub(crate) hosts: Vec<Option<Host>>,
     /// Pairs that do not reach each other, the lower number first.
     pub(crate) cut: BTreeSet<(usize, usize)>,
-    /// For the next answer.
-    pub(crate) fault: Option<Fault>,
+    /// For one answer, after so many that come well.
+    pub(crate) fault: Option<(usize, Fault)>,
     /// Rows of a page, if fewer than are asked for.
     pub(crate) page: Option<usize>,
     /// The hostile ones.
     pub(crate) liars: BTreeMap<usize, Liar>,
     /// All that was ever said.
     pub(crate) told: Vec<Told>,
-    /// Answers that were given, by who asked for what.
-    given: BTreeMap<(usize, String), String>,
+    /// Answers to readings that were given, by who asked for what.
+    given: BTreeMap<(usize, String), Vec<u8>>,
     /// How often each was asked, whether or not it answered.
     pub(crate) asked: Vec<u64>,
 }
@@ -53,57 +64,82 @@ pub(crate) struct Wires {
 impl Wires {
     pub(crate) fn reaches(&self, one: usize, other: usize) -> bool {
         !self.cut.contains(&(one.min(other), one.max(other)))
-            && self.stores.get(other).is_some_and(Option::is_some)
+            && self.hosts.get(other).is_some_and(Option::is_some)
     }
 
-    fn answer(&mut self, from: usize, url: &Url, body: Option<&[u8]>) -> Given {
-        let host = url.host_str().unwrap_or_default();
-        let Some(to) = place_of(host).filter(|to| *to < self.asked.len()) else {
-            return Given::Nothing;
-        };
+    /// The fault of this answer.
+    fn next_fault(&mut self) -> Option<Fault> {
+        match self.fault.take() {
+            Some((0, fault)) => Some(fault),
+            later => {
+                self.fault = later.map(|(well, fault)| (well - 1, fault));
+                None
+            }
+        }
+    }
+
+    /// `None` if nothing comes.
+    fn answer(&mut self, from: usize, url: &Url, body: Option<&[u8]>) -> Option<Response<Vec<u8>>> {
+        let to = place_of(url.host_str()?).filter(|to| *to < self.asked.len())?;
         self.asked[to] += 1;
-        let Some(store) = self.stores[to].clone().filter(|_| self.reaches(from, to)) else {
-            return Given::Nothing;
-        };
-        let fault = self.fault.take();
+        let host = self.hosts[to].clone().filter(|_| self.reaches(from, to))?;
+        let fault = self.next_fault();
         if fault == Some(Fault::Refused) {
-            return Given::Problem(503, "unavailable");
+            return Some(refusal(&Problem::unavailable("busy")));
         }
         let mut asked = url[url::Position::BeforePath..].to_owned();
         if let Some(page) = self.page.take() {
             asked = asked.replace("limit=500", &format!("limit={page}"));
         }
-        let mut text = match answer(&store, &asked.parse().unwrap(), body) {
-            Ok(text) => text,
-            Err(problem) => return Given::Problem(problem.status().as_u16(), problem.code()),
+        if let (Err(barred), false) = (
+            host.gate.check_sender(&address(from)),
+            self.liars.contains_key(&to),
+        ) {
+            return Some(refusal(&barred.into()));
+        }
+        let given = answer(&host.store, &host.sets, &asked.parse().unwrap(), body);
+        let mut given = match given {
+            Ok(given) => given,
+            Err(problem) => return Some(refusal(&problem)),
         };
+        let message = body.filter(|_| url.path() == "/sync/v1/reconcile");
         if let Some(liar) = self.liars.get_mut(&to) {
-            let others: Vec<&Arc<Store>> = self.stores.iter().flatten().collect();
-            match liar.twist(text, &self.told, &others) {
-                Some(twisted) => text = twisted,
-                None => return Given::Nothing,
-            }
+            given = match message {
+                Some(message) => liar.twist_comparison(given, message, &asked, &host.store)?,
+                None => {
+                    let others: Vec<&Host> = self.hosts.iter().flatten().collect();
+                    let lines = String::from_utf8(given.into_body()).unwrap();
+                    Response::new(liar.twist(lines, &self.told, &others)?.into_bytes())
+                }
+            };
+        }
+        if message.is_some() {
+            // Whoever gets a part of it knows by its length that it is one.
+            return (!matches!(fault, Some(Fault::CutOff(_)))).then_some(given);
         }
         if fault == Some(Fault::Again)
             && let Some(before) = self.given.get(&(from, url.to_string()))
         {
-            text.clone_from(before);
+            given.body_mut().clone_from(before);
         }
         if body.is_none() {
-            self.given.insert((from, url.to_string()), text.clone());
+            let asked = (from, url.to_string());
+            self.given.insert(asked, given.body().clone());
         }
         if let Some(Fault::CutOff(part)) = fault {
-            let end = text.len() * part.min(100) / 100;
-            text.truncate(text.floor_char_boundary(end));
+            let end = given.body().len() * part.min(100) / 100;
+            given.body_mut().truncate(end);
         }
-        Given::Lines(text)
+        Some(given)
     }
 }
 
-enum Given {
-    Lines(String),
-    Problem(u16, &'static str),
-    Nothing,
+fn refusal(problem: &Problem) -> Response<Vec<u8>> {
+    Response::builder()
+        .status(problem.status())
+        .header("content-type", "application/problem+json")
+        .body(format!("{{\"code\":\"{}\"}}", problem.code()).into_bytes())
+        .unwrap()
 }
 
 impl Board {
@@ -128,20 +164,9 @@ struct End {
 impl Wire for End {
     fn answer(&self, url: &Url, body: Option<&[u8]>) -> Result<Response<Vec<u8>>, FetchError> {
         let given = self.board.wires().answer(self.from, url, body);
-        let response = match given {
-            Given::Lines(text) => Response::new(text.into_bytes()),
-            Given::Problem(status, code) => Response::builder()
-                .status(status)
-                .header("content-type", "application/problem+json")
-                .body(format!("{{\"code\":\"{code}\"}}").into_bytes())
-                .unwrap(),
-            Given::Nothing => {
-                return Err(FetchError::ConnectFailed {
-                    host: url.host_str().unwrap_or_default().to_owned(),
-                    reason: "the wire is cut".to_owned(),
-                });
-            }
-        };
-        Ok(response)
+        given.ok_or_else(|| FetchError::ConnectFailed {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            reason: "the wire is cut".to_owned(),
+        })
     }
 }

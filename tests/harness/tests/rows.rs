@@ -295,6 +295,153 @@ fn y08_a_tombstone_that_a_hostile_peer_keeps_back_comes_by_another_way() {
 }
 
 #[test]
+fn y07_y08_what_a_peer_hides_in_its_log_and_in_its_sets_is_found_by_comparing_with_another() {
+    // 2 follows the hostile 3 and the honest 1.
+    let follows = vec![vec![1], vec![0], vec![3, 1], vec![0]];
+    let mut network = Network::new(&follows, Rules::decided(), false);
+    let [hidden, other] = [1, 2].map(|name| found(&mut network, 0, name));
+    network
+        .hand_in(0, &record(&hidden, &Version::of("a", 1)))
+        .unwrap();
+    network
+        .hand_in(0, &record(&other, &Version::of("b", 1)))
+        .unwrap();
+    network.catch_up(3, 0);
+    network
+        .hand_in(0, &record(&other, &Version::of("b", 2).withdrawn()))
+        .unwrap();
+    for (to, from) in [(3, 0), (1, 0)] {
+        network.catch_up(to, from);
+    }
+    let mut liar = Liar::new(Chance::of(1));
+    (liar.mood, liar.hides) = (Mood::Hiding, Some(hidden.scid()));
+    network.turn_hostile(3, liar);
+
+    let shown_by_2 = |network: &Network| {
+        [(&hidden, "a"), (&other, "b")].map(|(author, local)| shown(network, author, local)[2])
+    };
+    network.catch_up(2, 3);
+    let compared = network.compare_with(2, 3).unwrap().unwrap();
+    assert_eq!(compared.stored, 0);
+    assert_eq!(shown_by_2(&network), [None, None]);
+    let compared = network.compare_with(2, 1).unwrap().unwrap();
+    assert_eq!(compared.stored, 2);
+    let right = [Some((1, Status::Active)), Some((2, Status::Withdrawn))];
+    assert_eq!(shown_by_2(&network), right);
+}
+
+#[test]
+fn a_log_that_has_begun_anew_is_compared_and_read_on_from_where_it_stands() {
+    let mut network = ring(3);
+    let author = found(&mut network, 0, 1);
+    for n in 0..200 {
+        let next = record(&author, &Version::of(&format!("r{n}"), 1));
+        network.hand_in(0, &next).unwrap();
+    }
+    come_to_rest(&mut network, 3);
+    network.back_up(0);
+    assert!(network.restore(0));
+    let gone = record(&author, &Version::of("r7", 2).withdrawn());
+    network.hand_in(0, &gone).unwrap();
+    let compared = network.pull(2, 0).unwrap();
+    assert_eq!((compared.stored, compared.lines), (1, 0));
+    assert!(compared.messages >= 2, "{compared:?}");
+    assert_eq!(
+        shown(&network, &author, "r7")[2],
+        Some((2, Status::Withdrawn))
+    );
+    // What comes after that is read from the log.
+    let next = record(&author, &Version::of("r7", 3));
+    network.hand_in(0, &next).unwrap();
+    let read = network.pull(2, 0).unwrap();
+    assert_eq!((read.stored, read.messages), (1, 0));
+}
+
+#[test]
+fn that_an_author_is_disputed_reaches_those_who_compare_because_a_log_has_begun_anew() {
+    let mut network = ring(3);
+    let mut author = found(&mut network, 0, 1);
+    let mut thief = author.stolen(1, 1);
+    let grown = told(Said::Entry(author.rotate(&[2], at(-500))));
+    network.hand_in(0, &grown).unwrap();
+    come_to_rest(&mut network, 3);
+    let other = told(Said::Entry(thief.rotate(&[3], at(-500))));
+    network.hand_in(0, &other).unwrap();
+    network.back_up(0);
+    assert!(network.restore(0));
+    let compared = network.pull(2, 0).unwrap();
+    assert!(compared.messages >= 2, "{compared:?}");
+    let known = network.sites[2].store.author(&author.scid()).unwrap();
+    assert!(known.unwrap().is_disputed);
+    // Whoever goes by one line and has the other as evidence has the same set.
+    assert_eq!(network.sites[2].sets_off(), None);
+    assert_eq!(network.pull(2, 0).unwrap().log_entries, 0);
+}
+
+#[test]
+fn f28_of_a_blocked_author_nothing_comes_by_any_way_and_all_once_it_is_carried_again() {
+    let mut network = ring(3);
+    let author = found(&mut network, 0, 1);
+    let scid = author.scid();
+    network
+        .hand_in(0, &record(&author, &Version::of("a", 1)))
+        .unwrap();
+    come_to_rest(&mut network, 3);
+    network.block_author(2, &scid, true);
+    let pushed = record(&author, &Version::of("b", 1));
+    for told in [record(&author, &Version::of("a", 2)), pushed.clone()] {
+        network.hand_in(0, &told).unwrap();
+    }
+    network.push(1, 2, &pushed, 0, None);
+    network.pass(1);
+    come_to_rest(&mut network, 3);
+    for from in [0, 1] {
+        network.compare_with(2, from).unwrap().unwrap();
+    }
+    let site = &network.sites[2];
+    assert_eq!(site.store.authors().unwrap().len(), 0);
+    assert_eq!(site.store.held(None).count(), 0);
+    assert_eq!(site.sets_off(), None);
+    network.block_author(2, &scid, false);
+    come_to_rest(&mut network, 3);
+    assert_all_alike(&network);
+    assert_eq!(
+        shown(&network, &author, "a"),
+        [Some((2, Status::Active)); 3]
+    );
+    assert_eq!(
+        shown(&network, &author, "b"),
+        [Some((1, Status::Active)); 3]
+    );
+}
+
+#[test]
+fn a_blocked_node_is_not_read_and_what_it_pushes_is_refused_until_it_is_blocked_no_longer() {
+    let mut network = Network::new(&[vec![], vec![0]], Rules::decided(), false);
+    let author = found(&mut network, 0, 1);
+    network.catch_up(1, 0);
+    network.block_node(1, 0, true);
+    let told = record(&author, &Version::of("a", 1));
+    network.hand_in(0, &told).unwrap();
+    network.push(0, 1, &told, 0, None);
+    network.pass(1);
+    network.catch_up(1, 0);
+    assert!(network.compare_with(1, 0).unwrap().is_none());
+    assert_eq!(shown(&network, &author, "a")[1], None);
+    // Its authors stay.
+    assert!(
+        network.sites[1]
+            .store
+            .author(&author.scid())
+            .unwrap()
+            .is_some()
+    );
+    network.block_node(1, 0, false);
+    network.catch_up(1, 0);
+    assert_eq!(shown(&network, &author, "a")[1], Some((1, Status::Active)));
+}
+
+#[test]
 fn an_answer_that_breaks_off_is_read_on_from_where_it_stopped() {
     let mut network = ring(3);
     let author = found(&mut network, 0, 1);

@@ -88,6 +88,13 @@ fn all_that_can_happen_happens_in_a_few_seeds() {
         "back up",
         "restore",
         "reconcile",
+        "compare",
+        "compare for a log begun anew",
+        "heal by comparing",
+        "block node",
+        "block author",
+        "unblock node",
+        "unblock author",
         "part",
         "join",
         "turn a clock",
@@ -102,7 +109,7 @@ fn all_that_can_happen_happens_in_a_few_seeds() {
 }
 
 /// How many seeds a rule may go unnoticed when it is switched off.
-const NOTICED_WITHIN: u64 = 40;
+const NOTICED_WITHIN: u64 = 80;
 
 fn assert_is_noticed(rules: Rules) {
     assert_ne!(rules, Rules::decided());
@@ -143,4 +150,9 @@ fn it_is_noticed_when_a_tombstone_hides_nothing() {
 #[test]
 fn it_is_noticed_when_a_closed_author_is_read_like_any_other() {
     assert_is_noticed(Rules::without_deactivated());
+}
+
+#[test]
+fn it_is_noticed_when_comparing_leaves_out_tombstones() {
+    assert_is_noticed(Rules::without_tombstones_compared());
 }

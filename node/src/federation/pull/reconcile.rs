@@ -76,13 +76,25 @@ impl Puller {
     /// # Errors
     /// A disk fault; how it went with a peer stands in its `last_error`.
     pub async fn compare_with_some(&self) -> Result<(), PullError> {
+        self.compare_by(chance::below).await.map(|_| ())
+    }
+
+    /// As [`Puller::compare_with_some`], by the chance of whoever drives a node step by step: a number
+    /// below the one given. Gives what the comparison brought that came to its end; `None` if none did.
+    ///
+    /// # Errors
+    /// As [`Puller::compare_with_some`].
+    pub async fn compare_by(
+        &self,
+        mut below: impl FnMut(usize) -> usize + Send,
+    ) -> Result<Option<Pulled>, PullError> {
         let mut peers: Vec<Peer> = self.0.peers.all()?;
         let now = self.0.clock.now();
         peers.retain(|peer| peer.is_read() && is_whole(peer) && peer.is_due_to_compare(now));
         for _ in 0..TRIES.min(peers.len()) {
-            let peer = peers.swap_remove(chance::below(peers.len()));
+            let peer = peers.swap_remove(below(peers.len()));
             match self.0.compare(&peer.url).await {
-                Ok(compared) if compared.missing.is_empty() => return Ok(()),
+                Ok(compared) if compared.missing.is_empty() => return Ok(Some(compared.pulled)),
                 Ok(compared) => self.0.note_error(&peer.url, &compared.withheld()).await?,
                 Err(PullError::Store(error)) => return Err(error.into()),
                 // An earlier release, and no fault.
@@ -90,7 +102,7 @@ impl Puller {
                 Err(error) => self.0.note_error(&peer.url, &error).await?,
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

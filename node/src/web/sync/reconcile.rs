@@ -1,13 +1,14 @@
 //! `POST /sync/v1/reconcile`: one message of set reconciliation in, one out.
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use protocol::sync::SetName;
 use serde::Deserialize;
 
 use super::{blocking, turn_away};
+use crate::sets::{Answer, Sets};
 use crate::web::App;
 use crate::web::problem::Problem;
 
@@ -26,10 +27,7 @@ pub(in crate::web) async fn reconcile(
     body: Bytes,
 ) -> Result<Response, Problem> {
     turn_away(&app, &headers)?;
-    let set = query.set.as_deref().and_then(SetName::parse);
-    let set = set.ok_or_else(|| {
-        Problem::malformed("set must be identities, records or author:SCID").at("set")
-    })?;
+    let set = set_of(&query)?;
     let Some(place) = app.sets.place() else {
         return Err(Problem::unavailable(
             "this node compares with as many others as it can at a time: try again later",
@@ -40,15 +38,36 @@ pub(in crate::web) async fn reconcile(
         let _place = place;
         sets.answer(&set, &body)
     });
-    let answer = answer.await?;
+    Ok(said(answer.await?)?.map(Body::from))
+}
+
+/// As [`reconcile`], for whoever has the sets at hand and takes no place.
+pub(super) fn answer(
+    sets: &Sets,
+    address: &http::Uri,
+    message: &[u8],
+) -> Result<http::Response<Vec<u8>>, Problem> {
+    let query = Query::<ReconcileQuery>::try_from_uri(address)
+        .map_err(|error| Problem::malformed(error.to_string()))?;
+    said(sets.answer(&set_of(&query.0)?, message)?)
+}
+
+fn set_of(query: &ReconcileQuery) -> Result<SetName, Problem> {
+    let set = query.set.as_deref().and_then(SetName::parse);
+    set.ok_or_else(|| {
+        Problem::malformed("set must be identities, records or author:SCID").at("set")
+    })
+}
+
+fn said(answer: Answer) -> Result<http::Response<Vec<u8>>, Problem> {
     let cursor = HeaderValue::try_from(answer.cursor.to_string())
         .map_err(|_| Problem::unavailable("the name of this node's log does not read"))?;
+    let mut response = http::Response::new(answer.message);
+    let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, kind);
     let fresh = HeaderValue::from_static("no-store");
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, fresh),
-        (header::HeaderName::from_static(CURSOR), cursor),
-    ];
-    Ok((headers, answer.message).into_response())
+    headers.insert(header::CACHE_CONTROL, fresh);
+    headers.insert(header::HeaderName::from_static(CURSOR), cursor);
+    Ok(response)
 }

@@ -17,15 +17,36 @@ impl World {
             return;
         }
         let from = self.chance.pick(&follows);
-        let fault = match self.chance.below(12) {
+        let fault = self.fault();
+        let page = self.chance.happens(50).then(|| 1 + self.chance.below(30));
+        // What came of it is in the trace, and shows in the end.
+        if let Ok(pulled) = self.network.pull_badly(to, from, fault, page)
+            && pulled.messages > 0
+        {
+            self.count("compare for a log begun anew");
+        }
+    }
+
+    /// What goes wrong with an answer, if anything does.
+    fn fault(&mut self) -> Option<Fault> {
+        match self.chance.below(12) {
             0 => Some(Fault::Refused),
             1 | 2 => Some(Fault::CutOff(self.chance.below(100))),
             3 => Some(Fault::Again),
             _ => None,
-        };
-        let page = self.chance.happens(50).then(|| 1 + self.chance.below(30));
+        }
+    }
+
+    /// The hour is round at somebody: it compares with one of those it follows, by chance.
+    pub(super) fn compare(&mut self) {
+        self.count("compare");
+        let node = self.somebody();
+        let fault = self.fault().map(|fault| (self.chance.below(4), fault));
+        let chance = &mut self.chance;
         // What came of it is in the trace, and shows in the end.
-        let _ = self.network.pull_badly(to, from, fault, page);
+        let _ = self
+            .network
+            .compare_badly(node, |end| chance.below(end), fault);
     }
 
     pub(super) fn crash(&mut self) {
@@ -40,10 +61,13 @@ impl World {
         self.network.back_up(node);
     }
 
-    /// A disk is lost. What nobody else had is lost with it, and owed no longer.
+    /// A disk is lost, or changed for another with all that was on it.
     pub(super) fn restore(&mut self) {
         let honest = self.network.honest();
         let node = self.chance.pick(&honest);
+        if self.chance.happens(30) {
+            self.network.back_up(node);
+        }
         if !self.network.restore(node) {
             return;
         }
@@ -51,6 +75,12 @@ impl World {
         for organisation in &mut self.organisations {
             organisation.was_restored |= organisation.home == node;
         }
+        self.carry_own(node);
+        self.forget_lost();
+    }
+
+    /// What no node has any more that would hand it out is owed no longer.
+    pub(super) fn forget_lost(&mut self) {
         let owed: Vec<usize> = {
             let wires = self.network.wires();
             (0..wires.told.len())

@@ -286,7 +286,8 @@ impl World {
         let is_due = last
             .is_some_and(|entry| entry.version_time().seconds_after(self.now_at(to)) < 500)
             && self.now_at(from).seconds_after(self.now_at(to)) < 500;
-        if is_held || !is_due || !self.network.is_honest(from) {
+        let is_carried = self.network.carries(to, &self.organisations[who].scid);
+        if is_held || !is_due || !is_carried || !self.network.is_honest(from) {
             return;
         }
         let now = self.now_at(from);

@@ -176,7 +176,7 @@ async fn f25_a_host_that_fails_for_a_month_is_tried_seldom_and_misses_nothing() 
     // What was not pushed is there to be pulled.
     tokio::spawn(crate::web::serve(Arc::clone(&node), listener));
     let (library, _folder) = node_at("http://127.0.0.1:8898", clocks.dated.clone(), &[&url]).await;
-    library.puller.follow(&url, "").await.unwrap();
+    library.puller.follow(&url, "", None).await.unwrap();
     let scid = *node.keychain.signer("org").unwrap().did.scid();
     for local in published {
         let id = RecordId {
