@@ -155,6 +155,15 @@ async fn a_log_that_only_says_that_it_was_at_home_here_makes_no_address_here_poi
         log[1].did()
     );
     assert_eq!(n.actors.organization("ghost").unwrap(), None);
+    // Nor does it take the name of somebody who was let in.
+    add_organization(n, "welders").await;
+    let [here, there] = [(host.as_str(), port), ("node.localhost", Some(m.port))]
+        .map(|(host, port)| Place::new(host, port, &["orgs", "welders"]).unwrap());
+    let thief = log_that_moves(&world.folder.path().join("thief"), "thief", [here, there]);
+    learn(n, &thief[0]).await;
+    n.actors.note_homes().await.unwrap();
+    learn(n, &thief[1]).await;
+    assert_eq!(n.actors.left_by(thief[1].did().scid()).unwrap(), []);
     // Whoever was a guest here is another matter.
     n.actors.note_home(log[0].did()).await.unwrap();
     let local = n.actors.organization("ghost").unwrap();

@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Activity, ActivityError, Actor, Announced, Kind, RECORD_IRI, RECORD_TERM, about, announcing,
-    is_activity_type, key_id, multikey, prove, rsa_key, rsa_key_id,
+    is_activity_type, key_id, key_owner, moving, multikey, prove, rsa_key, rsa_key_id,
 };
 use crate::canonical::to_canonical;
 use crate::envelope::Header;
 use crate::key::{RsaPublicKey, SecretKey};
+use crate::limits::ALSO_KNOWN_AS_MAX;
 use crate::proof::ProofError;
 use crate::time::Timestamp;
 
@@ -376,4 +377,58 @@ fn the_example_of_fep_8b32_verifies() {
     let actor = Actor::parse(&actor).unwrap();
     let activity = Activity::parse(&signed).unwrap();
     assert_eq!(activity.check_proof(&actor), Ok(()));
+}
+
+#[test]
+fn s26_a_document_at_a_keys_address_speaks_of_that_key_and_of_one_owner() {
+    let (key, owner) = ("https://p.example/keys/1", "https://p.example/actor");
+    let owner_in = |document: Value| key_owner(document.to_string().as_bytes(), key);
+    let named = |name: &str| json!({"id": key, "type": "Key", name: owner});
+    let listed =
+        json!({"id": owner, "inbox": "https://p.example/inbox", "publicKey": named("owner")});
+    let method = json!({"id": owner, "assertionMethod": [{"id": "x"}, named("controller")]});
+    for document in [named("owner"), named("controller"), listed, method] {
+        assert_eq!(
+            owner_in(document.clone()).as_deref(),
+            Ok(owner),
+            "{document}"
+        );
+    }
+    let itself = json!({"id": key, "type": "Person", "inbox": "https://p.example/inbox"});
+    assert_eq!(owner_in(itself).as_deref(), Ok(key));
+    for document in [
+        json!({"id": key}),
+        json!({"id": key, "owner": owner, "controller": "https://p.example/other"}),
+        json!({"id": key, "owner": [owner, "https://p.example/other"]}),
+        json!({"id": "https://p.example/keys/2", "owner": owner}),
+        // Whose document it is says nothing of whose key stands in it.
+        json!({"id": owner, "publicKey": {"id": key}}),
+        json!([]),
+    ] {
+        assert!(owner_in(document.clone()).is_err(), "{document}");
+    }
+}
+
+#[test]
+fn a_move_names_who_moves_and_where_and_an_actor_its_other_names_within_a_bound() {
+    let (old, new) = ("https://p.example/orgs/x", "https://q.example/orgs/x");
+    let tree = moving(
+        "https://p.example/orgs/x#1",
+        old,
+        "https://p.example/orgs/x/followers",
+        new,
+    );
+    let read = Activity::parse(Value::from(tree).to_string().as_bytes()).unwrap();
+    assert_eq!((read.kind(), read.actor()), (Kind::Move, old));
+    assert_eq!(read.thing().reference("object"), Some(old));
+    assert_eq!(read.thing().reference("target"), Some(new));
+    let names = |names: Value| {
+        let document = json!({"id": new, "inbox": new, "alsoKnownAs": names});
+        Actor::parse(document.to_string().as_bytes())
+            .unwrap()
+            .also_known_as
+    };
+    assert_eq!(names(json!(old)), [old]);
+    assert_eq!(names(json!([{"id": old}, "did:x"])), [old, "did:x"]);
+    assert_eq!(names(json!(vec![old; 1_000])).len(), ALSO_KNOWN_AS_MAX);
 }

@@ -65,13 +65,19 @@ impl Actors {
         store.put_named(TABLE, &handle, Some(row)).await
     }
 
-    /// Notes everyone who is at home here. To be called before anything is taken in.
+    /// Notes whoever is at home here under a handle of which nothing is noted: who was let in keeps it against
+    /// those whose logs only say that they have it. To be called before anything is taken in.
     ///
     /// # Errors
     /// A disk fault.
     pub async fn note_homes(&self) -> Result<(), StoreError> {
         for author in self.0.store.authors()? {
-            self.note_home(author.state.did()).await?;
+            let did = author.state.did();
+            if let Some(Local::Organization { handle, .. }) = self.of_author(did)
+                && self.0.store.named(TABLE, &handle)?.is_none()
+            {
+                self.note_home(did).await?;
+            }
         }
         Ok(())
     }
