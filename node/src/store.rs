@@ -13,6 +13,7 @@ mod fill;
 mod keys;
 mod left_out;
 mod logs;
+mod looking;
 mod migrate;
 mod named;
 mod past;

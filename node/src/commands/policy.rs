@@ -157,6 +157,7 @@ async fn block_author(
         audit::append(rows, &decision)
     };
     node.store.change_named::<_, StoreError>(put).await?;
+    node.store.look_again().await?;
     Ok(Done::new(
         format!(
             "nothing of {scid} is taken, shown or handed out any more, from whomever it comes. What is held of it stays, unseen."
@@ -201,6 +202,7 @@ async fn unblock_author(node: &Arc<Node>, scid: Scid) -> Result<Done, NodeError>
         audit::append(rows, &decision)
     };
     node.store.change_named::<_, StoreError>(put).await?;
+    node.store.look_again().await?;
     let read_anew = super::read_peers_anew(node).await?;
     Ok(Done::new(
         format!(

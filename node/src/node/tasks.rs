@@ -39,7 +39,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
 /// Starts all of it.
-pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 10] {
+pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 11] {
     let node = || Arc::clone(node);
     [
         tokio::spawn(keep_index(node())),
@@ -52,6 +52,7 @@ pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 10] {
         tokio::spawn(compact(node())),
         tokio::spawn(compare(node())),
         tokio::spawn(watch_clock(node())),
+        tokio::spawn(look_again(node())),
     ]
 }
 
@@ -253,6 +254,16 @@ async fn compact(node: Arc<Node>) {
             Ok(Err(error)) => tracing::error!(%error, "the store was not written anew"),
             Err(_) => return,
         }
+    }
+}
+
+/// Goes on with what a block began before the node was killed.
+async fn look_again(node: Arc<Node>) {
+    tokio::select! {
+        looked = node.store.look_again() => if let Err(error) = looked {
+            tracing::error!(%error, "records of an author that was blocked or unblocked are not followed up");
+        },
+        () = node.stopping() => {}
     }
 }
 

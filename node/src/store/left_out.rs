@@ -85,9 +85,8 @@ impl Sets {
 }
 
 impl NamedRows<'_, '_> {
-    /// Carries an author no longer, or again with `None`. `row` is kept with the decision. Who follows
-    /// the change log is told to look again at every record; other nodes that had passed the author's
-    /// rows while it was blocked find them at the end of the log.
+    /// Carries an author no longer, or again with `None`. `row` is kept with the decision, which holds at once.
+    /// Who follows the change log is told of every record by [`Store::look_again`], which is to be called next.
     ///
     /// # Errors
     /// A disk fault.
@@ -106,17 +105,7 @@ impl NamedRows<'_, '_> {
             let row = [&change.to_be_bytes()[..], packed].concat();
             self.tx.put(key, row);
         }
-        for (key, row) in self.tx.rows(&keys::held_by(scid))? {
-            if is_blocked {
-                let id = keys::id_of_held(&key).ok_or_else(|| corrupt("a row without a record"))?;
-                self.tx.append(&ChangeRow::Judged(keys::held_of(&id)))?;
-            } else {
-                let held = HeldRow::read(&row)?;
-                self.tx.remove(keys::change(held.change));
-                let change = self.tx.append(&ChangeRow::Held(key.clone()))?;
-                self.tx.put(key, HeldRow { change, ..held }.write());
-            }
-        }
+        self.begin_looking(scid);
         self.left_out.change(|sets| match is_blocked {
             true => drop(sets.blocked.insert(*scid)),
             false => drop(sets.blocked.remove(scid)),
