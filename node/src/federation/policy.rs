@@ -113,12 +113,7 @@ pub struct Gate {
 
 impl Gate {
     /// By the settings, and by what was decided about single nodes.
-    pub fn new(
-        settings: &Federation,
-        peers: Peers,
-        store: Arc<Store>,
-        clock: SharedClock,
-    ) -> Self {
+    pub fn new(settings: &Federation, peers: Peers, store: Arc<Store>, clock: SharedClock) -> Self {
         Self {
             policy: settings.policy,
             newcomer_records: settings.newcomer_records,
