@@ -387,6 +387,8 @@ fn f28_of_a_blocked_author_nothing_comes_by_any_way_and_all_once_it_is_carried_a
         .hand_in(0, &record(&author, &Version::of("a", 1)))
         .unwrap();
     come_to_rest(&mut network, 3);
+    // From now on its sets are kept up.
+    assert_eq!(network.sites[2].sets_off(), None);
     network.block_author(2, &scid, true);
     let pushed = record(&author, &Version::of("b", 1));
     for told in [record(&author, &Version::of("a", 2)), pushed.clone()] {

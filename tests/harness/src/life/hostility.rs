@@ -87,10 +87,15 @@ impl World {
             return;
         };
         let organisation = &mut self.organisations[who];
-        if organisation.is_closed || organisation.entries().len() < 2 {
+        // What its home knows: an entry that was refused there is in nobody's hands.
+        let home = &self.network.sites[organisation.home].store;
+        if organisation.is_closed || organisation.tool(home).is_none() {
             return;
         }
         let entries = organisation.entries().to_vec();
+        if entries.len() < 2 {
+            return;
+        }
         let from = 1 + self.chance.below(entries.len() - 1);
         let branch = 1 + self.chance.below(2) as u8;
         let mut other = Author::by_log(organisation.name, &entries[..from], branch);

@@ -59,6 +59,7 @@ impl World {
                     ));
                 }
                 self.organisations[who].wants.insert(local.to_owned(), says);
+                self.organisations[who].is_hurt |= self.forgot_of_log(who);
                 self.tell_new_records(who);
             }
             Err(PublishError::NotPublished { .. }) => {
@@ -79,6 +80,23 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether its home, made of an older copy, lacks an entry of the log that others have: those it asked were
+    /// behind, too. It may sign with a key that was dropped.
+    fn forgot_of_log(&self, who: usize) -> bool {
+        let organisation = &self.organisations[who];
+        if !organisation.was_restored {
+            return false;
+        }
+        let store = &self.network.sites[organisation.home].store;
+        let log = store.log_of(&organisation.scid).unwrap();
+        let wires = self.network.wires();
+        let mut entries = wires.told.iter().filter_map(|told| match &told.what {
+            Said::Entry(entry) if told.is_owed && *entry.scid() == organisation.scid => Some(entry),
+            _ => None,
+        });
+        entries.any(|entry| !log.contains(&entry.to_canonical_bytes()))
     }
 
     pub(super) fn publish(&mut self, who: usize) {
