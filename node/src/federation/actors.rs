@@ -95,6 +95,17 @@ impl Sending {
     }
 }
 
+/// Why an actor does not say what it has to say. That it keeps its keys to itself is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum SpeakError {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its keys do not read.
+    #[error(transparent)]
+    Keys(#[from] KeychainError),
+}
+
 /// A page of an outbox.
 pub struct OutboxPage {
     /// Activities, oldest change first.
@@ -443,24 +454,24 @@ impl Actors {
     /// those that keep their keys to themselves.
     ///
     /// # Errors
-    /// A disk fault.
+    /// See [`SpeakError`].
     pub fn announcement(
         &self,
         by: &Local,
         id: &RecordId,
         row: &HeldRow,
         now: Timestamp,
-    ) -> Result<Option<Map<String, Value>>, StoreError> {
+    ) -> Result<Option<Map<String, Value>>, SpeakError> {
         let Some(author) = self.0.store.author(&id.author)? else {
             return Ok(None);
         };
         let at_home = self.of_author(author.state.did());
         if let Local::Topic { .. } = by {
             let speaker = at_home.unwrap_or(Local::Node);
-            let own = self.sending(&speaker).ok().flatten();
+            let own = self.sending(&speaker)?;
             let (speaker, sending) = match own {
                 Some(own) => (speaker, Some(own)),
-                None => (Local::Node, self.sending(&Local::Node).ok().flatten()),
+                None => (Local::Node, self.sending(&Local::Node)?),
             };
             let (Some(inner), Some(sending)) =
                 (self.announcement(&speaker, id, row, now)?, sending)
@@ -561,14 +572,14 @@ impl Actors {
     /// What an actor has announced, from a place in the change log on.
     ///
     /// # Errors
-    /// A disk fault.
+    /// See [`SpeakError`].
     pub fn outbox_page(
         &self,
         local: &Local,
         after: u64,
         now: Timestamp,
-    ) -> Result<OutboxPage, StoreError> {
-        let sending = self.sending(local).ok().flatten();
+    ) -> Result<OutboxPage, SpeakError> {
+        let sending = self.sending(local)?;
         let mut items = Vec::new();
         let mut position = after;
         let mut rows_read = 0;

@@ -28,7 +28,7 @@ use url::Url;
 use page::{Item, Pages, proven};
 use turns::{Retry, Turns};
 
-use super::actors::{Actors, Local, Sending, origin};
+use super::actors::{Actors, Local, Sending, SpeakError, origin};
 use super::client::{Client, FetchError};
 use super::courier::{Courier, CourierError};
 use super::deliveries::{Deliveries, FAILURES_MAX, Said, pause};
@@ -96,6 +96,15 @@ impl From<CourierError> for SendError {
             CourierError::Fetch(error) => Self::Fetch(error),
             CourierError::Unsigned(reason) => Self::Unsigned(reason),
             CourierError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<SpeakError> for SendError {
+    fn from(error: SpeakError) -> Self {
+        match error {
+            SpeakError::Store(error) => Self::Store(error),
+            SpeakError::Keys(error) => Self::Keys(error),
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::store::{Store, StoreError};
 
 const TABLE: &str = "replays";
 
-/// Most requests remembered at a time: some 250 a second for as long as a signature is good.
+/// Most requests remembered at a time: some 250 a second for as long as a signature by RFC 9421 is good, and
+/// 14 a second of the older kind, which is good for two hours.
 const SEEN_MAX: u32 = 100_000;
 
 /// One remembered request.

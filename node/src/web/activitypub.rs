@@ -21,7 +21,7 @@ use super::api::refuse_hidden;
 use super::problem::Problem;
 use super::sync::blocking;
 use crate::config::HostingPolicy;
-use crate::federation::actors::Local;
+use crate::federation::actors::{Local, SpeakError};
 use crate::federation::inbox;
 use crate::store::StoreError;
 
@@ -233,7 +233,7 @@ async fn outbox(
 
 async fn outbox_of(app: &App, local: Local, page: PageQuery) -> Result<Response, Problem> {
     let work = Arc::clone(app);
-    let read = move || -> Result<Value, StoreError> {
+    let read = move || -> Result<Value, SpeakError> {
         let id = work.actors.below(&local, "outbox");
         let Some(after) = page.after else {
             let mut value = json!({
@@ -306,7 +306,7 @@ async fn activity_of(app: &App, local: Local, hash: &str) -> Result<Response, Pr
     let missing = || Problem::not_found("there is no such activity");
     let hash = VersionHash::parse(hash).map_err(|_| missing())?;
     let work = Arc::clone(app);
-    let read = move || -> Result<Option<Value>, StoreError> {
+    let read = move || -> Result<Option<Value>, SpeakError> {
         let Some((id, row)) = work.store.by_hash(&hash)? else {
             return Ok(None);
         };
@@ -317,7 +317,7 @@ async fn activity_of(app: &App, local: Local, hash: &str) -> Result<Response, Pr
         let Some(activity) = work.actors.announcement(&local, &id, &row, now)? else {
             return Ok(None);
         };
-        let sending = work.actors.sending(&local).ok().flatten();
+        let sending = work.actors.sending(&local)?;
         Ok(Some(match sending {
             Some(sending) => sending.prove(activity, now).into(),
             None => activity.into(),

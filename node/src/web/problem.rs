@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::visitor::WAITING_MAX;
 use crate::choices::Hidden;
+use crate::federation::actors::SpeakError;
 use crate::federation::inbox::InboxError;
 use crate::federation::policy::Barred;
 use crate::ingest::IngestError;
@@ -198,6 +199,20 @@ pub(super) fn in_our_form(response: Response) -> Response {
 
 fn unacceptable(code: &'static str, detail: String) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+}
+
+impl From<SpeakError> for Problem {
+    fn from(error: SpeakError) -> Self {
+        match error {
+            SpeakError::Store(error) => error.into(),
+            SpeakError::Keys(error) => {
+                tracing::error!(%error, "an actor cannot speak");
+                Self::unavailable(
+                    "the node cannot read its keys: its operator must look at its log",
+                )
+            }
+        }
+    }
 }
 
 impl From<JsonError> for Problem {

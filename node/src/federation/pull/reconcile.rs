@@ -299,12 +299,17 @@ impl Comparison<'_> {
         &mut self,
         mut lacking: BTreeSet<VersionHash>,
     ) -> Result<(), PullError> {
-        let mut known = Ok(false);
-        lacking.retain(|hash| {
-            known = self.inner.ingest.knows(hash);
-            !matches!(known, Ok(true)) && !self.inner.sets.is_passed_over(hash)
+        let mut failed = None;
+        lacking.retain(|hash| match self.inner.ingest.knows(hash) {
+            Ok(is_known) => !is_known && !self.inner.sets.is_passed_over(hash),
+            Err(error) => {
+                failed = Some(error);
+                true
+            }
         });
-        known?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
         while !lacking.is_empty() {
             let rest = lacking.iter().nth(FETCH_IDS_MAX).copied();
             let rest = rest.map_or_else(BTreeSet::new, |first| lacking.split_off(&first));
