@@ -52,6 +52,7 @@ impl Network {
             audit::append(rows, &decision)
         };
         wait(site.store.change_named::<_, StoreError>(put)).unwrap();
+        wait(site.store.look_again()).unwrap();
         if !is_blocked {
             for peer in site.peers.all().unwrap() {
                 wait(site.peers.begin_anew(&peer.url)).unwrap();
