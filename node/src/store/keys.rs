@@ -78,11 +78,9 @@ pub(super) fn orphans(scid: &Scid) -> Vec<u8> {
     key(ORPHAN, &[scid.as_digest()])
 }
 
-pub(super) fn orphan(scid: &Scid, number: u32, hash: &EntryHash) -> Vec<u8> {
-    key(
-        ORPHAN,
-        &[scid.as_digest(), &number.to_be_bytes(), hash.as_digest()],
-    )
+/// A log entry whose predecessor is not held, by its number and the digest of its bytes.
+pub(super) fn orphan(scid: &Scid, number: u32, digest: &[u8; 32]) -> Vec<u8> {
+    key(ORPHAN, &[scid.as_digest(), &number.to_be_bytes(), digest])
 }
 
 pub(super) fn witness(scid: &Scid) -> Vec<u8> {

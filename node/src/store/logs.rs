@@ -1,7 +1,7 @@
 //! Holding key logs: entries in any order, forks as evidence, orphans until they fit.
 
 use protocol::acceptance::Rules;
-use protocol::id::Scid;
+use protocol::id::{Scid, VersionHash};
 use protocol::identity::{Branches, LogEntry, LogError, LogState, Taken, VersionId, WitnessProofs};
 use protocol::limits::CLOCK_SKEW_SECONDS_MAX;
 use protocol::time::Timestamp;
@@ -193,8 +193,11 @@ fn keep_orphan(
     entry: &LogEntry,
     proofs: &WitnessProofs,
 ) -> Result<(), LogRefusal> {
-    let version = entry.version_id();
-    let key = keys::orphan(entry.scid(), version.number, &version.hash);
+    // By what its bytes are, not by what it says: whether its hash fits shows only once its predecessor is
+    // here, and an altered copy that came first must not keep the true one out.
+    let digest = VersionHash::of(&entry.to_canonical_bytes());
+    let number = entry.version_id().number;
+    let key = keys::orphan(entry.scid(), number, digest.as_digest());
     if tx.get(&key)?.is_none() && tx.rows(&keys::orphans(entry.scid()))?.len() >= ORPHANS_MAX {
         return Err(LogRefusal::OrphansFull);
     }

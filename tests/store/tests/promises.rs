@@ -394,6 +394,29 @@ fn records_before_their_log_and_a_log_backwards_end_as_if_all_came_in_order() {
 }
 
 #[test]
+fn an_altered_entry_that_comes_before_the_true_one_does_not_keep_it_out() {
+    on_every_engine(|node| {
+        let mut author = Author::found(1, &[1], at(-1_000));
+        author.rotate(&[2], at(-900));
+        author.rotate(&[3], at(-800));
+        let [first, second, last] = author.entries.as_slice() else {
+            panic!("three entries")
+        };
+        // It says that it is the same version: that its hash does not fit shows once the second is here.
+        let text = String::from_utf8(last.to_canonical_bytes()).unwrap();
+        let altered = text.replace(&at(-800).to_string(), &at(-799).to_string());
+        assert_ne!(altered, text);
+        let altered = LogEntry::parse(altered.as_bytes()).unwrap();
+        assert_eq!(altered.version_id(), last.version_id());
+        use LogReceipt::{Grown, Waiting};
+        let receipts = node.learn([first, &altered, last, second]);
+        assert_eq!(receipts, [Grown, Waiting, Waiting, Grown]);
+        let head = node.store.author(&author.scid()).unwrap().unwrap().state;
+        assert_eq!(head.version_id(), last.version_id());
+    });
+}
+
+#[test]
 fn t05_what_is_dated_ahead_is_shown_nowhere_until_it_is_due_and_then_taken_in() {
     on_every_engine(|node| {
         let mut author = known(node);
