@@ -14,9 +14,10 @@ use crate::network::Site;
 use crate::organisation::Organisation;
 
 /// Rounds, at most, in which so many honest nodes come to rest: what one has takes a round for each step
-/// along the ring, and where a log and the records signed under it begin at opposite ends, twice that.
+/// along the ring, and where a log and the records signed under it begin at opposite ends, twice that; a last one
+/// shows that nothing changes any more.
 pub fn rounds_max(honest: usize) -> usize {
-    2 * honest
+    2 * honest + 1
 }
 
 /// Ends partitions and lets honest nodes read each other until nothing changes. The hostile go on, or fall
