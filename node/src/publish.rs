@@ -208,7 +208,7 @@ impl Publisher {
         as_of: Option<Timestamp>,
     ) -> Result<usize, PublishError> {
         let _turn = self.turn.lock().await;
-        let jump = self.standing.numbering_under_new_key()?.jump(jump);
+        let numbering = self.standing.numbering_under_new_key()?;
         let now = self.clock.now();
         let scid = signer.did.scid();
         let rows = match as_of {
@@ -227,7 +227,7 @@ impl Publisher {
                 // It would speak of the log before this entry; the next one is made in due time.
                 continue;
             }
-            let seq = restore::number_after(header.seq, jump);
+            let seq = numbering.anew(header.seq, jump, now);
             let envelope = draft
                 .sign(&signer.did, seq, now, &signer.key)
                 .map_err(|error| PublishError::Draft {
@@ -381,13 +381,14 @@ impl Publisher {
             }
         }
         let highest = self.store.highest_seq(&id)?;
-        let seq = numbering.after(&self.store, &id, highest)?;
+        let now = self.clock.now();
+        let seq = numbering.after(&self.store, &id, highest, now)?;
         // After the last number counting begins anew, which helps under a new key alone.
         if seq <= highest || seq > INTEGER_MAX.unsigned_abs() {
             return Err(PublishError::LastNumber { id });
         }
         let envelope = draft
-            .sign(&signer.did, seq, self.clock.now(), &signer.key)
+            .sign(&signer.did, seq, now, &signer.key)
             .map_err(|error| PublishError::Draft {
                 local: draft.local().clone(),
                 error,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use protocol::id::{RecordId, Scid};
 use protocol::limits::SEQ_JUMP;
+use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::restore::number_after;
@@ -128,25 +129,31 @@ pub enum Numbering {
 }
 
 impl Numbering {
-    /// The number of a record's next version, above `highest`.
+    /// The number of a record's next version, which is signed now, above `highest`.
     ///
     /// # Errors
     /// A disk fault.
-    pub fn after(&self, store: &Store, id: &RecordId, highest: u64) -> Result<u64, StoreError> {
+    pub fn after(
+        &self,
+        store: &Store,
+        id: &RecordId,
+        highest: u64,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let Self::Jump(mark) = self else {
             return Ok(highest + 1);
         };
         match store.named(NUMBERED, &id.to_string())? {
             Some(since) if since == mark.as_bytes() => Ok(highest + 1),
-            _ => Ok(number_after(highest, SEQ_JUMP)),
+            _ => Ok(jumped(highest, SEQ_JUMP, now)),
         }
     }
 
-    /// How far a version that is signed anew is moved on at least.
-    pub fn jump(&self, wanted: u64) -> u64 {
+    /// The number of a version that is signed anew now, `wanted` above what it had or more.
+    pub fn anew(&self, seq: u64, wanted: u64, now: Timestamp) -> u64 {
         match self {
-            Self::Next => wanted,
-            Self::Jump(_) => wanted.max(SEQ_JUMP),
+            Self::Next => number_after(seq, wanted),
+            Self::Jump(_) => jumped(seq, wanted.max(SEQ_JUMP), now),
         }
     }
 
@@ -160,6 +167,17 @@ impl Numbering {
                 value: mark.clone().into_bytes(),
             }),
         }
+    }
+}
+
+/// A number past those that nobody told this node of: the seconds since 1970. Whoever is restored twice from one
+/// backup may be told of less the second time, and must not count from the same number again; by the clock the
+/// later life numbers higher, unless a record changed more than once a second. With a clock that is behind it is
+/// the jump that leaves the room.
+fn jumped(highest: u64, jump: u64, now: Timestamp) -> u64 {
+    match u64::try_from(now.unix_seconds()) {
+        Ok(moment) if moment > highest => moment,
+        _ => number_after(highest, jump),
     }
 }
 
@@ -360,4 +378,40 @@ pub fn restored(of: &str, epoch: &str) -> Result<Named, StoreError> {
         name: NAME.to_owned(),
         value: serde_json::to_vec(&row).map_err(damaged)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::limits::{INTEGER_MAX, SEQ_JUMP};
+    use protocol::time::Timestamp;
+
+    use super::jumped;
+
+    fn number(highest: u64, at: i64) -> u64 {
+        jumped(highest, SEQ_JUMP, Timestamp::from_unix_seconds(at))
+    }
+
+    #[test]
+    fn a_later_life_numbers_higher_though_it_was_told_of_less() {
+        // The backup has number 7. The first life is told of 8, the second of nothing, the third of what the
+        // first made, the fourth of nothing again.
+        let first = number(8, 1_800_000_000);
+        let second = number(7, 1_800_000_060);
+        let third = number(first, 1_800_000_120);
+        let fourth = number(7, 1_800_000_180);
+        assert!(8 < first && first < second && second < third && third < fourth);
+    }
+
+    #[test]
+    fn with_a_clock_that_is_behind_room_is_left_by_the_jump() {
+        assert_eq!(number(1_800_000_000, 20), 1_800_001_000);
+        assert_eq!(number(7, -1), 1_007);
+        assert_eq!(number(7, 7), 1_007);
+    }
+
+    #[test]
+    fn after_the_last_number_there_is_none_above() {
+        let last = INTEGER_MAX.unsigned_abs();
+        assert!(number(last, 1_800_000_000) < last);
+    }
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(
     if is_alone {
         node.standing.settle(Settled::Alone).await?;
         return Ok(Done::new(
-            "this node publishes again; every record's next version leaves 1,000 numbers out",
+            "this node publishes again; every record's next version is numbered by the clock, above any that was lost",
             json!({"publishes": true, "asked": []}),
         ));
     }
