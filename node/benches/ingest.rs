@@ -7,12 +7,15 @@
 //! checking the records, writing the bytes to bare sled, adding the documents to bare tantivy. The
 //! whole, too, is the best of three runs, and they take turns: what else the machine does meanwhile
 //! counts for neither.
-//! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000).
+//! Prints one JSON line. `BARAZA_BENCH_RECORDS` sets how many records (100,000), `BARAZA_BENCH_ROUNDS` how
+//! many rounds, each with a batch size of its own (3; no more).
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "a benchmark measures time, and a fault ends it"
 )]
+
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,6 +33,7 @@ use protocol::identity::{LogEntry, WitnessProofs, key_hash};
 use protocol::key::{PublicKey, SecretKey};
 use protocol::record::Draft;
 use serde_json::json;
+use support::seconds;
 
 /// As the program has it.
 #[global_allocator]
@@ -39,10 +43,8 @@ const AUTHORS: usize = 100;
 const CORES: usize = 2;
 
 fn main() {
-    let count = std::env::var("BARAZA_BENCH_RECORDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(100_000);
+    let count = support::setting("BARAZA_BENCH_RECORDS", 100_000);
+    let rounds = support::setting("BARAZA_BENCH_ROUNDS", 3).clamp(1, 3);
     let folder = tempfile::tempdir().unwrap();
     eprintln!("making {count} records");
     let (entries, records) = make(count);
@@ -52,11 +54,12 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (mut verify, mut sled, mut tantivy, mut wholes) = (vec![], vec![], vec![], vec![]);
     for (round, [to_check, to_write, to_index]) in [
-        [64, 256, 10_000],
         [512, 1_024, 50_000],
         [4_096, 4_096, 100_000],
+        [64, 256, 10_000],
     ]
     .into_iter()
+    .take(rounds)
     .enumerate()
     {
         eprintln!("round {round}: the parts");
@@ -67,17 +70,19 @@ fn main() {
         let folder = folder.path().join(format!("whole-{round}"));
         wholes.push(runtime.block_on(follow(&folder, entries.clone(), &records)));
     }
-    let [verify, sled, tantivy, whole] =
-        [&verify, &sled, &tantivy, &wholes].map(|costs| *costs.iter().min().unwrap());
+    let [verify, sled, tantivy] =
+        [&verify, &sled, &tantivy].map(|costs| *costs.iter().min().unwrap());
+    let Whole {
+        found: whole,
+        durable,
+    } = *wholes.iter().min_by_key(|whole| whole.found).unwrap();
 
     let sum = Cost {
         wall: verify.wall + sled.wall + tantivy.wall,
         cores: verify.cores + sled.cores + tantivy.cores,
     };
-    let ratio = |whole: Duration, sum: Duration| {
-        (whole.as_secs_f64() / sum.as_secs_f64() * 1_000.0).round() / 1_000.0
-    };
-    let seconds = |time: Duration| (time.as_secs_f64() * 1_000.0).round() / 1_000.0;
+    let ratio =
+        |whole: Duration, sum: Duration| support::rounded(whole.as_secs_f64() / sum.as_secs_f64());
     println!(
         "{}",
         json!({
@@ -85,8 +90,10 @@ fn main() {
             "signatures_seconds": seconds(signatures), "verify_seconds": seconds(verify.wall),
             "sled_seconds": seconds(sled.wall), "tantivy_seconds": seconds(tantivy.wall),
             "sum_seconds": seconds(sum.wall), "whole_seconds": seconds(whole.wall),
-            "whole_seconds_each": wholes.iter().map(|whole| seconds(whole.wall)).collect::<Vec<_>>(),
+            "whole_seconds_each": wholes.iter().map(|whole| seconds(whole.found.wall)).collect::<Vec<_>>(),
             "records_per_second": (count as f64 / whole.wall.as_secs_f64()).round(),
+            "durable_seconds": seconds(durable),
+            "durable_per_second": (count as f64 / durable.as_secs_f64()).round(),
             "ratio": ratio(whole.wall, sum.wall),
             "sum_core_seconds": seconds(sum.cores), "whole_core_seconds": seconds(whole.cores),
             "core_ratio": ratio(whole.cores, sum.cores),
@@ -99,6 +106,13 @@ fn main() {
 struct Cost {
     wall: Duration,
     cores: Duration,
+}
+
+/// Until every record is found, and until every record is verified and durable: the index follows.
+#[derive(Clone, Copy)]
+struct Whole {
+    found: Cost,
+    durable: Duration,
 }
 
 struct Costing(Instant, Duration);
@@ -285,12 +299,7 @@ fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Cost {
         })
         .collect();
     let index = Index::create_fresh(&folder).unwrap();
-    let mut writer = index
-        .writer(WriterBudget {
-            threads: CORES,
-            memory_bytes: 48_000_000,
-        })
-        .unwrap();
+    let mut writer = index.writer(WriterBudget::default()).unwrap();
     let start = Costing::start();
     while !documents.is_empty() {
         for document in documents.drain(..batch.min(documents.len())) {
@@ -306,7 +315,7 @@ fn index(folder: &Path, records: &[Vec<u8>], batch: usize) -> Cost {
 }
 
 /// One node has the records; another, new one follows it.
-async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> Cost {
+async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> Whole {
     let peers = ["127.0.0.1:9471".to_owned(), "127.0.0.1:9472".to_owned()];
     let clock = Arc::new(SystemClock);
     let mut nodes = Vec::new();
@@ -365,13 +374,17 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> C
         .follow(source.config.url.as_str(), "", None)
         .await
         .unwrap();
+    while target.store.last_change().unwrap() < (records.len() + AUTHORS) as u64 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let durable = start.end().wall;
     while target.index.count() < records.len() as u64 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let time = start.end();
+    let found = start.end();
     target.stop().await;
     peer.abort();
-    time
+    Whole { found, durable }
 }
 
 /// The pages of a node's feed, by the cursor they are asked with.

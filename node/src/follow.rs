@@ -1,6 +1,7 @@
 //! Followers of the change log: whatever is derived from records reads the log behind the store and
 //! keeps its own position, so that it can be rebuilt at any time.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use protocol::id::RecordId;
 use protocol::sync::Cursor;
 use serde_json::{Map, Value};
 
+use crate::background;
 use crate::clock::Stopwatch;
 use crate::search::{Document, Index, SearchError, Writer, WriterBudget};
 use crate::store::{Store, StoreError};
@@ -28,6 +30,9 @@ pub enum FollowError {
     /// The index.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// The system gave no thread to work in.
+    #[error("no thread could be started: {0}")]
+    Thread(#[source] io::Error),
 }
 
 /// A commit takes the time of many records. Of the time since the last one, at most this part again is
@@ -113,7 +118,7 @@ impl SearchFollower {
     ///
     /// # Errors
     /// As [`SearchFollower::advance`].
-    pub fn refill(&self, progress: &mut dyn FnMut(u64)) -> Result<(), FollowError> {
+    pub fn refill(&self, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(), FollowError> {
         self.run(Some(progress), Filling::commit)
     }
 
@@ -139,10 +144,20 @@ impl SearchFollower {
         Ok(here.map_or(0, |cursor| cursor.number))
     }
 
-    /// Fills the index up to the end of the log, then does `then`. With `anew` it is emptied first.
-    fn run<T>(
+    /// Fills the index up to the end of the log, then does `then`. With `anew` it is emptied first. The
+    /// cores are everybody else's first: records that come in and searches that are answered.
+    fn run<T: Send>(
         &self,
-        mut anew: Option<&mut dyn FnMut(u64)>,
+        anew: Option<&mut (dyn FnMut(u64) + Send)>,
+        then: impl FnOnce(&mut Filling, &str) -> Result<T, SearchError> + Send,
+    ) -> Result<T, FollowError> {
+        background::run("search-index", || self.run_here(anew, then))
+            .map_err(FollowError::Thread)?
+    }
+
+    fn run_here<T>(
+        &self,
+        mut anew: Option<&mut (dyn FnMut(u64) + Send)>,
         then: impl FnOnce(&mut Filling, &str) -> Result<T, SearchError>,
     ) -> Result<T, FollowError> {
         let mut slot = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +184,7 @@ impl SearchFollower {
     fn fill(
         &self,
         filling: &mut Filling,
-        progress: &mut Option<&mut dyn FnMut(u64)>,
+        progress: &mut Option<&mut (dyn FnMut(u64) + Send)>,
     ) -> Result<(), FollowError> {
         if filling.position == 0 {
             filling.writer.clear()?;

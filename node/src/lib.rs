@@ -4,6 +4,7 @@
 //! [`node`] wires the parts; `docs/ARCHITECTURE.md` has the map.
 
 pub mod audit;
+mod background;
 pub mod backup;
 pub mod bench;
 pub mod bundle;
