@@ -2,9 +2,9 @@
 //! `cargo bench --bench footprint`.
 //!
 //! The real program, in a process of its own, follows a peer. At each size it is asked 1,000 searches
-//! over HTTP, stopped, started, killed, started again, and its index is filled anew. Before it is asked
-//! it rests, and its store is written anew as a node at rest does by itself after a minute.
-//! Memory is RssAnon: what is neither files nor shared. Backup has its place and no figure yet.
+//! over HTTP, stopped, started, killed, started again, backed up while it runs, restored in another folder,
+//! and its index is filled anew. Before it is asked it rests, and its store is written anew as a node at
+//! rest does by itself after a minute. Memory is RssAnon: what is neither files nor shared.
 //! Prints one JSON line. `BARAZA_BENCH_SIZES` names the sizes (0,100000,1000000);
 //! `BARAZA_BENCH_FOLDER` is where its folder is made.
 #![allow(
@@ -134,7 +134,9 @@ async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Valu
     let started_memory = node.anonymous_memory();
     node.kill();
     let killed_start = node.start().await;
+    let backup = node.backup();
     node.stop();
+    let restore = node.restore_beside();
     let start = Instant::now();
     node.run(&["reindex"]);
     let reindex = start.elapsed();
@@ -155,7 +157,8 @@ async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Valu
         "start_seconds": seconds(*starts.iter().min().unwrap()),
         "start_after_kill_seconds": seconds(killed_start),
         "reindex_seconds": seconds(reindex),
-        "backup_seconds": null,
+        "backup_seconds": seconds(backup.time), "backup_bytes": backup.bytes,
+        "restore_seconds": seconds(restore),
     })
 }
 

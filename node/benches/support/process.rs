@@ -61,9 +61,34 @@ impl Process {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baraza"));
-        command.arg("--dir").arg(&self.folder).stdin(Stdio::null());
-        command
+        command_in(&self.folder)
+    }
+
+    /// Backs all of it up beside its folder while it runs.
+    pub(crate) fn backup(&self) -> Backup {
+        let file = self.folder.with_extension("backup");
+        let start = Instant::now();
+        self.run(&["backup", file.to_str().unwrap()]);
+        Backup {
+            time: start.elapsed(),
+            bytes: bytes_below(&file),
+        }
+    }
+
+    /// Makes another folder of the backup, gives how long that took, and removes it again.
+    pub(crate) fn restore_beside(&self) -> Duration {
+        let (file, folder) = ["backup", "restored"]
+            .map(|extension| self.folder.with_extension(extension))
+            .into();
+        let start = Instant::now();
+        let ran = command_in(&folder)
+            .args(["restore", file.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .status();
+        let time = start.elapsed();
+        assert!(ran.unwrap().success());
+        std::fs::remove_dir_all(&folder).unwrap();
+        time
     }
 
     /// Starts it, and gives the time until it answered a search.
@@ -131,6 +156,18 @@ impl Process {
     pub(crate) fn disk(&self, part: &str) -> u64 {
         bytes_below(&self.folder.join(part))
     }
+}
+
+/// A backup that was taken.
+pub(crate) struct Backup {
+    pub(crate) time: Duration,
+    pub(crate) bytes: u64,
+}
+
+fn command_in(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baraza"));
+    command.arg("--dir").arg(folder).stdin(Stdio::null());
+    command
 }
 
 /// That of any process.
