@@ -5,6 +5,7 @@ pub mod client;
 pub mod clocks;
 pub mod courier;
 pub mod deliveries;
+pub(crate) mod fetch;
 pub mod followers;
 pub mod inbox;
 pub mod moves;

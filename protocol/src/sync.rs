@@ -43,6 +43,10 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// The header of a reconciliation's answer that says where the change log of who answers stands
+/// (docs/protocol.md, 4): from there it is read on once the sets are equal.
+pub const CURSOR_HEADER: &str = "baraza-cursor";
+
 /// A set that two nodes reconcile (docs/protocol.md, 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetName {

@@ -14,15 +14,14 @@ use protocol::sync::Line;
 use protocol::time::Timestamp;
 use protocol::verified::Judged;
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::config::is_loopback;
-use crate::federation::client::{Client, FetchError, StreamRequest};
+use crate::federation::client::{Client, FetchError};
+use crate::federation::fetch;
 use crate::federation::peers::node_address;
 
-/// Ids that are fetched at a time, and bytes of their answer.
+/// Ids that are fetched at a time.
 const FETCH_IDS: usize = 200;
-const FETCH_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Bytes of log lines that are sent at a time.
 const LOG_PART_BYTES_MAX: usize = 200 * 1024;
@@ -260,12 +259,9 @@ impl Remote {
     }
 
     async fn lines_of(&self, want: &[String]) -> Result<Vec<Vec<u8>>, RemoteError> {
-        let body = json!({ "want": want }).to_string().into_bytes();
-        let url = format!("{}/sync/v1/fetch", self.address);
-        let request = StreamRequest::post_json(url, body, FETCH_BYTES_MAX);
         let mut stream = self
             .client
-            .lines(request)
+            .lines(fetch::logs(&self.address, want))
             .await
             .map_err(|error| self.fault(error))?;
         let mut lines = Vec::new();

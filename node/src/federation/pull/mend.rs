@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use protocol::envelope::Envelope;
 use protocol::id::RecordId;
-use protocol::limits::{FETCH_IDS_MAX, RECORD_BYTES_MAX};
+use protocol::limits::FETCH_IDS_MAX;
 use protocol::sync::Line;
-use serde_json::json;
 
+use super::super::fetch;
 use super::super::site::is_site;
-use super::wanted::WRAPPER_BYTES;
-use super::{PullError, Puller, StreamRequest};
+use super::{PullError, Puller};
 use crate::store::{Offered, Refusal, Store};
 
 impl Puller {
@@ -42,12 +41,8 @@ impl Puller {
         let ids: Vec<RecordId> = wanted.iter().cloned().collect();
         let mut mended = 0;
         for ids in ids.chunks(FETCH_IDS_MAX) {
-            let bytes_max = ids.len() * (RECORD_BYTES_MAX + WRAPPER_BYTES);
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            let body = json!({ "want": ids }).to_string().into_bytes();
-            let address = format!("{url}/sync/v1/fetch");
-            let request = StreamRequest::post_json(address, body, bytes_max as u64);
-            let mut lines = match self.0.client.lines(request).await {
+            let mut lines = match self.0.client.lines(fetch::records(url, &ids)).await {
                 Ok(lines) => lines,
                 Err(error) => {
                     tracing::warn!(peer = url, %error, "a peer was asked for damaged records");

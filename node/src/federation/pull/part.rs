@@ -8,14 +8,13 @@ use std::collections::BTreeSet;
 
 use protocol::envelope::Envelope;
 use protocol::id::{RecordId, VersionHash};
-use protocol::limits::{CHANGES_ROWS_MAX, FETCH_IDS_MAX, RECORD_BYTES_MAX};
+use protocol::limits::{CHANGES_ROWS_MAX, FETCH_IDS_MAX};
 use protocol::sync::{Filter, Line};
-use serde_json::json;
 use url::form_urlencoded::Serializer;
 
+use super::super::fetch;
 use super::super::peers::Peer;
 use super::reconcile::FRUITLESS_MAX;
-use super::wanted::WRAPPER_BYTES;
 use super::{Inner, PAGE_BYTES_MAX, PageReader, PullError, Pulled, StreamRequest};
 use crate::store::StoreError;
 
@@ -152,11 +151,7 @@ impl Inner {
             let rest = rest.map_or_else(BTreeSet::new, |first| wanted.split_off(&first));
             let mut asked = std::mem::replace(&mut wanted, rest);
             let ids: Vec<String> = asked.iter().map(ToString::to_string).collect();
-            let bytes_max = ids.len() * (RECORD_BYTES_MAX + WRAPPER_BYTES);
-            let body = json!({ "want": ids }).to_string().into_bytes();
-            let address = format!("{url}/sync/v1/fetch");
-            let request = StreamRequest::post_json(address, body, bytes_max as u64);
-            let mut lines = self.client.lines(request).await?;
+            let mut lines = self.client.lines(fetch::records(url, &ids)).await?;
             // Nobody is owed more lines than were asked for.
             for _ in 0..=ids.len() {
                 let Some(line) = lines.next().await? else {

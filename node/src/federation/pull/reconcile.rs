@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use protocol::id::VersionHash;
 use protocol::identity::LogEntry;
-use protocol::limits::{FETCH_BYTES_MAX, FETCH_IDS_MAX, LINE_BYTES_MAX, RECONCILE_BYTES_MAX};
-use protocol::sync::{Cursor, Line, SetName};
-use serde_json::json;
+use protocol::limits::{FETCH_IDS_MAX, RECONCILE_BYTES_MAX};
+use protocol::sync::{CURSOR_HEADER, Cursor, Line, SetName};
 
+use super::super::fetch;
 use super::super::peers::{Peer, PeerError};
 use super::super::site::is_site;
 use super::wanted::passes;
@@ -24,9 +24,6 @@ use crate::store::StoreError;
 
 /// How long a peer may take to read its store for the first answer.
 const WAIT: Duration = Duration::from_secs(30);
-
-/// The header that says where the peer's log stood when it answered.
-const CURSOR: &str = "baraza-cursor";
 
 /// Logs that are asked for at a time: a long one has a megabyte.
 const LOGS_MAX: usize = 20;
@@ -288,7 +285,7 @@ impl Comparison<'_> {
         let address = format!("{}/sync/v1/reconcile?set={set}", self.url);
         let request = StreamRequest::post_bytes(address, message, RECONCILE_BYTES_MAX as u64);
         let answer = self.inner.client.lines(request.waiting(WAIT)).await?;
-        let cursor = answer.header(CURSOR).and_then(Cursor::parse);
+        let cursor = answer.header(CURSOR_HEADER).and_then(Cursor::parse);
         let said = answer.rest().await?;
         self.page.pulled.messages += 1;
         self.page.pulled.message_bytes += (sent + said.len()) as u64;
@@ -363,11 +360,7 @@ impl Comparison<'_> {
         wanted: &mut BTreeSet<VersionHash>,
     ) -> Result<(), PullError> {
         let ids: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        let body = json!({ "want": ids }).to_string().into_bytes();
-        let address = format!("{}/sync/v1/fetch", self.url);
-        let bytes_max = (FETCH_BYTES_MAX + LINE_BYTES_MAX) as u64;
-        let request = StreamRequest::post_json(address, body, bytes_max);
-        let mut lines = self.inner.client.lines(request).await?;
+        let mut lines = self.inner.client.lines(fetch::logs(self.url, &ids)).await?;
         while let Some(line) = lines.next().await? {
             match Line::read(&line) {
                 Ok((Line::Log { entry, .. }, _)) => {
@@ -389,6 +382,7 @@ mod tests {
     use std::net::TcpListener;
 
     use protocol::record::Draft;
+    use serde_json::json;
     use tempfile::TempDir;
 
     use super::*;

@@ -5,19 +5,16 @@ use std::collections::BTreeSet;
 
 use protocol::envelope::Envelope;
 use protocol::id::VersionHash;
-use protocol::limits::{FETCH_IDS_MAX, RECORD_BYTES_MAX};
+use protocol::limits::FETCH_IDS_MAX;
 use protocol::sync::Line;
-use serde_json::json;
 
-use super::super::client::{FetchError, StreamRequest};
+use super::super::client::FetchError;
+use super::super::fetch;
 use super::super::peers::PeerError;
 use super::{Inner, PullError};
 
 /// Peers that are asked for what the one that named it does not give.
 const OTHERS_MAX: usize = 8;
-
-/// Around a record in its line.
-pub(super) const WRAPPER_BYTES: usize = 256;
 
 /// What one peer gave.
 #[derive(Default)]
@@ -77,11 +74,7 @@ impl Inner {
         let mut given = Given::default();
         let ids: Vec<String> = wanted.iter().map(ToString::to_string).collect();
         debug_assert!(ids.len() <= FETCH_IDS_MAX, "the page ended before");
-        let bytes_max = ids.len() * (RECORD_BYTES_MAX + WRAPPER_BYTES);
-        let body = json!({ "want": ids }).to_string().into_bytes();
-        let address = format!("{url}/sync/v1/fetch");
-        let request = StreamRequest::post_json(address, body, bytes_max as u64);
-        match self.client.lines(request).await {
+        match self.client.lines(fetch::records(url, &ids)).await {
             Err(error) => given.error = Some(error),
             Ok(mut lines) => {
                 // Nobody is owed more lines than were asked for.

@@ -4,16 +4,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
-use protocol::sync::SetName;
+use protocol::sync::{CURSOR_HEADER, SetName};
 use serde::Deserialize;
 
 use super::{blocking, turn_away};
 use crate::sets::{Answer, Sets};
 use crate::web::App;
 use crate::web::problem::Problem;
-
-/// The header that says from where to read the change log on.
-const CURSOR: &str = "baraza-cursor";
 
 #[derive(Deserialize)]
 pub(in crate::web) struct ReconcileQuery {
@@ -68,6 +65,6 @@ fn said(answer: Answer) -> Result<http::Response<Vec<u8>>, Problem> {
     headers.insert(header::CONTENT_TYPE, kind);
     let fresh = HeaderValue::from_static("no-store");
     headers.insert(header::CACHE_CONTROL, fresh);
-    headers.insert(header::HeaderName::from_static(CURSOR), cursor);
+    headers.insert(header::HeaderName::from_static(CURSOR_HEADER), cursor);
     Ok(response)
 }
