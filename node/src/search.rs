@@ -531,8 +531,9 @@ impl Writer {
     /// # Errors
     /// If the writer failed, now or before.
     pub fn put(&self, document: Document) -> Result<(), SearchError> {
-        let id = self.id_term(document.id());
-        let document = document.into_tantivy(&self.shared.fields);
+        let id = document.id().to_string();
+        let document = document.into_tantivy(&self.shared.fields, &id);
+        let id = Term::from_field_text(self.shared.fields.id, &id);
         self.writer
             .run([UserOperation::Delete(id), UserOperation::Add(document)])?;
         Ok(())

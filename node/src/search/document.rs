@@ -332,10 +332,10 @@ impl Document {
         self.reach.extend(parts.map(|part| not_in(part)));
     }
 
-    /// The form in which tantivy takes it.
-    pub(super) fn into_tantivy(mut self, fields: &Fields) -> TantivyDocument {
+    /// The form in which tantivy takes it; `id` is its id, written.
+    pub(super) fn into_tantivy(mut self, fields: &Fields, id: &str) -> TantivyDocument {
         let mut out = TantivyDocument::new();
-        out.add_text(fields.id, self.id.to_string());
+        out.add_text(fields.id, id);
         out.add_u64(fields.issued, stored(self.issued));
         out.add_u64(fields.confirmed, self.confirmed.map_or(0, stored));
         out.add_u64(fields.valid_until, self.valid_until.map_or(NO_END, stored));
@@ -387,6 +387,7 @@ impl Document {
             match text.language.as_deref().map(analysis_of) {
                 Some(Analysis::Stems(language)) => {
                     let kept = stemmed.entry(language).or_default();
+                    kept.seen.reserve(words.len());
                     stems(language, &words, |stem| kept.add(text.part, stem));
                 }
                 Some(Analysis::Grams) => {
@@ -419,8 +420,7 @@ struct Kept {
 
 impl Kept {
     fn add(&mut self, part: Part, word: &str) {
-        if !self.seen.contains(word) {
-            self.seen.insert(word.into());
+        if self.seen.insert(word.into()) {
             self.terms.push(letter(part));
             self.terms.push_str(word);
             self.terms.push(' ');
