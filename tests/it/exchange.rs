@@ -61,8 +61,8 @@ fn a_follower_has_a_new_record_soon_after_it_was_published() {
 
 #[test]
 fn y11_a_follower_that_is_killed_while_it_catches_up_resumes() {
-    // Three pages: what comes in one may come at once.
-    const ROWS: usize = 12_000;
+    // Four pages: what comes in one may come at once.
+    const ROWS: usize = 20_000;
     let (hub, mut follower) = Node::pair();
     hub.org("many");
     let file = hub.write("rows.csv", rows(ROWS));
