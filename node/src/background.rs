@@ -4,8 +4,8 @@ use std::io;
 use std::panic::resume_unwind;
 use std::thread;
 
-/// nice(1): of a core that both want, somebody with nothing set gets three quarters. With 10 it is nine tenths, and
-/// on a machine that others keep busy what was published was found too late.
+/// nice(1): of a core that both want, somebody with nothing set gets three quarters. Not more: on a machine that
+/// others keep busy, what was published is still to be found soon.
 const NICENESS: i32 = 5;
 
 /// Does something in a thread of its own that comes after all others, and waits for it. Threads that it starts
