@@ -1,17 +1,14 @@
 //! `POST /sync/v1/fetch`, as it is asked for: records by id or version hash, logs by their digest or SCID
 //! (docs/protocol.md). At most [`FETCH_IDS_MAX`](protocol::limits::FETCH_IDS_MAX) ids at a time.
 
-use protocol::limits::{FETCH_BYTES_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
+use protocol::limits::{FETCH_BYTES_MAX, FETCH_IDS_MAX, LINE_BYTES_MAX};
 use serde_json::json;
 
 use super::client::StreamRequest;
 
-/// Around a record in its line.
-const WRAPPER_BYTES: usize = 256;
-
 /// Records, one for each id: no more bytes are read than so many have.
 pub(crate) fn records(url: &str, ids: &[String]) -> StreamRequest {
-    request(url, ids, ids.len() * (RECORD_BYTES_MAX + WRAPPER_BYTES))
+    request(url, ids, ids.len() * (FETCH_BYTES_MAX / FETCH_IDS_MAX))
 }
 
 /// Logs, whose lengths nobody knows: the answer ends with the line that takes it over the bound.

@@ -16,7 +16,7 @@ use protocol::verified::Judged;
 use serde::Deserialize;
 
 use crate::config::is_loopback;
-use crate::federation::client::{Client, FetchError};
+use crate::federation::client::{Client, FetchError, StreamRequest};
 use crate::federation::fetch;
 use crate::federation::peers::node_address;
 
@@ -228,7 +228,10 @@ impl Remote {
         for entry in &entries {
             branches.take(entry, now, &proofs).map_err(log_fault)?;
         }
-        for line in self.lines_of(&[scid.to_string()]).await? {
+        for line in self
+            .lines_of(fetch::logs(&self.address, &[scid.to_string()]))
+            .await?
+        {
             if let Ok((Line::Log { entry, .. }, _)) = Line::read(&line)
                 && let Ok(entry) = LogEntry::parse(entry.as_bytes())
             {
@@ -258,10 +261,10 @@ impl Remote {
         Ok(*first.scid())
     }
 
-    async fn lines_of(&self, want: &[String]) -> Result<Vec<Vec<u8>>, RemoteError> {
+    async fn lines_of(&self, request: StreamRequest) -> Result<Vec<Vec<u8>>, RemoteError> {
         let mut stream = self
             .client
-            .lines(fetch::logs(&self.address, want))
+            .lines(request)
             .await
             .map_err(|error| self.fault(error))?;
         let mut lines = Vec::new();
@@ -335,7 +338,7 @@ impl Remote {
         let mut records = Vec::new();
         for part in hashes.chunks(FETCH_IDS) {
             let want: Vec<String> = part.iter().map(VersionHash::to_string).collect();
-            for line in self.lines_of(&want).await? {
+            for line in self.lines_of(fetch::records(&self.address, &want)).await? {
                 let Ok((Line::Record { record }, _)) = Line::read(&line) else {
                     continue;
                 };
