@@ -61,7 +61,7 @@ pub use touched::Touched;
 use transaction::{Durable, Writer};
 
 /// The form of what is on disk. A newer one is refused, an older one migrated.
-pub const SCHEMA: u64 = 3;
+pub const SCHEMA: u64 = 4;
 
 /// A fault of the disk or of what is on it. Never a reason to think that something is not there.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use protocol::id::{Scid, VersionHash};
 
 use super::compact::Handover;
 use super::engine::{Batch, Engine, Row};
-use super::rows::{AuthorRow, corrupt};
+use super::rows::{AuthorRow, HeldRow, VersionRow, corrupt};
 use super::state::{self, Digest};
 use super::transaction::{Reader, after};
 use super::{StoreError, keys};
@@ -48,8 +48,33 @@ impl Part {
             keys::Owner::Node => true,
             // How far others were read: what they have is to be fetched again.
             keys::Owner::Others => false,
+            // It comes with the row that it leads to.
+            keys::Owner::Held => false,
             keys::Owner::Unknown => value.is_none(),
         }
+    }
+
+    /// Whether a row may be in the copy before its place is reached.
+    fn leads_ahead(&self, key: &[u8]) -> bool {
+        matches!(self, Self::Of(_)) && keys::is_version(key)
+    }
+
+    /// What goes into the copy of a row that belongs to the part: the row, and what leads to it where that
+    /// does not tell by itself that it belongs to it, too.
+    fn with_what_leads_there(
+        &self,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+    ) -> Result<impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> + use<>, StoreError> {
+        let leads_there = match (self, &value) {
+            (Self::Of(_), Some(row)) if keys::is_held(&key) => {
+                let row = HeldRow::read(row)?;
+                let place = VersionRow::Held(row.change).write();
+                Some((keys::version(&row.rank.hash), Some(place)))
+            }
+            _ => None,
+        };
+        Ok([(key, value)].into_iter().chain(leads_there))
     }
 }
 
@@ -281,7 +306,8 @@ impl Copying {
             if group.is_some() {
                 together.push((key.clone(), value.clone()));
             }
-            piece.changes.push((key, Some(value)));
+            let rows = self.part.with_what_leads_there(key, Some(value))?;
+            piece.changes.extend(rows);
         }
         self.count(together)?;
         if let Some(at_end) = self.at_end.take() {
@@ -370,11 +396,20 @@ impl Copying {
             *self.changed.entry(digest).or_default() -= 1;
         }
         self.authors += authors - before.authors;
-        let changes: Vec<_> = batch
-            .iter()
-            .filter(|(key, value)| self.has_passed(key) && self.part.has(key, value.as_deref()))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let mut changes = Vec::new();
+        for (key, value) in batch {
+            let is_there = self.has_passed(key) || self.part.leads_ahead(key);
+            if !is_there || !self.part.has(key, value.as_deref()) {
+                continue;
+            }
+            match self.part.with_what_leads_there(key.clone(), value.clone()) {
+                Ok(rows) => changes.extend(rows),
+                Err(error) => {
+                    self.fail(error);
+                    return false;
+                }
+            }
+        }
         if changes.is_empty() {
             return true;
         }

@@ -17,7 +17,7 @@ const ORPHAN: u8 = b'O';
 const WITNESS: u8 = b'W';
 /// SCID, local id, slot → the version held.
 const HELD: u8 = b'R';
-/// Version hash → the row that has its bytes.
+/// Version hash → where the version is.
 const VERSION: u8 = b'V';
 /// SCID, local id, version hash → a version that lost a tie: evidence.
 const TWIN: u8 = b'E';
@@ -197,6 +197,11 @@ pub(super) fn place_of_past(key: &[u8]) -> Option<i64> {
     Some((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
 }
 
+/// Whether a row is one of [`version`].
+pub(super) fn is_version(key: &[u8]) -> bool {
+    key.first() == Some(&VERSION)
+}
+
 /// Whether a row is one of [`past`].
 pub(super) fn is_past(key: &[u8]) -> bool {
     key.first() == Some(&PAST)
@@ -278,6 +283,8 @@ pub(super) enum Owner {
     Node,
     /// Of use only beside the records of others.
     Others,
+    /// It leads to a version that is held, and says nothing that the row of the version does not.
+    Held,
     /// It shows only in the value, which is not there.
     Unknown,
 }
@@ -290,7 +297,8 @@ pub(super) fn owner(key: &[u8], value: Option<&[u8]>) -> Owner {
     };
     match (key.first(), value) {
         (Some(&(VERSION | CHANGE)), None) => Owner::Unknown,
-        (Some(&VERSION), Some(row)) => author(row),
+        (Some(&VERSION), Some(place)) if place.len() == size_of::<u64>() => Owner::Held,
+        (Some(&VERSION), Some(key)) => author(key),
         (Some(&CHANGE), Some(change)) => author(change.get(1..).unwrap_or_default()),
         (Some(&META), _) if key == meta("waiting") => Owner::Others,
         (Some(&META), _) => Owner::Node,

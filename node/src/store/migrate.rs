@@ -12,7 +12,7 @@ use protocol::id::RecordId;
 
 use super::embedded::{self, Embedded};
 use super::engine::{Batch, Engine};
-use super::rows::corrupt;
+use super::rows::{HeldRow, VersionRow, corrupt};
 use super::transaction::after;
 use super::{SCHEMA, StoreError, keys};
 
@@ -23,7 +23,10 @@ const UNDER_WAY: &str = "migrating";
 type Step = fn(&dyn Engine) -> Result<(), StoreError>;
 
 /// What leads from form 0 to 1, from 1 to 2 and so on.
-const STEPS: [Step; SCHEMA as usize] = [count_waiting, count_records, allow_anew];
+const STEPS: [Step; SCHEMA as usize] = [count_waiting, count_records, allow_anew, shorten_versions];
+
+/// Rows that one commit changes.
+const ROWS_A_COMMIT: usize = 10_000;
 
 /// Form 0 did not count the bytes of log entries that wait for others, which bounds them. No release wrote
 /// it: it is here so that there is an older form to come from.
@@ -72,6 +75,23 @@ fn count_records(engine: &dyn Engine) -> Result<(), StoreError> {
 /// find them. In a store of form 2 they stand where they may stand still.
 fn allow_anew(_engine: &dyn Engine) -> Result<(), StoreError> {
     Ok(())
+}
+
+/// Form 3 named the row of a version that is held under the version's hash; now its place in the change log
+/// stands there.
+fn shorten_versions(engine: &dyn Engine) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    let held = keys::all_held();
+    for row in engine.range(&held, &after(&held)) {
+        let (_, row) = row?;
+        let row = HeldRow::read(&row)?;
+        let place = VersionRow::Held(row.change).write();
+        batch.insert(keys::version(&row.rank.hash), Some(place));
+        if batch.len() >= ROWS_A_COMMIT {
+            engine.commit(&std::mem::take(&mut batch))?;
+        }
+    }
+    engine.commit(&batch)
 }
 
 /// Brings the store in `folder` to this form. It does nothing to one that has it, to a new one and to one of

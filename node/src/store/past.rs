@@ -8,7 +8,7 @@
 use protocol::id::RecordId;
 use protocol::time::Timestamp;
 
-use super::rows::HeldRow;
+use super::rows::{HeldRow, VersionRow};
 use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, keys};
 
@@ -63,15 +63,15 @@ pub(super) fn keep_dropped(
 }
 
 fn keep(tx: &mut Transaction<'_>, key: Vec<u8>, row: &HeldRow) {
-    tx.put(keys::version(&row.rank.hash), key.clone());
+    let place = VersionRow::Beside(key.clone());
+    tx.put(keys::version(&row.rank.hash), place.write());
     tx.put(key, row.write());
 }
 
 fn forget(tx: &mut Transaction<'_>, key: &[u8], row: &HeldRow) -> Result<(), StoreError> {
-    let version = keys::version(&row.rank.hash);
     // It may be held again, by another line of a forked log.
-    if tx.get(&version)?.as_deref() == Some(key) {
-        tx.remove(version);
+    if VersionRow::of(tx, &row.rank.hash)? == Some(VersionRow::Beside(key.to_vec())) {
+        tx.remove(keys::version(&row.rank.hash));
     }
     tx.remove(key.to_vec());
     Ok(())

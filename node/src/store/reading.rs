@@ -7,7 +7,7 @@ use protocol::key::PublicKey;
 use protocol::time::Timestamp;
 
 use super::engine::Row;
-use super::rows::{AuthorRow, HeldRow, corrupt};
+use super::rows::{AuthorRow, ChangeRow, HeldRow, VersionRow, corrupt};
 use super::transaction::{self, Reader};
 use super::{Author, Store, StoreError, Version, keys, logs, quota, records, rows};
 
@@ -248,13 +248,21 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn by_hash(&self, hash: &VersionHash) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
-        let Some(key) = self.engine.get(&keys::version(hash))? else {
-            return Ok(None);
-        };
-        if !keys::is_held(&key) {
-            return Ok(None);
+        let mut place = None;
+        while let Some(VersionRow::Held(change)) = VersionRow::of(&*self.engine, hash)? {
+            if let Some(row) = self.engine.get(&keys::change(change))? {
+                let ChangeRow::Held(key) = ChangeRow::read(&row)? else {
+                    return Err(corrupt("a version whose change is another's"));
+                };
+                let relayed = self.relayed(&key)?;
+                return Ok(relayed.filter(|(_, row)| row.rank.hash == *hash));
+            }
+            // It was shown again meanwhile, at another place of the log.
+            if place.replace(change) == Some(change) {
+                return Err(corrupt("a version whose change is not there"));
+            }
         }
-        self.relayed(&key)
+        Ok(None)
     }
 
     /// Whether this version is in the held set.
@@ -262,8 +270,7 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn holds(&self, hash: &VersionHash) -> Result<bool, StoreError> {
-        let place = self.engine.get(&keys::version(hash))?;
-        Ok(place.is_some_and(|place| keys::is_held(&place)))
+        VersionRow::is_held(&*self.engine, hash)
     }
 
     /// Whether this version is held, or was.
@@ -271,7 +278,7 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn knows(&self, hash: &VersionHash) -> Result<bool, StoreError> {
-        Ok(self.engine.get(&keys::version(hash))?.is_some())
+        Ok(VersionRow::of(&*self.engine, hash)?.is_some())
     }
 
     /// The past version with this hash, if its key was dropped since and no tombstone counts: so an author
@@ -283,12 +290,10 @@ impl Store {
         &self,
         hash: &VersionHash,
     ) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
-        let Some(key) = self.engine.get(&keys::version(hash))? else {
-            return Ok(None);
+        let key = match VersionRow::of(&*self.engine, hash)? {
+            Some(VersionRow::Beside(key)) if keys::is_past(&key) => key,
+            _ => return Ok(None),
         };
-        if !keys::is_past(&key) {
-            return Ok(None);
-        }
         let damaged = || corrupt("a past version without a record or a key");
         let id = keys::id_of_past(&key).ok_or_else(damaged)?;
         if self.is_blocked(&id.author) {

@@ -12,7 +12,7 @@ use protocol::verified::{Judged, Proven, Record, Verified, VerifyError};
 
 use super::engine::Row;
 use super::quota::{self, Quotas};
-use super::rows::{AuthorRow, ChangeRow, HeldRow, corrupt, pack, unpack};
+use super::rows::{AuthorRow, ChangeRow, HeldRow, VersionRow, corrupt, pack, unpack};
 use super::transaction::{Reader as _, Transaction};
 use super::{StoreError, facets, keys, past, twins};
 
@@ -125,10 +125,7 @@ pub(super) fn admit(
 ) -> Result<Receipt, Refusal> {
     let Offered { proven, packed } = offered;
     let (author, hash) = (*proven.record().header.author.scid(), proven.record().hash);
-    if tx
-        .get(&keys::version(&hash))?
-        .is_some_and(|place| keys::is_held(&place))
-    {
+    if VersionRow::is_held(tx, &hash)? {
         return Ok(Receipt::AlreadyHeld);
     }
     if let Some(due) = due(proven.record().header.issued, now) {
@@ -195,7 +192,10 @@ fn hold(
                 quota::count(tx, &id.author, sender)?;
             }
             let change = tx.append(&ChangeRow::Held(key.clone()))?;
-            tx.put(keys::version(&record.hash), key.clone());
+            tx.put(
+                keys::version(&record.hash),
+                VersionRow::Held(change).write(),
+            );
             tx.put(key, HeldRow { change, ..row }.write());
             show_again(tx, rules, &id, &versions)?;
             Ok(Receipt::Stored)
@@ -243,6 +243,10 @@ fn show_again(
         if was_hidden && !is_hidden {
             tx.remove(keys::change(row.change));
             let change = tx.append(&ChangeRow::Held(key.clone()))?;
+            tx.put(
+                keys::version(&row.rank.hash),
+                VersionRow::Held(change).write(),
+            );
             tx.put(key, HeldRow { change, ..row }.write());
         }
     }

@@ -170,6 +170,49 @@ impl ChangeRow {
     }
 }
 
+/// Where a version is: the row under its hash. Hashes come in no order, so that each row goes to another page
+/// of the store; of a version that is held it is therefore no longer than it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum VersionRow {
+    /// It is held: its place in the change log, where the key of its row stands.
+    Held(u64),
+    /// It is past or a twin: the key of its row.
+    Beside(Vec<u8>),
+}
+
+impl VersionRow {
+    /// What stands under a hash.
+    pub(super) fn of(
+        rows: &(impl Reader + ?Sized),
+        hash: &VersionHash,
+    ) -> Result<Option<Self>, StoreError> {
+        Ok(rows.get(&keys::version(hash))?.map(Self::read))
+    }
+
+    /// Whether a version is held.
+    pub(super) fn is_held(
+        rows: &(impl Reader + ?Sized),
+        hash: &VersionHash,
+    ) -> Result<bool, StoreError> {
+        Ok(matches!(Self::of(rows, hash)?, Some(Self::Held(_))))
+    }
+
+    pub(super) fn write(self) -> Vec<u8> {
+        match self {
+            Self::Held(change) => change.to_be_bytes().to_vec(),
+            Self::Beside(key) => key,
+        }
+    }
+
+    fn read(row: Vec<u8>) -> Self {
+        match row.as_slice().try_into() {
+            Ok(change) => Self::Held(u64::from_be_bytes(change)),
+            // No key of a version is as short as a number.
+            Err(_) => Self::Beside(row),
+        }
+    }
+}
+
 pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt {
         detail: format!("the store holds {what}"),

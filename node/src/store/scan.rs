@@ -6,7 +6,7 @@ use protocol::envelope::Envelope;
 use protocol::id::RecordId;
 use protocol::time::Timestamp;
 
-use super::rows::{ChangeRow, HeldRow};
+use super::rows::{ChangeRow, HeldRow, VersionRow};
 use super::transaction::{Reader as _, Transaction, after};
 use super::{NamedRows, Offered, Refusal, Store, StoreError, keys, quota, records};
 
@@ -132,9 +132,9 @@ fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, Sto
             if tx.get(&place)?.is_some_and(|row| row == change) {
                 tx.remove(place);
             }
-            let version = keys::version(&held.rank.hash);
-            if tx.get(&version)?.is_some_and(|row| row == key) {
-                tx.remove(version);
+            let version = VersionRow::of(tx, &held.rank.hash)?;
+            if version == Some(VersionRow::Held(held.change)) {
+                tx.remove(keys::version(&held.rank.hash));
             }
         }
         tx.remove(keys::version(&record.hash));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use protocol::envelope::Status;
 use protocol::id::{RecordId, Scid};
 
-use super::rows::{HeldRow, corrupt};
+use super::rows::{HeldRow, VersionRow, corrupt};
 use super::transaction::{self, Reader, Transaction};
 use super::{Store, StoreError, keys};
 
@@ -76,7 +76,8 @@ pub(super) fn keep(
     let key = keys::twin(id, &twin.rank.hash);
     if twins.iter().all(|(held, _)| *held != key) {
         if twins.len() < TWINS_PER_RECORD_MAX {
-            tx.put(keys::version(&twin.rank.hash), key.clone());
+            let place = VersionRow::Beside(key.clone());
+            tx.put(keys::version(&twin.rank.hash), place.write());
             tx.put(key, twin.write());
         } else {
             tx.remove(keys::version(&twin.rank.hash));

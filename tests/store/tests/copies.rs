@@ -10,6 +10,7 @@ use baraza::store::engine::{Engine, Memory};
 use baraza::store::{Moment, Part, Pieces, Store};
 use baraza_store_tests::{Author, Node, Version, at};
 use protocol::acceptance::Rules;
+use protocol::id::{Scid, VersionHash};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -38,6 +39,15 @@ fn apply(pieces: Pieces) -> (Rows, Moment, usize) {
     panic!("the copy has no end");
 }
 
+/// Tells those who work that it is over, also where an assertion fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// Publishes, overwrites, withdraws and rotates until it is told to stop.
 fn work(node: &Node, name: u8, is_over: &AtomicBool) {
     let mut author = Author::found(name, &[1], at(-1_000));
@@ -48,7 +58,7 @@ fn work(node: &Node, name: u8, is_over: &AtomicBool) {
         if is_over.load(SeqCst) {
             return;
         }
-        let local = format!("r-{}", n % 97);
+        let local = format!("r-{}", n % 17);
         let mut version = Version::of(&local, n).by(key).saying(&says);
         if n % 7 == 0 {
             version = version.withdrawn();
@@ -75,6 +85,7 @@ fn a_copy_taken_while_others_write_is_the_store_of_one_moment_byte_for_byte() {
     }
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = End(&is_over);
         for name in 1..=4 {
             let (node, is_over) = (&node, &is_over);
             scope.spawn(move || work(node, name, is_over));
@@ -104,7 +115,6 @@ fn a_copy_taken_while_others_write_is_the_store_of_one_moment_byte_for_byte() {
                 moved.insert(moment.last_change);
             }
         }
-        is_over.store(true, SeqCst);
         println!(
             "{} of 30 copies had writes in them, of up to {most} pieces",
             moved.len()
@@ -146,6 +156,77 @@ fn a_copy_of_some_authors_has_theirs_and_nothing_of_others() {
     for hash in copy.held() {
         assert!(copy.store.by_hash(&hash).unwrap().is_some());
     }
+}
+
+/// Under which hash which version is, of these authors.
+fn by_hash(rows: &Rows, authors: &BTreeSet<Scid>) -> Rows {
+    let is_theirs = |place: &[u8]| {
+        let key = match <[u8; 8]>::try_from(place) {
+            // It is held: at this place of the change log.
+            Ok(change) => rows[&[b"C".as_slice(), &change].concat()][1..].to_vec(),
+            Err(_) => place.to_vec(),
+        };
+        authors.contains(&Scid::from_digest(key[1..33].try_into().unwrap()))
+    };
+    let versions = rows.range(b"V".to_vec()..b"W".to_vec());
+    versions
+        .filter(|(_, place)| is_theirs(place))
+        .map(|(key, place)| (key.clone(), place.clone()))
+        .collect()
+}
+
+#[test]
+fn in_a_copy_of_some_authors_taken_while_they_write_each_version_of_theirs_is_under_its_hash() {
+    let engine = Arc::new(Memory::default());
+    let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, Rules::decided()).unwrap();
+    let mut own = BTreeSet::new();
+    for name in 5..=9 {
+        let author = Author::found(name, &[1], at(-1_000));
+        node.learn([&author.entries[0]]);
+        for n in 0..300_u16 {
+            // What cannot be packed: many pieces lie between a version and what leads to it.
+            let says: Vec<String> = (0..40_u16)
+                .map(|word| VersionHash::of(&[name.into(), n, word].map(u16::to_be_bytes).concat()))
+                .map(|word| word.to_string())
+                .collect();
+            let (local, says) = (format!("here-before-{n}"), says.join(" "));
+            node.take(&author.record(&Version::of(&local, 1).saying(&says)))
+                .unwrap();
+        }
+        if name % 2 == 1 {
+            own.insert(author.scid());
+        }
+    }
+    // Two who write all the time are meant, two are not.
+    own.extend([1, 2].map(|name| Author::found(name, &[1], at(-1_000)).scid()));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = End(&is_over);
+        for name in 1..=4 {
+            let (node, is_over) = (&node, &is_over);
+            scope.spawn(move || work(node, name, is_over));
+        }
+        let mut moved = 0;
+        for _ in 0..30 {
+            let (sender, receiver) = mpsc::channel();
+            let tell = Arc::clone(&engine);
+            let first = node.store.last_change().unwrap();
+            let pieces = node.store.copy(Part::Of(own.clone()), move || {
+                sender.send(rows_of(&*tell)).unwrap();
+            });
+            let (rows, moment, _) = apply(pieces);
+            let all = receiver.recv().unwrap();
+            assert!(by_hash(&rows, &own) == by_hash(&all, &own));
+            assert_eq!(by_hash(&rows, &own).len(), versions(&rows));
+            moved += usize::from(moment.last_change > first);
+        }
+        assert!(moved >= 10, "{moved} of 30 copies had writes in them");
+    });
+}
+
+/// How many rows there are under hashes.
+fn versions(rows: &Rows) -> usize {
+    rows.range(b"V".to_vec()..b"W".to_vec()).count()
 }
 
 #[test]

@@ -91,10 +91,13 @@ fn d10_a_store_of_an_older_form_is_migrated_after_a_snapshot_and_has_all_that_it
     assert_eq!(form_of(&folder).unwrap(), Some(baraza::store::SCHEMA));
     assert_eq!(store.epoch(), "epoch", "nobody has to read it anew");
     let (known, late) = authors();
-    let held = store
-        .held(Some(&known.scid()))
-        .map(|row| row.unwrap().1.rank.seq);
-    let mut held: Vec<u64> = held.collect();
+    let mut held = Vec::new();
+    for row in store.held(Some(&known.scid())) {
+        let (id, row) = row.unwrap();
+        let by_hash = store.by_hash(&row.rank.hash).unwrap();
+        assert_eq!(by_hash.map(|(id, _)| id), Some(id));
+        held.push(row.rank.seq);
+    }
     held.sort_unstable();
     assert_eq!(held, (1..=20).collect::<Vec<_>>());
     assert_eq!(store.last_change().unwrap(), 21);
