@@ -122,6 +122,7 @@ async fn measure(node: &mut Process, asked: &[Asked], signed_bytes: u64) -> Valu
         tokio::time::sleep(LOOK).await;
     }
     let compact = start.elapsed();
+    tokio::time::sleep(REST).await;
     let times = search(node, asked).await;
     let searched_memory = node.anonymous_memory();
     let (store, index) = (node.disk("data/store"), node.disk("data/index"));

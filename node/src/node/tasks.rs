@@ -22,6 +22,10 @@ const INDEX_REST: Duration = Duration::from_secs(10);
 /// How often it is looked whether the store has nothing to do and takes more room than it must.
 const COMPACT_EVERY: Duration = Duration::from_secs(60);
 
+/// How often the allocator is given an occasion to return to the system what nobody uses: it looks for it when a
+/// thread ends, and at a second after it was freed at the earliest (docs/decisions/0009-allocator.md).
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(10);
+
 /// How often what was dated ahead is looked at.
 const DUE_EVERY: Duration = Duration::from_secs(30);
 
@@ -39,7 +43,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
 /// Starts all of it.
-pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 11] {
+pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 12] {
     let node = || Arc::clone(node);
     [
         tokio::spawn(keep_index(node())),
@@ -50,6 +54,7 @@ pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 11] {
         tokio::spawn(publish_card(node())),
         tokio::spawn(reconcile(node())),
         tokio::spawn(compact(node())),
+        tokio::spawn(give_back(node())),
         tokio::spawn(compare(node())),
         tokio::spawn(watch_clock(node())),
         tokio::spawn(look_again(node())),
@@ -254,6 +259,19 @@ async fn compact(node: Arc<Node>) {
             Ok(Err(error)) => tracing::error!(%error, "the store was not written anew"),
             Err(_) => return,
         }
+    }
+}
+
+/// Lets the allocator return what nobody uses.
+async fn give_back(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(GIVE_BACK_EVERY) => {}
+            () = node.stopping() => return,
+        }
+        let thread = std::thread::Builder::new().name("give-back".to_owned());
+        // Where no thread can be started, there are worse worries.
+        let _ = thread.spawn(|| ());
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Store, StoreError};
 const SIZE_MIN: u64 = 64 * 1024 * 1024;
 
 /// What part of the size in order it may have grown by since.
-const GROWTH: u64 = 6;
+const GROWTH: u64 = 3;
 
 /// How long writers wait for the last of the copy to be on disk.
 const HANDOVER_WITHIN: Duration = Duration::from_secs(60);

@@ -21,7 +21,7 @@ impl Filling {
     /// The folder cannot be written.
     pub fn begin(folder: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            engine: Embedded::open(folder)?,
+            engine: Embedded::open_to_fill(folder)?,
             batch: Batch::new(),
             bytes: 0,
         })
