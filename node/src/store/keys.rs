@@ -17,7 +17,7 @@ const ORPHAN: u8 = b'O';
 const WITNESS: u8 = b'W';
 /// SCID, local id, slot → the version held.
 const HELD: u8 = b'R';
-/// Version hash → where the version is.
+/// Beginning of a version hash → where the version is.
 const VERSION: u8 = b'V';
 /// SCID, local id, version hash → a version that lost a tie: evidence.
 const TWIN: u8 = b'E';
@@ -135,8 +135,19 @@ pub(super) fn slot_of_held(key: &[u8]) -> Option<[u8; 32]> {
     key.get(key.len().checked_sub(32)?..)?.try_into().ok()
 }
 
+/// So many bytes of a hash name its row: sled sets longer keys apart from their page, each on its own, and these rows
+/// are read and written in no order. Two versions of which these bytes are alike would take 2^88 tries; whoever looks
+/// a version up compares the whole hash.
+const HASH_BYTES: usize = 22;
+
 pub(super) fn version(hash: &VersionHash) -> Vec<u8> {
-    key(VERSION, &[hash.as_digest()])
+    let named = hash.as_digest().first_chunk::<HASH_BYTES>();
+    key(VERSION, &[named.map_or(&[], <[u8; HASH_BYTES]>::as_slice)])
+}
+
+/// All rows of versions by their hashes.
+pub(super) fn versions() -> Vec<u8> {
+    vec![VERSION]
 }
 
 pub(super) fn twins_of(id: &RecordId) -> Vec<u8> {

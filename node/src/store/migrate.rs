@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use protocol::id::RecordId;
+use protocol::id::{RecordId, VersionHash};
 
 use super::embedded::{self, Embedded};
 use super::engine::{Batch, Engine};
@@ -77,21 +77,38 @@ fn allow_anew(_engine: &dyn Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Form 3 named the row of a version that is held under the version's hash; now its place in the change log
-/// stands there.
+/// Form 3 had the whole hash of a version in the name of its row, and the key of the row of a version that is held in
+/// its value; now its place in the change log stands there.
 fn shorten_versions(engine: &dyn Engine) -> Result<(), StoreError> {
     let mut batch = Batch::new();
     let held = keys::all_held();
     for row in engine.range(&held, &after(&held)) {
-        let (_, row) = row?;
-        let row = HeldRow::read(&row)?;
+        let row = HeldRow::read(&row?.1)?;
         let place = VersionRow::Held(row.change).write();
         batch.insert(keys::version(&row.rank.hash), Some(place));
-        if batch.len() >= ROWS_A_COMMIT {
-            engine.commit(&std::mem::take(&mut batch))?;
+        commit_if_full(engine, &mut batch)?;
+    }
+    let versions = keys::versions();
+    for row in engine.range(&versions, &after(&versions)) {
+        let (key, place) = row?;
+        let Some(Ok(digest)) = key.get(1..).map(<[u8; 32]>::try_from) else {
+            continue;
+        };
+        if !keys::is_held(&place) {
+            let hash = VersionHash::from_digest(digest);
+            batch.insert(keys::version(&hash), Some(place));
         }
+        batch.insert(key, None);
+        commit_if_full(engine, &mut batch)?;
     }
     engine.commit(&batch)
+}
+
+fn commit_if_full(engine: &dyn Engine, batch: &mut Batch) -> Result<(), StoreError> {
+    match batch.len() < ROWS_A_COMMIT {
+        true => Ok(()),
+        false => engine.commit(&std::mem::take(batch)),
+    }
 }
 
 /// Brings the store in `folder` to this form. It does nothing to one that has it, to a new one and to one of

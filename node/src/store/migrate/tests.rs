@@ -5,11 +5,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use protocol::acceptance::Rank;
+use protocol::envelope::Status;
+use protocol::id::{RecordId, Scid, VersionHash};
+use protocol::time::Timestamp;
+
 use super::super::embedded::{Embedded, form_of, write_form};
-use super::super::engine::{Batch, Engine};
+use super::super::engine::{Batch, Engine, Memory};
+use super::super::rows::{HeldRow, VersionRow};
 use super::super::transaction::after;
 use super::super::{StoreError, keys};
-use super::{UNDER_WAY, migrate_by};
+use super::{UNDER_WAY, migrate_by, shorten_versions};
 
 const ROWS: u8 = 200;
 
@@ -77,4 +83,36 @@ fn d10_a_migration_cut_short_anywhere_is_rolled_back_and_done_whole_at_the_next_
         FAIL_AFTER.store(0, SeqCst);
         migrate_by(&folder, &[add_one, add_one]).unwrap();
     }
+}
+
+#[test]
+fn d10_in_a_store_of_form_3_each_version_is_where_it_was_under_the_beginning_of_its_hash() {
+    let id = RecordId::parse(&format!("{}/a", Scid::of(b"x"))).unwrap();
+    let (held, past) = (keys::held(&id, &[7; 32]), keys::past(&id, &[7; 32], 5));
+    let row = |seq: u8| HeldRow {
+        rank: Rank {
+            seq: seq.into(),
+            hash: VersionHash::of(&[seq]),
+        },
+        status: Status::Active,
+        change: 10 + u64::from(seq),
+        received: Timestamp::from_unix_seconds(0),
+        packed: Vec::new(),
+    };
+    let form_3 = |seq: u8| [b"V".as_slice(), VersionHash::of(&[seq]).as_digest()].concat();
+    let engine = Memory::default();
+    let rows = [
+        (held.clone(), row(2).write()),
+        (past.clone(), row(1).write()),
+        (form_3(2), held),
+        (form_3(1), past.clone()),
+    ];
+    let rows = rows.map(|(key, value)| (key, Some(value)));
+    engine.commit(&Batch::from(rows)).unwrap();
+    shorten_versions(&engine).unwrap();
+    let engine: &dyn Engine = &engine;
+    let place = |seq: u8| VersionRow::of(engine, &VersionHash::of(&[seq])).unwrap();
+    assert_eq!(place(2), Some(VersionRow::Held(12)));
+    assert_eq!(place(1), Some(VersionRow::Beside(past)));
+    assert_eq!(engine.range(b"V", &after(b"V")).count(), 2);
 }
