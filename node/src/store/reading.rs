@@ -248,7 +248,7 @@ impl Store {
     /// # Errors
     /// A disk fault.
     pub fn by_hash(&self, hash: &VersionHash) -> Result<Option<(RecordId, HeldRow)>, StoreError> {
-        let mut place = None;
+        let mut seen = None;
         while let Some(VersionRow::Held(change)) = VersionRow::of(&*self.engine, hash)? {
             if let Some(row) = self.engine.get(&keys::change(change))? {
                 let ChangeRow::Held(key) = ChangeRow::read(&row)? else {
@@ -258,7 +258,7 @@ impl Store {
                 return Ok(relayed.filter(|(_, row)| row.rank.hash == *hash));
             }
             // It was shown again meanwhile, at another place of the log.
-            if place.replace(change) == Some(change) {
+            if seen.replace(change) == Some(change) {
                 return Err(corrupt("a version whose change is not there"));
             }
         }
