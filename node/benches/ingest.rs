@@ -32,6 +32,7 @@ use protocol::identity::write::{Change, Place, create};
 use protocol::identity::{LogEntry, WitnessProofs, key_hash};
 use protocol::key::{PublicKey, SecretKey};
 use protocol::record::Draft;
+use protocol::sync::{Cursor, Line};
 use serde_json::json;
 use support::seconds;
 
@@ -387,21 +388,26 @@ async fn follow(folder: &Path, entries: Vec<LogEntry>, records: &[Vec<u8>]) -> W
     Whole { found, durable }
 }
 
-/// The pages of a node's feed, by the cursor they are asked with.
-type Pages = BTreeMap<String, String>;
+/// The pages of a node's feed, by the number of the change they come after. A new node's feed has one line
+/// for each change.
+type Pages = BTreeMap<u64, String>;
 
 async fn read_pages(url: &str) -> Pages {
     let mut pages = Pages::new();
     let mut since = String::new();
+    let mut read_to = 0;
     loop {
         let address = format!("{url}sync/v1/changes?limit=5000&since={since}");
         let page = reqwest::get(address).await.unwrap().text().await.unwrap();
         let end = page.trim_end().rsplit('\n').next().unwrap();
-        let (_, cursor) = protocol::sync::Line::read(end.as_bytes())
-            .unwrap_or_else(|error| panic!("{error}: {end}"));
-        let before = std::mem::replace(&mut since, cursor.unwrap().to_string());
-        pages.insert(before.clone(), page);
-        if before == since {
+        let (_, cursor) =
+            Line::read(end.as_bytes()).unwrap_or_else(|error| panic!("{error}: {end}"));
+        let cursor = cursor.unwrap();
+        since = cursor.to_string();
+        let before = std::mem::replace(&mut read_to, cursor.number);
+        assert_eq!(page.lines().count() as u64, read_to - before + 1);
+        pages.insert(before, page);
+        if before == read_to {
             return pages;
         }
     }
@@ -410,8 +416,16 @@ async fn read_pages(url: &str) -> Pages {
 async fn give_pages(pages: Pages) {
     let pages = Arc::new(pages);
     let give = async move |Query(asked): Query<BTreeMap<String, String>>| {
-        let since = asked.get("since").map_or("", String::as_str);
-        let page = pages.get(since).cloned().unwrap_or_default();
+        let since = asked.get("since").and_then(|since| Cursor::parse(since));
+        let since = since.map_or(0, |cursor| cursor.number);
+        let (after, page) = pages.range(..=since).next_back().unwrap();
+        // Who was interrupted goes on within a page.
+        let read: usize = page
+            .split_inclusive('\n')
+            .take((since - after) as usize)
+            .map(str::len)
+            .sum();
+        let page = page.split_at(read).1.to_owned();
         if page.lines().count() == 1 {
             // There is no news.
             std::future::pending::<()>().await;
