@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::background;
 use crate::clock::Stopwatch;
 use crate::search::{Document, Index, SearchError, Writer, WriterBudget};
-use crate::store::{Store, StoreError};
+use crate::store::{HeldRow, Store, StoreError};
 
 /// Rows that are read at a time.
 const ROWS: usize = 2_000;
@@ -135,8 +135,16 @@ impl SearchFollower {
         Ok(())
     }
 
+    /// Whether all that is in the log is in the index.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub fn is_at_end(&self) -> Result<bool, StoreError> {
+        Ok(self.position()? == self.store.last_change()?)
+    }
+
     /// Where the index stands, if that is a place in this log: an index of another log is filled anew.
-    fn position(&self) -> Result<u64, FollowError> {
+    fn position(&self) -> Result<u64, StoreError> {
         let cursor = self.index.position().and_then(|text| Cursor::parse(&text));
         let last = self.store.last_change()?;
         let here =
@@ -194,8 +202,12 @@ impl SearchFollower {
             if read_to == filling.position {
                 return Ok(());
             }
-            for (_, id) in &changed {
-                self.index_record(&filling.writer, id)?;
+            for counting in self
+                .store
+                .counting_of_each(changed.iter().map(|(_, id)| id))
+            {
+                let (id, counting) = counting?;
+                self.index_record(&filling.writer, &id, counting)?;
             }
             filling.position = read_to;
             filling.uncommitted += changed.len().max(1);
@@ -209,12 +221,15 @@ impl SearchFollower {
     }
 
     /// Makes the index say of a record what counts now.
-    fn index_record(&self, writer: &Writer, id: &RecordId) -> Result<(), FollowError> {
-        let counting = self
-            .store
-            .counting(id)?
-            .filter(|row| row.status == Status::Active && !self.store.is_hidden(id));
-        let document = match counting {
+    fn index_record(
+        &self,
+        writer: &Writer,
+        id: &RecordId,
+        counting: Option<HeldRow>,
+    ) -> Result<(), FollowError> {
+        let shown =
+            counting.filter(|row| row.status == Status::Active && !self.store.is_hidden(id));
+        let document = match shown {
             None => None,
             Some(row) => {
                 let tree = serde_json::from_slice::<Map<String, Value>>(&row.canonical()?).ok();
@@ -233,4 +248,50 @@ impl SearchFollower {
 fn document(tree: &Map<String, Value>) -> Option<Document> {
     let header = Header::read(tree).ok()?;
     Document::of(&header, tree).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use protocol::acceptance::Rules;
+    use protocol::identity::WitnessProofs;
+    use protocol::identity::write::{Change, Place, create};
+    use protocol::identity::{LogEntry, key_hash};
+    use protocol::key::SecretKey;
+    use protocol::time::Timestamp;
+
+    use super::SearchFollower;
+    use crate::search::Index;
+    use crate::store::Store;
+    use crate::store::engine::Memory;
+
+    fn first_entry(now: Timestamp) -> LogEntry {
+        let key = |seed: u8| SecretKey::from_seed(&[seed; 32]);
+        let change = Change {
+            place: Place::new("hub.example", None, &["orgs", "a"]).unwrap(),
+            record_keys: [key(1).public()].into(),
+            next_key_hashes: [key_hash(&key(2).public())].into(),
+            also_known_as: Vec::new(),
+            services: Vec::new(),
+        };
+        create(&change, &key(3), now).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_index_is_at_the_end_once_all_that_was_written_is_in_it() {
+        let engine = Arc::new(Memory::default());
+        let store = Store::on(engine, "epoch".to_owned(), Rules::decided()).unwrap();
+        let store = Arc::new(store);
+        let follower = SearchFollower::new(Arc::clone(&store), Index::in_memory().unwrap());
+        assert!(follower.is_at_end().unwrap());
+        let now = Timestamp::from_unix_seconds(1_795_320_000);
+        store
+            .learn(first_entry(now), WitnessProofs::empty(), now)
+            .await
+            .unwrap();
+        assert!(!follower.is_at_end().unwrap());
+        follower.catch_up().unwrap();
+        assert!(follower.is_at_end().unwrap());
+    }
 }

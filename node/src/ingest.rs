@@ -87,6 +87,9 @@ impl From<LogRefusal> for IngestError {
 /// What became of each of many records, in the order given.
 pub type Receipts = Vec<Result<Receipt, IngestError>>;
 
+/// Of so many records that come together it is looked up whether they are held before the others are.
+const LOOKED_UP: usize = 16;
+
 /// Records that were checked and are not taken in yet.
 #[derive(Debug)]
 pub struct Checked {
@@ -214,19 +217,25 @@ impl Ingest {
     }
 
     /// Checks many records on all cores: the first half of [`Ingest::records`]. What is held is not proven
-    /// again: whoever follows several nodes gets most records from each of them.
+    /// again: whoever follows several nodes gets most records from each of them. Where of some of the records
+    /// none is held, the others are not looked up: who follows a node for the first time gets a million of them
+    /// that are new, and [`Ingest::take`] looks in any case.
     ///
     /// # Errors
     /// None but that the node is stopping.
     pub async fn check(&self, lines: Vec<Vec<u8>>) -> Result<Checked, StoreError> {
         let store = Arc::clone(&self.store);
-        let check = move |line: &[u8]| match store.holds(&VersionHash::of(line))? {
-            true => Ok(None),
-            false => prove(line).map(Some),
-        };
         let watch = self.watch.clone();
         let checked = tokio::task::spawn_blocking(move || {
-            let results = each(&lines, check);
+            let is_held = |line: &[u8]| store.holds(&VersionHash::of(line));
+            let mut some = lines.iter().step_by(lines.len().div_ceil(LOOKED_UP).max(1));
+            let is_any_held = some.try_fold(false, |any, line| {
+                Ok::<_, StoreError>(any || is_held(line)?)
+            })?;
+            let results = each(&lines, |line| match is_any_held && is_held(line)? {
+                true => Ok(None),
+                false => prove(line).map(Some),
+            });
             let proven = results
                 .iter()
                 .filter_map(|result| result.as_ref().ok()?.as_ref());

@@ -6,6 +6,7 @@
 
 mod compact;
 mod copy;
+mod each;
 pub mod embedded;
 pub mod engine;
 mod facets;
@@ -53,6 +54,7 @@ use left_out::LeftOut;
 pub use logs::{LogReceipt, LogRefusal};
 pub use named::{DECISIONS, NamedRows};
 pub use quota::Quotas;
+use records::Arrival;
 pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, corrupt};
@@ -400,6 +402,14 @@ impl Store {
             for Named { table, name, value } in beside {
                 tx.put(keys::named(table, name.as_bytes()), value);
             }
+            if offered.len() > 1 {
+                tx.look_ahead(records::places_of(&offered))?;
+            }
+            let arrival = Arrival {
+                now,
+                sender: &sender,
+                quotas: Some(&quotas),
+            };
             let receipts: Result<Vec<_>, StoreError> = offered
                 .into_iter()
                 .map(|offered| {
@@ -407,7 +417,7 @@ impl Store {
                     if left_out.has_author(&author) {
                         return records::refuse_blocked(tx, &author).map(Err);
                     }
-                    match records::admit(tx, &rules, offered, now, &sender, Some(&quotas)) {
+                    match records::admit(tx, &rules, offered, arrival) {
                         // A refusal is written too: an author of whom records were refused for want
                         // of room is noted.
                         Err(Refusal::Store(error)) => Err(error),
@@ -467,8 +477,9 @@ impl Store {
             if matches!(receipt, LogReceipt::Waiting | LogReceipt::Forked) {
                 return Err(LogRefusal::Unfit.into());
             }
+            let arrival = Arrival::without_quota(now, &None);
             for offered in offered {
-                records::admit(tx, &rules, offered, now, &None, None)?;
+                records::admit(tx, &rules, offered, arrival)?;
             }
             Ok(receipt)
         });

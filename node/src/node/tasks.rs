@@ -226,7 +226,8 @@ async fn reconcile(node: Arc<Node>) {
     }
 }
 
-/// Writes a store anew that has grown beyond its rows, once nothing was written for a while.
+/// Writes a store anew that has grown beyond its rows, once nothing was written for a while and all that was written
+/// can be found: that is waited for, and this is not.
 async fn compact(node: Arc<Node>) {
     let mut seen = None;
     loop {
@@ -235,9 +236,10 @@ async fn compact(node: Arc<Node>) {
             () = node.stopping() => return,
         }
         let (store, before) = (Arc::clone(&node.store), seen);
+        let follower = Arc::clone(&node.follower);
         let work = move || -> Result<_, StoreError> {
             let last = Some(store.last_change()?);
-            if last != before || !store.is_sprawling()? {
+            if last != before || !follower.is_at_end()? || !store.is_sprawling()? {
                 return Ok((last, None));
             }
             Ok((last, store.compact(&mut |_| ())?))

@@ -2,6 +2,7 @@
 //! durable when [`Engine::commit`] returns. Engines know no rules and no records.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
 use super::StoreError;
@@ -108,12 +109,14 @@ impl Engine for Memory {
         if from >= to {
             return Box::new(std::iter::empty());
         }
-        let rows: Vec<_> = self
-            .read()
-            .range(from.to_vec()..to.to_vec())
-            .map(|(key, value)| Ok((key.clone(), value.clone())))
-            .collect();
-        Box::new(rows.into_iter())
+        let mut from = Bound::Included(from.to_vec());
+        let to = Bound::Excluded(to.to_vec());
+        Box::new(std::iter::from_fn(move || {
+            let rows = self.read();
+            let (key, value) = rows.range((from.clone(), to.clone())).next()?;
+            from = Bound::Excluded(key.clone());
+            Some(Ok((key.clone(), value.clone())))
+        }))
     }
 
     fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError> {

@@ -117,8 +117,13 @@ pub(super) fn slot_of_past(key: &[u8]) -> Option<[u8; 32]> {
 
 /// The record that a row of [`held`] belongs to.
 pub(super) fn id_of_held(key: &[u8]) -> Option<RecordId> {
-    let author = key.get(1..33)?.try_into().ok()?;
-    let local = key.get(33..key.len().checked_sub(33)?)?;
+    id_of_held_of(key.get(..key.len().checked_sub(32)?)?)
+}
+
+/// The record in a prefix of [`held_of`].
+pub(super) fn id_of_held_of(prefix: &[u8]) -> Option<RecordId> {
+    let author = prefix.get(1..33)?.try_into().ok()?;
+    let local = prefix.get(33..prefix.len().checked_sub(1)?)?;
     Some(RecordId {
         author: Scid::from_digest(author),
         local: LocalId::parse(std::str::from_utf8(local).ok()?).ok()?,

@@ -114,44 +114,72 @@ impl Offered {
 /// Who handed a record over, for bounds: a peer's name, or `None` for this node itself.
 pub type Sender = Option<Box<str>>;
 
-/// Takes a proven record in, or says why not. What waited here before has no quota.
+/// How records came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival<'a> {
+    pub(super) now: Timestamp,
+    pub(super) sender: &'a Sender,
+    pub(super) quotas: Option<&'a Quotas>,
+}
+
+impl<'a> Arrival<'a> {
+    /// Of what waited here before, or was made here.
+    pub(super) fn without_quota(now: Timestamp, sender: &'a Sender) -> Self {
+        Self {
+            now,
+            sender,
+            quotas: None,
+        }
+    }
+}
+
+/// What to [look ahead](Transaction::look_ahead) for before many records are admitted.
+pub(super) fn places_of<'o>(offered: impl IntoIterator<Item = &'o Offered>) -> BTreeSet<Vec<u8>> {
+    let records = offered.into_iter().map(|offered| offered.proven().record());
+    records
+        .map(|record| keys::held_of(&record.header.record_id()))
+        .collect()
+}
+
+/// Takes a proven record in, or says why not.
 pub(super) fn admit(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     offered: Offered,
-    now: Timestamp,
-    sender: &Sender,
-    quotas: Option<&Quotas>,
+    arrival: Arrival<'_>,
 ) -> Result<Receipt, Refusal> {
     let Offered { proven, packed } = offered;
     let (author, hash) = (*proven.record().header.author.scid(), proven.record().hash);
-    if VersionRow::is_held(tx, &hash)? {
+    let versions = held_of(tx, &proven.record().header.record_id())?;
+    if versions.iter().any(|(_, held)| held.rank.hash == hash) {
         return Ok(Receipt::AlreadyHeld);
     }
-    if let Some(due) = due(proven.record().header.issued, now) {
-        return park_until(tx, due, proven.record(), sender);
+    if let Some(due) = due(proven.record().header.issued, arrival.now) {
+        return park_until(tx, due, proven.record(), arrival.sender);
     }
     let ring = tx.ring_of(&author)?;
     match proven.against(rules, ring.as_deref())? {
-        Judged::Verified(record) => hold(tx, rules, &record, packed, now, sender, quotas),
-        Judged::NotYet(proven) => park(tx, &author, proven.record(), sender),
+        Judged::Verified(record) => hold(tx, rules, &record, packed, versions, arrival),
+        Judged::NotYet(proven) => park(tx, &author, proven.record(), arrival.sender),
     }
 }
 
-/// Holds a record that counts, by the rules.
+/// Holds a record that counts, by the rules, beside the `versions` of it that are held.
 fn hold(
     tx: &mut Transaction<'_>,
     rules: &Rules,
     record: &Verified<Record>,
     packed: Vec<u8>,
-    now: Timestamp,
-    sender: &Sender,
-    quotas: Option<&Quotas>,
+    versions: Vec<(Vec<u8>, HeldRow)>,
+    Arrival {
+        now,
+        sender,
+        quotas,
+    }: Arrival<'_>,
 ) -> Result<Receipt, Refusal> {
     let id = record.header.record_id();
     let slot = rules.slot(&record.key);
     let key = keys::held(&id, &slot);
-    let versions = held_of(tx, &id)?;
     let held = versions
         .iter()
         .find(|(place, _)| *place == key)
@@ -286,7 +314,9 @@ pub(super) fn judge_anew(
             Ok(Judged::NotYet(_)) => continue,
             Ok(Judged::Verified(record)) => {
                 let packed = pack(&record.canonical)?;
-                match hold(tx, rules, &record, packed, now, &sender, None) {
+                let versions = held_of(tx, &record.header.record_id())?;
+                let arrival = Arrival::without_quota(now, &sender);
+                match hold(tx, rules, &record, packed, versions, arrival) {
                     Err(Refusal::Store(error)) => return Err(error),
                     _held_or_older => {}
                 }
@@ -454,7 +484,8 @@ pub(super) fn admit_due(
                 let (sender, proven) = read_parked(row)?;
                 tx.remove(key);
                 count_parked(tx, proven.record().header.author.scid(), &sender, -1)?;
-                match admit(tx, rules, Offered::new(proven)?, now, &sender, None) {
+                let arrival = Arrival::without_quota(now, &sender);
+                match admit(tx, rules, Offered::new(proven)?, arrival) {
                     Err(Refusal::Store(error)) => return Err(error),
                     Ok(_) => admitted += 1,
                     Err(_) => {}

@@ -6,6 +6,7 @@ use protocol::envelope::Envelope;
 use protocol::id::RecordId;
 use protocol::time::Timestamp;
 
+use super::records::Arrival;
 use super::rows::{ChangeRow, HeldRow, VersionRow};
 use super::transaction::{Reader as _, Transaction, after};
 use super::{NamedRows, Offered, Refusal, Store, StoreError, keys, quota, records};
@@ -88,7 +89,7 @@ impl Store {
         let rules = self.rules;
         let answer = self.writer.submit(move |tx| {
             let is_mended = clear_rotten(tx, &offered)?;
-            records::admit(tx, &rules, offered, now, &None, None)?;
+            records::admit(tx, &rules, offered, Arrival::without_quota(now, &None))?;
             Ok(is_mended)
         });
         answer.await.unwrap_or(Err(StoreError::Closed.into()))

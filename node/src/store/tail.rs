@@ -125,6 +125,5 @@ fn author_of_entry(key: &[u8]) -> Result<Scid, StoreError> {
 
 /// The record that a change of judgement names.
 pub(super) fn judged_id(key: &[u8]) -> Result<RecordId, StoreError> {
-    keys::id_of_held(&[key, &[0; 32]].concat())
-        .ok_or_else(|| corrupt("a change without a record id"))
+    keys::id_of_held_of(key).ok_or_else(|| corrupt("a change without a record id"))
 }

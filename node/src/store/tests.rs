@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use proptest::prelude::*;
 
+use super::each::under_each;
 use super::embedded::Embedded;
 use super::engine::{Batch, Engine, Memory, Row};
 use super::transaction::after;
@@ -210,6 +211,34 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_read_under_many_prefixes_is_what_stands_under_each(
+        keys in prop::collection::btree_set(prop::collection::vec(0..6_u8, 1..5), 0..200),
+        prefixes in prop::collection::btree_set(prop::collection::vec(0..7_u8, 2), 0..12),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let engines: [Box<dyn Engine>; 2] =
+            [Box::<Memory>::default(), Box::new(Embedded::open(folder.path()).unwrap())];
+        let rows: Vec<Row> = keys.into_iter().map(|key| (key.clone(), key)).collect();
+        let expected: Vec<(Vec<u8>, Vec<Row>)> = prefixes
+            .iter()
+            .map(|prefix| {
+                let under = rows.iter().filter(|(key, _)| key.starts_with(prefix));
+                (prefix.clone(), under.cloned().collect())
+            })
+            .collect();
+        for engine in &engines {
+            let batch = rows.iter().cloned().map(|(key, value)| (key, Some(value)));
+            engine.commit(&batch.collect()).unwrap();
+            let read: Result<Vec<_>, _> = under_each(&**engine, prefixes.clone()).collect();
+            prop_assert_eq!(read.unwrap(), expected.clone());
+        }
+    }
+}
+
 #[test]
 fn the_key_after_a_prefix_is_above_all_that_begin_with_it() {
     assert_eq!(after(b"ab"), b"ac");
@@ -332,6 +361,8 @@ struct Failing {
     disk: Memory,
     fails: AtomicBool,
     cannot_open: AtomicBool,
+    /// A row that cannot be read.
+    unreadable: RwLock<Option<Vec<u8>>>,
 }
 
 impl Failing {
@@ -346,8 +377,14 @@ impl Engine for Failing {
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> super::engine::Rows<'_> {
-        let rows: Vec<_> = self.rows().range(from, to).collect();
-        Box::new(rows.into_iter())
+        let unreadable = self.unreadable.read().unwrap().clone();
+        let rows = self.rows().range(from, to).collect::<Vec<_>>().into_iter();
+        Box::new(rows.map(move |row| match row {
+            Ok((key, _)) if Some(&key) == unreadable.as_ref() => {
+                Err(StoreError::Io(std::io::Error::other("EIO")))
+            }
+            row => row,
+        }))
     }
 
     fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError> {
@@ -385,6 +422,17 @@ impl Engine for Failing {
             false => Ok(()),
         }
     }
+}
+
+#[test]
+fn d06_a_row_that_cannot_be_read_is_told_and_not_taken_for_nothing() {
+    let engine = Failing::default();
+    put(&engine, &[("aa", "1"), ("ab", "2"), ("cc", "3")]);
+    *engine.unreadable.write().unwrap() = Some(b"ab".to_vec());
+    let prefixes = [b"a", b"b", b"c"].map(|prefix| prefix.to_vec());
+    let read: Vec<_> = under_each(&engine, prefixes.into()).collect();
+    // Nobody knows where the row stood.
+    assert!(matches!(read[..], [Err(StoreError::Io(_))]), "{read:?}");
 }
 
 fn failing() -> (Arc<Failing>, Store) {

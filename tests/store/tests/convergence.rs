@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use baraza::clock::Clock as _;
 use baraza::store::engine::Memory;
-use baraza::store::{HeldRow, What};
+use baraza::store::{HeldRow, Offered, What};
 use baraza_store_tests::{Author, Chance, Ideal, Node, Version, at, wait};
 use protocol::acceptance::Rules;
 use protocol::envelope::{Envelope, Status};
@@ -217,17 +218,31 @@ impl Network {
         let _ = wait(to.ingest.proven(proven, sender));
     }
 
+    /// Hands over what stood together in a feed.
+    fn hand_records(&self, to: &Node, from: usize, rows: Vec<HeldRow>) {
+        let proven = rows.iter().map(|row| self.proven[&row.rank.hash].clone());
+        let offered = proven.map(|proven| Offered::new(proven).unwrap()).collect();
+        let sender = Some(format!("peer-{from}").into());
+        let receipts = to.store.admit_all(offered, to.clock.now(), sender, None);
+        assert_eq!(wait(receipts).unwrap().len(), rows.len());
+    }
+
     /// `to` reads `from`'s change log from where it stopped. `true` if there was something to read.
     fn pull(&mut self, to: usize, from: usize, page: usize) -> bool {
         let cursor = self.cursors[to][from];
         let (changes, end) = self.nodes[from].store.changes(cursor, page).unwrap();
+        let mut together = Vec::new();
         for change in changes {
             match change.what {
-                What::Held { row, .. } => self.hand_record(&self.nodes[to], from, &row),
-                What::Entry { entry, .. } => self.nodes[to].learn_line(&entry),
+                What::Held { row, .. } => together.push(row),
+                What::Entry { entry, .. } => {
+                    self.hand_records(&self.nodes[to], from, std::mem::take(&mut together));
+                    self.nodes[to].learn_line(&entry);
+                }
                 What::Judged { .. } => {}
             }
         }
+        self.hand_records(&self.nodes[to], from, together);
         self.cursors[to][from] = end;
         end != cursor
     }

@@ -100,6 +100,76 @@ fn a_record_is_held_once_and_replaced_by_a_higher_number_alone() {
 }
 
 #[test]
+fn records_that_come_together_are_taken_as_if_each_came_alone() {
+    on_every_engine(|node| {
+        let author = known(node);
+        let alone = Node::in_memory();
+        alone.learn(&author.entries);
+        let [a1, a2, b1, c1, c2] = [("a", 1), ("a", 2), ("b", 1), ("c", 1), ("c", 2)]
+            .map(|(local, seq)| author.record(&Version::of(local, seq)));
+        let mut twins = ["x", "y"].map(|says| author.record(&Version::of("d", 5).saying(says)));
+        twins.sort_by_key(Envelope::hash);
+        let [lower, higher] = twins;
+        for held in [&a1, &c2] {
+            node.take(held).unwrap();
+            alone.take(held).unwrap();
+        }
+        let come = [&a1, &a2, &a1, &b1, &b1, &c1, &c2, &higher, &lower, &higher];
+        let all = come.map(proven).into();
+        let together = wait(node.store.admit_all(offered(all), at(0), None, None)).unwrap();
+        let together: Vec<Receipt> = together.into_iter().map(Result::unwrap).collect();
+        assert_eq!(together, come.map(|record| alone.take(record).unwrap()));
+        use Receipt::{AlreadyHeld, Stored, Superseded, Twin};
+        assert_eq!(
+            together,
+            [
+                AlreadyHeld,
+                Stored,
+                Superseded,
+                Stored,
+                AlreadyHeld,
+                Superseded,
+                AlreadyHeld,
+                Stored,
+                Stored,
+                Twin,
+            ]
+        );
+        assert_eq!(
+            node.store.state_hash().unwrap(),
+            alone.store.state_hash().unwrap()
+        );
+        assert_log_is_whole(node);
+    });
+}
+
+#[test]
+fn among_many_new_records_those_that_are_held_are_known_wherever_they_stand() {
+    on_every_engine(|node| {
+        let author = known(node);
+        for held in [[49, 50], [50, 51], [0, 99]] {
+            let records: Vec<Envelope> = (0..100)
+                .map(|n| {
+                    let local = format!("r{}.{}.{n}", held[0], held[1]);
+                    author.record(&Version::of(&local, 1))
+                })
+                .collect();
+            for place in held {
+                assert_eq!(node.take(&records[place]).unwrap(), Receipt::Stored);
+            }
+            let lines = records.iter().map(|record| record.canonical().to_vec());
+            let receipts = wait(node.ingest.records(lines.collect(), None, None)).unwrap();
+            let known: Vec<usize> = (0..100)
+                .filter(|place| matches!(receipts[*place], Ok(Receipt::AlreadyHeld)))
+                .collect();
+            assert_eq!(known, held);
+            assert!(receipts.iter().all(Result::is_ok));
+        }
+        assert_log_is_whole(node);
+    });
+}
+
+#[test]
 fn t09_of_two_versions_with_one_number_the_lower_hash_is_held_and_the_author_flagged() {
     on_every_engine(|node| {
         let author = known(node);
