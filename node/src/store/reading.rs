@@ -116,7 +116,8 @@ impl Store {
         self.counting_among(&rows)
     }
 
-    /// The versions of many records that count, in order of record id, read in one pass.
+    /// The versions of many records that count, in order of record id, read in one pass. A disk fault ends the
+    /// iteration as an error.
     pub fn counting_of_each<'i>(
         &self,
         ids: impl IntoIterator<Item = &'i RecordId>,
