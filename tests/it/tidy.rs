@@ -136,6 +136,58 @@ fn no_folder_has_a_mod_rs_and_no_test_is_named_test() {
     }
 }
 
+/// Where the files of docs/bad-inputs.md lie, by the short beginnings of their paths there.
+const SHORT_PATHS: [(&str, &str); 8] = [
+    ("it/", "tests/it/"),
+    ("harness/", "tests/harness/tests/"),
+    ("store/", "tests/store/tests/"),
+    ("ap/", "node/tests/activitypub/"),
+    ("client/", "node/src/federation/client/tests/"),
+    ("node/", "node/src/"),
+    ("protocol/tests/", "protocol/tests/"),
+    ("protocol/", "protocol/src/"),
+];
+
+#[test]
+fn each_test_that_the_table_of_bad_inputs_names_is_there() {
+    let table = fs::read_to_string(sources().join("docs/bad-inputs.md")).unwrap();
+    let mut named = 0;
+    let mut missing = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let mut text = String::new();
+        for word in row.split('`').skip(1).step_by(2) {
+            let (path, test) = match word.split_once("::") {
+                Some((path, test)) => (Some(path), test),
+                None if word.contains(".rs") => (Some(word), ""),
+                None => (None, word),
+            };
+            let place = SHORT_PATHS
+                .iter()
+                .find_map(|(short, long)| Some(format!("{long}{}", path?.strip_prefix(short)?)));
+            match place {
+                Some(place) => text = fs::read_to_string(sources().join(place)).unwrap_or_default(),
+                None if path.is_none() && test.ends_with('…') && !text.is_empty() => {}
+                None => continue,
+            }
+            named += 1;
+            let is_there = match test
+                .strip_suffix('…')
+                .map(|test| test.trim_start_matches('…'))
+            {
+                Some(part) => text.contains("fn ") && text.contains(part),
+                None => {
+                    test.is_empty() && !text.is_empty() || text.contains(&format!("fn {test}("))
+                }
+            };
+            if !is_there {
+                missing.push(format!("{word} of {row}"));
+            }
+        }
+    }
+    assert!(named > 100, "only {named} tests are named");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
 /// The targets of the links of a Markdown text, without fences.
 fn links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
