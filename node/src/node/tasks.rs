@@ -42,8 +42,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How often authors whose keys are here are looked at for a new checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
+/// After a start, and then again and again, it is looked for what was kept long enough.
+const FORGET_FIRST: Duration = Duration::from_secs(600);
+const FORGET_EVERY: Duration = Duration::from_secs(6 * 3_600);
+
 /// Starts all of it.
-pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 12] {
+pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 13] {
     let node = || Arc::clone(node);
     [
         tokio::spawn(keep_index(node())),
@@ -54,6 +58,7 @@ pub(super) fn start(node: &Arc<Node>) -> [JoinHandle<()>; 12] {
         tokio::spawn(publish_card(node())),
         tokio::spawn(reconcile(node())),
         tokio::spawn(compact(node())),
+        tokio::spawn(forget_past(node())),
         tokio::spawn(give_back(node())),
         tokio::spawn(compare(node())),
         tokio::spawn(watch_clock(node())),
@@ -289,6 +294,33 @@ async fn look_again(node: Arc<Node>) {
 
 async fn deliver(node: Arc<Node>) {
     node.outbox.run(node.stopping()).await;
+}
+
+/// Forgets what was kept long enough. A clock that is ahead would have it all forgotten at once.
+async fn forget_past(node: Arc<Node>) {
+    let mut pause = FORGET_FIRST;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = node.stopping() => return,
+        }
+        pause = FORGET_EVERY;
+        let (store, now) = (Arc::clone(&node.store), node.clock.now());
+        let is_ahead = node.standing.clock_ahead();
+        let work = move || match is_ahead?.is_some() {
+            true => Ok(0),
+            false => store.forget_past(now),
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(rows)) => {
+                tracing::info!(rows, "past versions were kept long enough and are gone")
+            }
+            Ok(Err(StoreError::Full { .. })) => {}
+            Ok(Err(error)) => tracing::error!(%error, "past versions were not looked through"),
+            Err(_) => return,
+        }
+    }
 }
 
 async fn admit_due(node: Arc<Node>) {

@@ -162,6 +162,11 @@ pub(super) fn twins_of(id: &RecordId) -> Vec<u8> {
     )
 }
 
+/// All twins.
+pub(super) fn all_twins() -> Vec<u8> {
+    vec![TWIN]
+}
+
 /// All twins of one author's records.
 pub(super) fn twins_by(scid: &Scid) -> Vec<u8> {
     key(TWIN, &[scid.as_digest()])
@@ -178,6 +183,11 @@ pub(super) fn past_of(id: &RecordId) -> Vec<u8> {
         PAST,
         &[id.author.as_digest(), id.local.as_str().as_bytes(), &[0]],
     )
+}
+
+/// All past versions.
+pub(super) fn all_past() -> Vec<u8> {
+    vec![PAST]
 }
 
 /// All past versions of one author's records.

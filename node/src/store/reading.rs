@@ -335,7 +335,8 @@ impl Store {
             return Ok(None);
         }
         let row = self.engine.get(&key)?;
-        row.map(|row| Ok((id, HeldRow::read(&row)?))).transpose()
+        let row = row.map(|row| HeldRow::read(&row)).transpose()?;
+        Ok(row.filter(|row| !row.is_erased()).map(|row| (id, row)))
     }
 
     /// A held row by its key, unless a tombstone beats it.

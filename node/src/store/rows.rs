@@ -68,6 +68,19 @@ impl HeldRow {
         Self::read_checked(row).ok_or_else(|| corrupt("a row of a record"))
     }
 
+    /// The same version without what it says.
+    pub(super) fn erased(self) -> Self {
+        Self {
+            packed: Vec::new(),
+            ..self
+        }
+    }
+
+    /// Whether what it said was erased.
+    pub(super) fn is_erased(&self) -> bool {
+        self.packed.is_empty()
+    }
+
     fn read_checked(row: &[u8]) -> Option<Self> {
         let (head, packed) = row.split_at_checked(ROW_HEAD_BYTES)?;
         let number = |from: usize| {

@@ -879,6 +879,56 @@ fn past_versions_are_kept_for_thirty_days_within_a_bound_and_the_first_of_a_day_
 }
 
 #[test]
+fn what_a_withdrawn_record_said_is_erased_after_thirty_days_and_its_numbers_stay() {
+    on_every_engine(|node| {
+        let mut author = known(node);
+        let admit = |record: &Envelope, day: i64| {
+            wait(node.store.admit(proven(record), at(day * DAY), None)).unwrap();
+        };
+        let first = author.record(&Version::of("a", 1));
+        admit(&first, 0);
+        admit(&author.record(&Version::of("a", 2)), 0);
+        admit(&author.record(&Version::of("a", 3).withdrawn()), 5);
+        // One that lives on, and one of which the key said two things.
+        admit(&author.record(&Version::of("b", 1)), 0);
+        admit(&author.record(&Version::of("b", 2)), 0);
+        for says in ["x", "y"] {
+            admit(&author.record(&Version::of("c", 1).saying(says)), 0);
+        }
+        admit(&author.record(&Version::of("c", 2).withdrawn()), 5);
+        let told = |local: &str| -> Vec<(u64, bool)> {
+            let history = node.store.history(&author.id(local)).unwrap();
+            let told = history.iter();
+            told.map(|row| (row.rank.seq, row.canonical().is_ok()))
+                .collect()
+        };
+        let is_evident = || {
+            let twins = node.store.records_with_twins(&author.scid(), 9).unwrap();
+            !twins.is_empty()
+        };
+        assert_eq!(node.store.forget_past(at(30 * DAY)).unwrap(), 0);
+        assert_eq!(told("a"), [(3, true), (2, true), (1, true)]);
+        assert!(is_evident());
+
+        assert_eq!(node.store.forget_past(at(31 * DAY)).unwrap(), 2);
+        assert_eq!(told("a"), [(3, true), (2, true), (1, false)]);
+        assert_eq!(told("b"), [(2, true)]);
+        node.store.forget_past(at(36 * DAY)).unwrap();
+        assert_eq!(told("a"), [(3, true), (2, false), (1, false)]);
+        assert!(!is_evident());
+        assert_eq!(node.store.forget_past(at(37 * DAY)).unwrap(), 0);
+
+        // It is gone for good, also once it could be handed out again.
+        let entry = author.rotate(&[2], at(-900));
+        node.learn([&entry]);
+        node.take(&author.record(&Version::of("a", 4).by(2)))
+            .unwrap();
+        assert!(node.store.past_by_hash(&first.hash()).unwrap().is_none());
+        assert_log_is_whole(node);
+    });
+}
+
+#[test]
 fn an_authors_history_is_told_in_pages_that_miss_nothing() {
     let node = Node::in_memory();
     let author = known(&node);
