@@ -15,6 +15,7 @@ mod take_over;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use protocol::envelope::Envelope;
 use protocol::id::RecordId;
 use protocol::record::Draft;
 use protocol::time::Timestamp;
@@ -251,7 +252,7 @@ fn show(folder: &Folder) -> Result<Done, IdentityError> {
         state.did(),
         state.version_id(),
         log_address(state.did()),
-        folder.records().len(),
+        handing::count(folder.records().values()),
     );
     for former in state.also_known_as() {
         text.push_str(&format!("\n  formerly      {former}"));
@@ -269,7 +270,7 @@ fn show(folder: &Folder) -> Result<Done, IdentityError> {
     }
     let json = json!({
         "did": state.did().to_string(), "scid": state.scid().to_string(),
-        "logVersion": state.version_id().to_string(), "records": folder.records().len(),
+        "logVersion": state.version_id().to_string(), "records": handing::count(folder.records().values()),
         "formerly": state.also_known_as(), "unfinished": unfinished, "escrowIsHere": escrow.is_some(),
     });
     Ok(Done::new(text, json))
@@ -288,9 +289,16 @@ fn sign(mut folder: Folder, drafts: &[Value], clock: &SharedClock) -> Result<Don
     eprintln!(
         "{new} new, {changed} changed, {unchanged} unchanged; signed, and sent to nobody yet"
     );
-    let lines: Vec<String> = signed
+    let mut shown: Vec<&Envelope> = signed.iter().map(|(_, record)| record).collect();
+    // Profile and checkpoint go along, or whoever is handed these records had nobody's, and did not know of how many.
+    for record in folder.about_the_whole() {
+        if shown.iter().all(|other| other.hash() != record.hash()) {
+            shown.push(record);
+        }
+    }
+    let lines: Vec<String> = shown
         .iter()
-        .map(|(_, record)| String::from_utf8_lossy(record.canonical()).into_owned())
+        .map(|record| String::from_utf8_lossy(record.canonical()).into_owned())
         .collect();
     let records: Vec<Value> = signed
         .iter()
@@ -319,11 +327,8 @@ async fn push(
     }
     let remote = Remote::at(node)?;
     let records = if files.is_empty() {
-        folder
-            .records()
-            .values()
-            .map(|record| record.canonical().to_vec())
-            .collect()
+        let records = folder.in_order().into_iter();
+        records.map(|record| record.canonical().to_vec()).collect()
     } else {
         let mut records = Vec::new();
         for file in files {

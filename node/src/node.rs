@@ -325,7 +325,7 @@ impl Node {
     pub async fn serve(self: &Arc<Self>) -> Result<(), NodeError> {
         self.publisher.finish().await?;
         audit::note_settings(&self.store, self.config.policies(), self.clock.now()).await?;
-        self.actors.note_homes().await?;
+        self.actors.note_homes(self.keychain.signers()?).await?;
         let socket = |what: String| move |source| NodeError::Socket { what, source };
         let listener = TcpListener::bind(self.config.listen)
             .await
@@ -410,9 +410,12 @@ impl Node {
                 && host.eq_ignore_ascii_case(&format!("localhost:{}", self.config.listen.port())))
     }
 
-    /// Whether an identifier says that its log is served here.
-    pub fn hosts(&self, did: &Did) -> bool {
-        self.actors.hosts(did)
+    /// Whether an author is at home here: [`Actors::is_at_home`].
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn hosts(&self, did: &Did) -> Result<bool, StoreError> {
+        self.actors.is_at_home(did)
     }
 
     /// The author with this handle, if this node hosts it.

@@ -15,7 +15,7 @@ use protocol::limits::INTEGER_MAX;
 use protocol::record::{Checkpoint, Draft};
 use protocol::time::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use crate::clock::SharedClock;
@@ -340,22 +340,11 @@ impl Publisher {
         if is_young {
             return Ok(None);
         }
-        let tree = json!({
-            "type": "Checkpoint",
-            "localId": Checkpoint::LOCAL_ID,
-            "licence": "CC0-1.0",
-            "body": {
-                "count": counting.len(),
-                "digest": Checkpoint::digest(&mut counting).to_string(),
-                "logVersion": author.state.version_id().to_string(),
-            },
-        });
-        let draft = Draft::unchecked(tree.as_object().unwrap_or(&Map::new()), "CC0-1.0").map_err(
-            |error| PublishError::Draft {
-                local: id.local.clone(),
-                error,
-            },
-        )?;
+        let draft = Checkpoint::draft(&mut counting, &author.state.version_id());
+        let draft = draft.map_err(|error| PublishError::Draft {
+            local: id.local.clone(),
+            error,
+        })?;
         let published = self.publish(signer, &[draft], |_| {}).await?;
         Ok(published
             .into_iter()
@@ -433,6 +422,8 @@ fn tree_of(row: &HeldRow) -> Result<Map<String, Value>, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::clock::{Clock as _, ManualClock, SystemClock};
     use crate::testing::node_with_org;

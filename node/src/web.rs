@@ -7,6 +7,7 @@ mod accept;
 mod activitypub;
 pub mod api;
 pub mod ask;
+pub(crate) mod handed;
 mod hosting;
 pub mod pace;
 pub mod pages;

@@ -4,14 +4,15 @@ use serde_json::{Value, json};
 
 use crate::support::author::Author;
 use crate::support::hostile::{Hostile, end_line, given_line, log_line, record_line};
+use crate::support::laptop::Laptop;
 use crate::support::node::Node;
 use crate::support::until;
 
-/// What a node says of the one organisation that it learned of from elsewhere.
-fn told_of(node: &Node, author: &Author) -> Value {
+/// What a node says of an organisation.
+fn told_of(node: &Node, scid: &str) -> Value {
     let told = node.get("/api/v1/organizations").json();
     let items = told["items"].as_array().unwrap();
-    let of_author = items.iter().find(|item| item["id"] == author.scid());
+    let of_author = items.iter().find(|item| item["id"] == scid);
     of_author.cloned().unwrap_or_default()
 }
 
@@ -44,14 +45,14 @@ fn y07_a_hub_that_holds_records_back_is_shown_until_they_come_from_elsewhere() {
     let node = Node::running(&[hub.port, other.port]);
     node.json(&["follow", &hub.url]);
     let lacking = until("it is known that something is missing", || {
-        let lacking = told_of(&node, &author)["lacking"].clone();
+        let lacking = told_of(&node, &author.scid())["lacking"].clone();
         lacking.is_object().then_some(lacking)
     });
     assert_eq!(
         (&lacking["named"], &lacking["held"]),
         (&json!(3), &json!(2))
     );
-    assert_eq!(told_of(&node, &author)["completeAsOf"], json!(null));
+    assert_eq!(told_of(&node, &author.scid())["completeAsOf"], json!(null));
     let held_back = held_back_by(&node, &hub);
     assert_eq!(held_back.as_array().unwrap().len(), 1, "{held_back}");
     assert_eq!(held_back[0]["author"], author.scid());
@@ -63,15 +64,78 @@ fn y07_a_hub_that_holds_records_back_is_shown_until_they_come_from_elsewhere() {
 
     node.json(&["follow", &other.url]);
     until("all that was counted is here", || {
-        told_of(&node, &author)["completeAsOf"]
+        told_of(&node, &author.scid())["completeAsOf"]
             .is_string()
             .then_some(())
     });
-    assert_eq!(told_of(&node, &author)["lacking"], json!(null));
+    assert_eq!(told_of(&node, &author.scid())["lacking"], json!(null));
     assert_eq!(held_back_by(&node, &hub), json!([]));
     // It came from elsewhere, and whoever gave no count is not judged by it.
     assert_eq!(node.get(&author.path("third")).body, third);
     assert_eq!(held_back_by(&node, &other), json!([]));
+}
+
+#[test]
+fn an_author_without_a_node_counts_its_records_and_sees_what_its_hub_lacks() {
+    let hub = Node::hosting(&[]);
+    let (laptop, made) = Laptop::with_identity(&format!("{}/orgs/reef", hub.url));
+    let scid = made["scid"].as_str().unwrap();
+    let course = |local: &str, name: &str| {
+        json!({
+            "type": "Offering", "localId": local, "language": "en",
+            "body": {"kind": "course", "name": {"en": name}},
+        })
+    };
+    let signed = laptop.sign(&json!([course("a", "Tides"), course("b", "Reefs")]));
+    let signed = std::fs::read_to_string(signed).unwrap();
+    let lines: Vec<&str> = signed.lines().collect();
+    assert_eq!(
+        lines.len(),
+        4,
+        "two courses, the profile and the count of them"
+    );
+    let short = laptop.write("short.ndjson", lines[1..].join("\n"));
+    laptop.json(&["push", &hub.url, &short]);
+    let lacking = until("one is missing at the hub", || {
+        let lacking = told_of(&hub, scid)["lacking"].clone();
+        lacking.is_object().then_some(lacking)
+    });
+    assert_eq!(
+        (&lacking["named"], &lacking["held"]),
+        (&json!(3), &json!(2))
+    );
+    let is_complete = |what: &str| {
+        until(what, || {
+            told_of(&hub, scid)["completeAsOf"]
+                .is_string()
+                .then_some(())
+        });
+        assert_eq!(told_of(&hub, scid)["lacking"], json!(null));
+    };
+    laptop.json(&["push", &hub.url]);
+    is_complete("all is at the hub");
+
+    // Changed, withdrawn, and signed by another key: the count goes along.
+    laptop.publish(&hub.url, &course("b", "Reefs and tides"));
+    is_complete("the change is at the hub");
+    laptop.publish(
+        &hub.url,
+        &json!({"type": "Offering", "localId": "a", "status": "withdrawn"}),
+    );
+    is_complete("the withdrawal is at the hub");
+    let rotated = laptop.json(&["identity", "rotate"]);
+    assert_eq!(
+        rotated["signed"], 3,
+        "the count is no record of its own: {rotated}"
+    );
+    is_complete("what was signed anew is at the hub");
+
+    // Nothing changed: the same count again.
+    let again = laptop.publish(&hub.url, &course("b", "Reefs and tides"));
+    assert_eq!(again["taken"], 0, "{again}");
+    // Its name is taken.
+    let drafts = laptop.write("drafts.json", course("checkpoint", "Mine").to_string());
+    laptop.run(&["sign", &drafts]).refused("localId");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 use serde_json::{Value, json};
 
+use crate::support::author::Author;
+use crate::support::client;
+use crate::support::hostile::{Hostile, end_line, log_line, record_line};
 use crate::support::node::{Node, port};
 use crate::support::until;
 
@@ -431,4 +434,59 @@ fn every_decision_is_written_down_and_a_backup_carries_what_was_decided() {
     assert_eq!(status(&node, &format!("{other}/organization")), 404);
     let listed = node.json(&["peers"])["blocked_authors"].clone();
     assert_eq!(listed[0]["scid"], other.as_str());
+}
+
+#[test]
+fn whose_log_only_says_that_it_is_at_home_here_was_not_let_in() {
+    let own = port();
+    let author = Author::at(&format!("http://127.0.0.1:{own}"));
+    let first = author.record("first", 1, "Tides");
+    let peer = Hostile::feed(vec![
+        log_line(1, &author.scid(), &author.log[0]),
+        record_line(2, &first),
+        end_line(2),
+    ]);
+    let mut node = Node::make_on(own, &[peer.port]);
+    node.start();
+    node.json(&["follow", &peer.url]);
+    until_status(&node, &format!("{}/first", author.scid()), 200);
+
+    // It is carried like anybody else, and hosted no more than anybody else.
+    let handle = author.did().handle().unwrap().to_owned();
+    let log = format!("/orgs/{handle}/did.jsonl");
+    assert_eq!(node.get(&log).status, 404);
+    let second = author.record("second", 1, "Reefs");
+    let hand_in = |record: &[u8]| client::post(&node.url, "/api/v1/records", record);
+    let refused = hand_in(&second);
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (403, "not-hosted")
+    );
+    assert_eq!(
+        hand_in(&author.record("first", 2, "High tides")).status,
+        201
+    );
+    let refused = author.hand_log_to(&node.url);
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (403, "hosting-closed")
+    );
+
+    // A start lets nobody in either.
+    node.stop();
+    node.start();
+    assert_eq!(node.get(&log).status, 404);
+
+    // The operator does.
+    node.stop();
+    node.host_anyone();
+    node.start();
+    assert_eq!(
+        author.hand_log_to(&node.url).status,
+        200,
+        "the log itself is held"
+    );
+    assert_eq!(node.get(&log).status, 200);
+    let taken = client::post(&node.url, "/api/v1/records", &second);
+    assert_eq!(taken.status, 201, "{}", taken.text());
 }

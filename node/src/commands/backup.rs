@@ -89,7 +89,7 @@ fn at_home(node: &Node) -> Result<BTreeSet<Scid>, NodeError> {
     let signers = node.keychain.signers()?.into_iter();
     let mut own: BTreeSet<Scid> = signers.map(|signer| *signer.did.scid()).collect();
     for author in node.store.authors()? {
-        if node.hosts(author.state.did()) {
+        if node.hosts(author.state.did())? {
             own.insert(*author.state.scid());
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! Other machines' actors are in [`super::remote`].
 
+mod homes;
 mod moved;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use protocol::activity::{self, Announced};
 use protocol::codes::AREAS;
 use protocol::envelope::Header;
-use protocol::id::{Did, RecordId, Scid};
+use protocol::id::{RecordId, Scid};
 use protocol::key::{PublicKey, SecretKey};
 use protocol::time::Timestamp;
 use serde_json::{Map, Value, json};
@@ -121,6 +122,8 @@ pub struct Actors(Arc<Inner>);
 struct Inner {
     config: Config,
     keychain: Keychain,
+    /// The node's own identity.
+    own: Option<Scid>,
     http_key: RsaKey,
     store: Arc<Store>,
     catalogue: Catalogue,
@@ -139,8 +142,14 @@ impl Actors {
         labels: Arc<Labels>,
     ) -> Result<Self, KeychainError> {
         let catalogue = Catalogue::new(Arc::clone(&store));
+        let own = match keychain.signer(keychain::NODE) {
+            Ok(signer) => Some(*signer.did.scid()),
+            Err(KeychainError::Unknown { .. }) => None,
+            Err(error) => return Err(error),
+        };
         Ok(Self(Arc::new(Inner {
             http_key: keychain.http_key()?,
+            own,
             config,
             keychain,
             store,
@@ -193,49 +202,6 @@ impl Actors {
             Some(handle) => self.organization(handle),
             None => Ok(None),
         }
-    }
-
-    /// The organisation with this handle, if it is at home here, or was the last to be.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub fn organization(&self, handle: &str) -> Result<Option<Local>, StoreError> {
-        if !keychain::is_handle(handle) {
-            return Ok(None);
-        }
-        let authors = self.0.store.authors()?;
-        let hosted = authors.iter().map(|author| &author.state).find(|state| {
-            let path: Vec<&str> = state.did().path().collect();
-            self.hosts(state.did()) && path == ["orgs", handle]
-        });
-        match hosted {
-            Some(state) => Ok(Some(Local::Organization {
-                handle: handle.to_owned(),
-                scid: *state.scid(),
-            })),
-            None => self.moved(handle),
-        }
-    }
-
-    /// Whether an identifier says that its log is served here.
-    pub fn hosts(&self, did: &Did) -> bool {
-        let (host, port) = self.0.config.did_host();
-        did.host() == host && did.port() == port
-    }
-
-    /// Which of our actors an author is; `None` if it is at home elsewhere.
-    pub fn of_author(&self, did: &Did) -> Option<Local> {
-        if !self.hosts(did) {
-            return None;
-        }
-        let path: Vec<&str> = did.path().collect();
-        Some(match path.as_slice() {
-            ["orgs", handle] => Local::Organization {
-                handle: (*handle).to_owned(),
-                scid: *did.scid(),
-            },
-            _ => Local::Node,
-        })
     }
 
     /// How an actor signs; `None` for an organisation that keeps its keys to itself.
@@ -465,7 +431,7 @@ impl Actors {
         let Some(author) = self.0.store.author(&id.author)? else {
             return Ok(None);
         };
-        let at_home = self.of_author(author.state.did());
+        let at_home = self.of_author(author.state.did())?;
         if let Local::Topic { .. } = by {
             let speaker = at_home.unwrap_or(Local::Node);
             let own = self.sending(&speaker)?;
@@ -526,7 +492,7 @@ impl Actors {
             Local::Organization { scid, .. } => Ok(*scid == id.author),
             Local::Node => {
                 let author = self.0.store.author(&id.author)?;
-                Ok(author.is_some_and(|author| self.hosts(author.state.did())))
+                author.map_or(Ok(false), |author| self.is_at_home(author.state.did()))
             }
             Local::Topic { area } => topics::is_about(area, id, row),
             Local::Moved { .. } => Ok(false),
@@ -633,12 +599,13 @@ impl Actors {
             Local::Organization { scid, .. } => vec![*scid],
             Local::Moved { .. } => Vec::new(),
             Local::Node => {
-                let authors = self.0.store.authors()?;
-                authors
-                    .iter()
-                    .filter(|author| self.hosts(author.state.did()))
-                    .map(|author| *author.state.scid())
-                    .collect()
+                let mut at_home = Vec::new();
+                for author in self.0.store.authors()? {
+                    if self.is_at_home(author.state.did())? {
+                        at_home.push(*author.state.scid());
+                    }
+                }
+                at_home
             }
         };
         let mut count = 0;

@@ -150,16 +150,18 @@ impl Answer {
 
     /// Why it was not, in the other side's words where it gave some.
     pub fn reason(&self) -> String {
-        let problem: Option<serde_json::Value> = serde_json::from_slice(&self.bytes).ok();
-        let member = |name: &str| {
-            let text = problem.as_ref()?.get(name)?.as_str()?;
-            Some(text.chars().take(300).collect::<String>())
-        };
-        match (member("code"), member("detail")) {
-            (Some(code), Some(detail)) => format!("{detail} ({code})"),
-            _ => format!("it answered {}", self.status),
-        }
+        let problem: serde_json::Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        reason(&problem).unwrap_or_else(|| format!("it answered {}", self.status))
     }
+}
+
+/// The words and the code of a problem report (RFC 9457), bounded.
+pub fn reason(problem: &serde_json::Value) -> Option<String> {
+    let member = |name: &str| {
+        let text = problem.get(name)?.as_str()?;
+        Some(text.chars().take(300).collect::<String>())
+    };
+    Some(format!("{} ({})", member("detail")?, member("code")?))
 }
 
 impl Client {

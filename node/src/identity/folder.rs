@@ -14,15 +14,16 @@ use std::path::{Path, PathBuf};
 use protocol::envelope::{Envelope, EnvelopeError};
 use protocol::id::{LocalId, VersionHash};
 use protocol::identity::write::Place;
-use protocol::identity::{LogEntry, LogError, LogState, WitnessProofs, verify_log};
+use protocol::identity::{LogEntry, LogError, LogState, VersionId, WitnessProofs, verify_log};
 use protocol::limits::LOG_BYTES_MAX;
-use protocol::record::Draft;
+use protocol::record::{Checkpoint, Draft};
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::PROFILE;
 use crate::keychain::{Changed, Founded, Keychain, KeychainError, Signer, Step, random_name};
 use crate::publish::Outcome;
+use crate::restore::number_after;
 
 /// The name of its keys within the folder's keychain.
 pub const HANDLE: &str = "identity";
@@ -295,8 +296,8 @@ impl Folder {
         file.exists().then_some(file)
     }
 
-    /// Signs drafts with the record key and keeps them. What is said already is left as it is, and given
-    /// back as it was signed.
+    /// Signs drafts with the record key and keeps them, with a checkpoint that counts all records. What is said
+    /// already is left as it is, and given back as it was signed.
     ///
     /// # Errors
     /// See [`FolderError`]; nothing is kept then.
@@ -337,9 +338,27 @@ impl Folder {
             records.insert(local.clone(), record.clone());
             signed.push((outcome, record));
         }
+        let version = self.state.version_id();
+        if let Some(checkpoint) = checkpoint(&signer, &version, records.values(), 1, now)? {
+            records.insert(checkpoint.header().local.clone(), checkpoint);
+        }
         self.write_records(RECORDS, records.values())?;
         self.records = records;
         Ok(signed)
+    }
+
+    /// Its newest records as they are handed to others: the checkpoint last, which counts what came before it.
+    pub fn in_order(&self) -> Vec<&Envelope> {
+        let mut records: Vec<_> = self.records.values().collect();
+        records.sort_by_key(|record| record.header().local.as_str() == Checkpoint::LOCAL_ID);
+        records
+    }
+
+    /// What says of the whole who this is and how many records there are: the profile and the checkpoint.
+    pub fn about_the_whole(&self) -> impl Iterator<Item = &Envelope> {
+        [PROFILE, Checkpoint::LOCAL_ID]
+            .into_iter()
+            .filter_map(|local| self.records.get(&LocalId::parse(local).ok()?))
     }
 
     /// Takes in records that were signed by this identity's present key elsewhere, such as by another
@@ -489,6 +508,37 @@ pub fn sign_as(
             local: draft.local().clone(),
             error,
         })
+}
+
+/// Counts records in a checkpoint, by which anyone sees what a host holds back. The number of the one among
+/// them is gone on from by `jump`; `None` if it says the same, or if there is nothing to count.
+///
+/// # Errors
+/// [`FolderError::Draft`].
+pub fn checkpoint<'r>(
+    signer: &Signer,
+    log_version: &VersionId,
+    records: impl IntoIterator<Item = &'r Envelope>,
+    jump: u64,
+    now: Timestamp,
+) -> Result<Option<Envelope>, FolderError> {
+    let is_checkpoint = |record: &&Envelope| record.header().local.as_str() == Checkpoint::LOCAL_ID;
+    let (former, counted): (Vec<_>, Vec<_>) = records.into_iter().partition(is_checkpoint);
+    let Some(first) = counted.first() else {
+        return Ok(None);
+    };
+    let mut counting: Vec<VersionHash> = counted.iter().map(|record| record.hash()).collect();
+    let former = former.first();
+    let draft = Checkpoint::draft(&mut counting, log_version);
+    let draft = draft.map_err(|error| FolderError::Draft {
+        local: first.header().local.clone(),
+        error,
+    })?;
+    if former.is_some_and(|former| draft.is_said_by(&tree_of(former))) {
+        return Ok(None);
+    }
+    let seq = former.map_or(0, |former| former.header().seq);
+    sign_as(signer, &draft, number_after(seq, jump), now).map(Some)
 }
 
 /// The tree of a record as it was signed.

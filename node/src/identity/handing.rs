@@ -6,10 +6,10 @@ use protocol::identity::LogEntry;
 use protocol::record::{Checkpoint, Draft};
 use protocol::time::Timestamp;
 
-use super::folder::{Folder, HANDLE, sign_as, tree_of};
+use super::folder::{Folder, HANDLE, checkpoint, sign_as, tree_of};
 use super::remote::{Handed, Remote, RemoteError, Seen};
 use super::{IdentityError, refused};
-use crate::keychain::{Changed, Signer};
+use crate::keychain::Changed;
 use crate::restore::{self, Told};
 
 /// Publishes a prepared entry with its records. Records go first: a node keeps them aside until the log
@@ -194,22 +194,27 @@ pub(super) async fn counting_at(
             hash: told.hash,
             received: told.received,
         });
-    let mut chosen = restore::choose(told, None);
-    chosen.retain(|id, _| id.local.as_str() != Checkpoint::LOCAL_ID);
+    let chosen = restore::choose(told, None);
     let hashes: Vec<_> = chosen.values().map(|told| told.hash).collect();
     Ok(from.fetch(&hashes, keys).await?)
 }
 
-/// Records signed anew under another key, tombstones included, each with a higher number.
+/// Records signed anew under the key of a new log entry, tombstones included, each with a higher number, and last
+/// a checkpoint that counts them.
 pub(super) fn sign_anew(
-    signer: &Signer,
+    Changed { signer, entry, .. }: &Changed,
     records: &[Envelope],
     jump: u64,
     now: Timestamp,
 ) -> Result<Vec<Envelope>, IdentityError> {
-    let mut signed = Vec::with_capacity(records.len());
+    let mut signed = Vec::with_capacity(records.len() + 1);
+    let mut former = None;
     for record in records {
         let header = record.header();
+        if header.local.as_str() == Checkpoint::LOCAL_ID {
+            former = Some(record);
+            continue;
+        }
         let draft = Draft::unchecked(&tree_of(record), &header.licence).map_err(refused)?;
         signed.push(sign_as(
             signer,
@@ -218,7 +223,16 @@ pub(super) fn sign_anew(
             now,
         )?);
     }
+    let all = signed.iter().chain(former);
+    let counted = checkpoint(signer, &entry.version_id(), all, jump, now)?;
+    signed.extend(counted);
     Ok(signed)
+}
+
+/// How many of these records say something themselves: a checkpoint only counts the others.
+pub(super) fn count<'r>(records: impl IntoIterator<Item = &'r Envelope>) -> usize {
+    let is_counted = |record: &&Envelope| record.header().local.as_str() != Checkpoint::LOCAL_ID;
+    records.into_iter().filter(is_counted).count()
 }
 
 /// The records that an earlier run prepared for this entry, or those made now.

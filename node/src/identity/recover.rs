@@ -9,7 +9,7 @@ use protocol::time::Timestamp;
 use serde_json::json;
 
 use super::folder::{About, Folder, HANDLE};
-use super::handing::{carried, lacking, publish, sign_anew, tell_refusals};
+use super::handing::{carried, count, lacking, publish, sign_anew, tell_refusals};
 use super::remote::{Remote, Seen};
 use super::{IdentityError, local_of, refused, show_card};
 use crate::clock::SharedClock;
@@ -123,7 +123,7 @@ pub(super) async fn recover(
                 .map(|told| local_of(&told.id).to_owned())
                 .collect();
             folder.describe(&bodies)?;
-            let records = sign_anew(&changed.signer, &bodies, SEQ_JUMP, clock.now())?;
+            let records = sign_anew(&changed, &bodies, SEQ_JUMP, clock.now())?;
             folder.prepare_records(&changed.entry, &records)?;
             records
         }
@@ -165,7 +165,7 @@ pub(super) async fn recover(
     text.push_str(&format!(
         "Its log has version {}. {} records were fetched from {} and signed anew{}. Whatever the old keys signed no longer counts anywhere.\n",
         changed.entry.version_id().number,
-        records.len(),
+        count(&records),
         from.address(),
         wanted.as_of.map_or_else(String::new, |moment| format!(", as they stood at {moment}")),
     ));
@@ -201,7 +201,7 @@ pub(super) async fn recover(
         text,
         json: json!({
             "did": did, "scid": scid.to_string(), "formerly": former,
-            "logVersion": changed.entry.version_id().to_string(), "records": records.len(),
+            "logVersion": changed.entry.version_id().to_string(), "records": count(&records),
             "missing": missing, "disputed": is_disputed,
             "refused": handed.refused.iter().chain(&at_home.refused).collect::<Vec<_>>(),
             "recoveryCode": changed.card.as_ref().map(Card::to_string),

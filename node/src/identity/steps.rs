@@ -9,7 +9,9 @@ use protocol::limits::SEQ_JUMP;
 use serde_json::json;
 
 use super::folder::Folder;
-use super::handing::{catch_up, hand_log, prepared_or, publish, seen_at, sign_anew, tell_refusals};
+use super::handing::{
+    catch_up, count, hand_log, prepared_or, publish, seen_at, sign_anew, tell_refusals,
+};
 use super::remote::{Handed, Remote};
 use super::{IdentityError, refused};
 use crate::clock::SharedClock;
@@ -67,7 +69,7 @@ pub(super) async fn rotate(
     };
     let own: Vec<Envelope> = folder.records().values().cloned().collect();
     let records = prepared_or(&folder, &changed, || {
-        sign_anew(&changed.signer, &own, jump, clock.now())
+        sign_anew(&changed, &own, jump, clock.now())
     })?;
     let mut handed = Handed::default();
     if let (Some(hub), Some(_)) = (&hub, &seen) {
@@ -94,7 +96,7 @@ pub(super) async fn rotate(
     let mut text = format!(
         "This identity signs with a new key from now on. Its log has version {}, and {} records were signed anew.\n{whereto}",
         changed.entry.version_id().number,
-        records.len(),
+        count(&records),
     );
     if is_compromised {
         text.push_str("\nWhoever read the folder also has the old update key. It is worth nothing once peers have this entry; were another entry to reach them first, they would show the identity as disputed.");
@@ -109,7 +111,7 @@ pub(super) async fn rotate(
     Ok(Done {
         text,
         json: json!({
-            "logVersion": changed.entry.version_id().to_string(), "signed": records.len(),
+            "logVersion": changed.entry.version_id().to_string(), "signed": count(&records),
             "taken": handed.taken + handed.held, "refused": handed.refused,
         }),
         is_complete: handed.refused.is_empty(),
@@ -139,7 +141,7 @@ pub(super) async fn move_to(
         signing: signing(wanted.update_key.as_deref())?,
     };
     let changed = folder.prepare(step, clock.now())?;
-    let records: Vec<Envelope> = folder.records().values().cloned().collect();
+    let records: Vec<Envelope> = folder.in_order().into_iter().cloned().collect();
     let mut handed = Handed::default();
     if wanted.to.handle.is_some() {
         let hub = Remote::at(&wanted.to.node)?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::folder::{About, Folder, HANDLE, write_lines};
-use super::handing::{carried, counting_at, prepared_or, publish, sign_anew, tell_refusals};
+use super::handing::{carried, count, counting_at, prepared_or, publish, sign_anew, tell_refusals};
 use super::remote::Remote;
 use super::{IdentityError, refused, show_card};
 use crate::clock::SharedClock;
@@ -111,7 +111,7 @@ pub(super) async fn take_over(
     let changed = folder.prepare(step, clock.now())?;
     let own: Vec<Envelope> = folder.records().values().cloned().collect();
     let records = prepared_or(&folder, &changed, || {
-        sign_anew(&changed.signer, &own, 1, clock.now())
+        sign_anew(&changed, &own, 1, clock.now())
     })?;
     let handed = publish(&folder, &hub, &changed, &records, None, clock.now()).await?;
     folder.finish(&changed.entry, clock.now())?;
@@ -122,14 +122,14 @@ pub(super) async fn take_over(
         path.display(),
         home.node,
         folder.state().did(),
-        records.len(),
+        count(&records),
     );
     tell_refusals(&mut text, &handed);
     Ok(Done {
         text,
         json: json!({
             "did": folder.state().did().to_string(), "scid": scid.to_string(), "state": "taken",
-            "logVersion": changed.entry.version_id().to_string(), "records": records.len(), "refused": handed.refused,
+            "logVersion": changed.entry.version_id().to_string(), "records": count(&records), "refused": handed.refused,
         }),
         is_complete: handed.refused.is_empty(),
     })

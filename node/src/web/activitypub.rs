@@ -400,14 +400,11 @@ async fn nodeinfo_links(State(app): State<App>) -> Response {
 async fn nodeinfo(State(app): State<App>) -> Result<Response, Problem> {
     let work = Arc::clone(&app);
     let counts = blocking(move || -> Result<_, StoreError> {
-        let authors = work.store.authors()?;
-        let hosted = authors
-            .iter()
-            .filter(|author| {
-                let local = work.actors.of_author(author.state.did());
-                matches!(local, Some(Local::Organization { .. }))
-            })
-            .count();
+        let mut hosted = 0;
+        for author in work.store.authors()? {
+            let local = work.actors.of_author(author.state.did())?;
+            hosted += usize::from(matches!(local, Some(Local::Organization { .. })));
+        }
         let posts = work.actors.outbox_count(&Local::Node)?;
         Ok((hosted, posts.unwrap_or_default()))
     });

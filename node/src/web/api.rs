@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use protocol::envelope::{Envelope, Status};
+use protocol::envelope::Status;
 use protocol::id::{LocalId, RecordId, Scid};
 use protocol::limits::LOG_BODY_BYTES_MAX;
 use protocol::record::TextMap;
@@ -19,18 +18,17 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::problem::Problem;
 use super::sync::blocking;
-use super::{App, accept, hosting, pages};
+use super::{App, accept, handed, hosting, pages};
 use crate::catalogue::{Saying, Shown, choose};
 use crate::choices::Hidden;
-use crate::ingest::IngestError;
 use crate::search::Facet;
-use crate::store::{HeldRow, Receipt, Refusal, StoreError};
+use crate::store::{HeldRow, StoreError};
 
 /// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/search", get(search))
-        .route("/records", axum::routing::post(receive))
+        .route("/records", axum::routing::post(handed::receive))
         .route("/records/{scid}/{local}", get(record))
         .route("/records/{scid}/{local}/history", get(history))
         .route("/organizations", get(organizations))
@@ -343,70 +341,6 @@ fn told(row: &HeldRow) -> Value {
     })
 }
 
-/// A record that its author signed elsewhere and wants served here.
-async fn receive(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
-    let envelope = Envelope::parse(&body)?;
-    let (id, hash, author) = (
-        envelope.header().record_id(),
-        envelope.hash(),
-        envelope.header().author.clone(),
-    );
-    if protocol::acceptance::due(envelope.header().issued, app.clock.now()).is_some() {
-        if app.standing.clock_ahead()?.is_some() {
-            let detail = "this node's clock is wrong, so it cannot judge “issued”: try again later";
-            return Err(Problem::wrong_clock(detail));
-        }
-        let detail = "“issued” lies in the future: check the clock of the machine that signed it";
-        return Err(
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "from-the-future", detail).at("issued"),
-        );
-    }
-    if let Some(body) = envelope.body()
-        && let Err(faults) = protocol::record::Body::read(&envelope.header().kind, body)
-    {
-        let first = faults
-            .0
-            .first()
-            .map(|fault| format!("body.{}", fault.path))
-            .unwrap_or_default();
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "bad-field",
-            faults.to_string(),
-        )
-        .at(first));
-    }
-    let proven = envelope.prove()?;
-    if app.store.is_blocked(author.scid()) {
-        return Err(IngestError::from(Refusal::AuthorBlocked).into());
-    }
-    let (work, of, key) = (Arc::clone(&app), id.clone(), proven.record().key);
-    let is_wanted = blocking(move || match work.store.author(author.scid())? {
-        None => Ok(false),
-        Some(held) if work.hosts(held.state.did()) => Ok(true),
-        // Of others a node carries what it chose to carry, and takes news of that from whoever has them:
-        // an author whose hub is gone must be able to reach those who show its records. Nothing of theirs
-        // is kept aside for a log to come, or strangers could fill the room for it.
-        Some(held) => Ok::<_, StoreError>(
-            (held.state.keys().counts(&key) || held.state.keys().was_dropped(&key))
-                && !work.store.history(&of)?.is_empty(),
-        ),
-    });
-    if !is_wanted.await? {
-        let detail = "this node takes new records only of organisations that it hosts, and of others \
-                      newer versions of records that it carries, under keys that their log lists: push \
-                      to the organisation's own hub";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "not-hosted", detail));
-    }
-    let receipt = app.ingest.proven(proven, Some("api".into())).await?;
-    let status = match receipt {
-        Receipt::Stored | Receipt::Parked => StatusCode::CREATED,
-        Receipt::AlreadyHeld | Receipt::Superseded | Receipt::Twin => StatusCode::OK,
-    };
-    let answer = json!({"id": id.to_string(), "version": hash.to_string()});
-    Ok((status, Json(answer)).into_response())
-}
-
 async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let languages = pages::accepted_languages(&headers);
     let work = Arc::clone(&app);
@@ -436,7 +370,7 @@ async fn organizations(State(app): State<App>, headers: HeaderMap) -> Result<Res
                 "hasTwins": author.author.has_twins,
                 "hasProfile": author.profile.is_some(),
                 "siteConfirmed": author.has_confirmed_site,
-                "isFull": author.author.is_full && !work.hosts(state.did()),
+                "isFull": author.author.is_full && !work.hosts(state.did())?,
                 "completeAsOf": standing.complete.map(|count| count.as_of().to_string()),
                 "lacking": standing.lacking.map(|count| json!({
                     "asOf": count.as_of().to_string(), "named": count.named, "held": count.held,

@@ -71,12 +71,14 @@ pub(super) async fn receive_log(
         ));
     }
     let work = Arc::clone(&app);
-    let held = blocking(move || -> Result<Vec<LogEntry>, Problem> {
+    let (held, is_here) = blocking(move || -> Result<(Vec<LogEntry>, bool), Problem> {
         let lines = work.store.active_log_of(&scid)?;
-        Ok(lines
-            .iter()
-            .filter_map(|line| LogEntry::parse(line).ok())
-            .collect())
+        let entries = lines.iter().filter_map(|line| LogEntry::parse(line).ok());
+        let held: Vec<LogEntry> = entries.collect();
+        let is_here = held
+            .last()
+            .map_or(Ok(false), |last| work.hosts(last.did()))?;
+        Ok((held, is_here))
     })
     .await?;
     // Tried on a copy first: nothing of a log that is refused is kept.
@@ -92,8 +94,7 @@ pub(super) async fn receive_log(
     }
     let incomplete = || Problem::malformed("send the log from its first entry");
     let did = branches.head().ok_or_else(incomplete)?.did().clone();
-    let is_here = held.last().is_some_and(|last| app.hosts(last.did()));
-    if app.hosts(&did) {
+    if app.actors.is_address_here(&did) {
         if !is_here {
             admit(&app, &headers)?;
         }

@@ -13,7 +13,7 @@ use protocol::identity::LogError;
 use protocol::limits::LOG_BODY_BYTES_MAX;
 use protocol::proof::ProofError;
 use protocol::verified::VerifyError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::visitor::WAITING_MAX;
 use crate::choices::Hidden;
@@ -140,6 +140,17 @@ impl Problem {
         self.code
     }
 
+    /// What it says beside its type: `status`, `code`, `detail`, and `field` where there is one.
+    pub(super) fn members(&self) -> Value {
+        let mut members = json!({
+            "status": self.status.as_u16(), "code": self.code, "detail": self.detail,
+        });
+        if let Some(field) = &self.field {
+            members["field"] = field.as_str().into();
+        }
+        members
+    }
+
     /// What is wrong and what to do.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -148,15 +159,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let (Some(field), Some(members)) = (self.field, body.as_object_mut()) {
-            members.insert("field".to_owned(), field.into());
+        let mut body = self.members();
+        if let Some(members) = body.as_object_mut() {
+            members.insert("type".to_owned(), "about:blank".into());
+            let title = self.status.canonical_reason().unwrap_or("Error");
+            members.insert("title".to_owned(), title.into());
         }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;

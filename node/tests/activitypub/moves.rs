@@ -161,7 +161,10 @@ async fn a_log_that_only_says_that_it_was_at_home_here_makes_no_address_here_poi
         .map(|(host, port)| Place::new(host, port, &["orgs", "welders"]).unwrap());
     let thief = log_that_moves(&world.folder.path().join("thief"), "thief", [here, there]);
     learn(n, &thief[0]).await;
-    n.actors.note_homes().await.unwrap();
+    n.actors
+        .note_homes(n.keychain.signers().unwrap())
+        .await
+        .unwrap();
     learn(n, &thief[1]).await;
     assert_eq!(n.actors.left_by(thief[1].did().scid()).unwrap(), []);
     // Whoever was a guest here is another matter.

@@ -1,9 +1,13 @@
 //! How many records an author has, so that anyone can see that a host holds some back.
 
+use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
+use super::Draft;
 use super::fields::Fields;
+use crate::envelope::EnvelopeError;
 use crate::id::VersionHash;
+use crate::identity::VersionId;
 use crate::time::Timestamp;
 
 /// The body of a `Checkpoint`, whose `localId` is always `checkpoint`.
@@ -38,6 +42,27 @@ impl Checkpoint {
             digest: fields.text("digest").unwrap_or_default(),
             log_version: fields.text("logVersion").unwrap_or_default(),
         }
+    }
+
+    /// The draft of a checkpoint that counts these versions, the checkpoint left out, under a log whose newest
+    /// entry is `log_version`.
+    ///
+    /// # Errors
+    /// None: [`Checkpoint::LOCAL_ID`] is a local id.
+    pub fn draft(
+        counting: &mut [VersionHash],
+        log_version: &VersionId,
+    ) -> Result<Draft, EnvelopeError> {
+        let tree = json!({
+            "type": "Checkpoint",
+            "localId": Self::LOCAL_ID,
+            "body": {
+                "count": counting.len(),
+                "digest": Self::digest(counting).to_string(),
+                "logVersion": log_version.to_string(),
+            },
+        });
+        Draft::unchecked(tree.as_object().unwrap_or(&Map::new()), "CC0-1.0")
     }
 
     /// SHA-256 over the sorted digests of an author's counting versions, its checkpoint left out.

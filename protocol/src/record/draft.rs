@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::fields::no_language;
-use super::{Body, FieldErrors};
+use super::{Body, Checkpoint, FieldErrors};
 use crate::codes::language::is_no_language;
 use crate::envelope::{Envelope, EnvelopeError, SPEC, Status};
 use crate::id::{Did, LocalId};
@@ -51,7 +51,7 @@ impl Draft {
     ///
     /// # Errors
     /// The body does not have the form of its type, or has a type that this version does not know how
-    /// to check. Faults of the envelope come out when it is signed.
+    /// to check; or what is no checkpoint has the name of checkpoints. Faults of the envelope come out when it is signed.
     pub fn new(tree: &Map<String, Value>, licence: &str) -> Result<Self, DraftError> {
         const KIND: &str = "a type that this node can check: Offering, Organization or Solution";
         let unknown = EnvelopeError::Field {
@@ -62,6 +62,16 @@ impl Draft {
             .get("type")
             .and_then(Value::as_str)
             .ok_or(unknown.clone())?;
+        let is_checkpoint = kind == "Checkpoint";
+        let has_its_name = |local: &Value| local.as_str() == Some(Checkpoint::LOCAL_ID);
+        if !is_checkpoint && tree.get("localId").is_some_and(has_its_name) {
+            const OTHER: &str = "another name than checkpoint, which the count of records has";
+            return Err(EnvelopeError::Field {
+                field: "localId",
+                expected: OTHER,
+            }
+            .into());
+        }
         let language = tree.get("language").and_then(Value::as_str);
         if let Some(tag) = language.filter(|tag| is_no_language(tag)) {
             return Err(DraftError::Language(no_language(tag)));

@@ -15,9 +15,6 @@ use super::{Actors, Local};
 use crate::place::Home;
 use crate::store::StoreError;
 
-/// Who was the last to have a handle here.
-const TABLE: &str = "homes";
-
 /// The actor's address of an identity: that of a node, or of an organisation at home at one. `None` for one
 /// that is kept on a web page.
 pub fn actor_of(did: &Did) -> Option<String> {
@@ -49,63 +46,18 @@ pub fn former_actors(state: &LogState) -> BTreeSet<String> {
 }
 
 impl Actors {
-    /// Notes that this identity is at home here, if it is. Durable on return.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub async fn note_home(&self, did: &Did) -> Result<(), StoreError> {
-        let Some(Local::Organization { handle, scid }) = self.of_author(did) else {
-            return Ok(());
-        };
-        let store = &self.0.store;
-        let row = scid.to_string().into_bytes();
-        if store.named(TABLE, &handle)?.as_ref() == Some(&row) {
-            return Ok(());
-        }
-        store.put_named(TABLE, &handle, Some(row)).await
-    }
-
-    /// Notes whoever is at home here under a handle of which nothing is noted: who was let in keeps it against
-    /// those whose logs only say that they have it. To be called before anything is taken in.
-    ///
-    /// # Errors
-    /// A disk fault.
-    pub async fn note_homes(&self) -> Result<(), StoreError> {
-        for author in self.0.store.authors()? {
-            let did = author.state.did();
-            if let Some(Local::Organization { handle, .. }) = self.of_author(did)
-                && self.0.store.named(TABLE, &handle)?.is_none()
-            {
-                self.note_home(did).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// The organisation that had this handle here last, if it is at home at another node now.
-    pub(super) fn moved(&self, handle: &str) -> Result<Option<Local>, StoreError> {
-        let store = &self.0.store;
-        let Some(row) = store.named(TABLE, handle)? else {
-            return Ok(None);
-        };
-        let scid = std::str::from_utf8(&row).ok();
-        let Some(scid) = scid.and_then(|scid| Scid::parse(scid).ok()) else {
-            return Ok(None);
-        };
-        let Some(author) = store.author(&scid)? else {
-            return Ok(None);
-        };
-        let state = &author.state;
-        let was_here =
-            former_dids(state).any(|did| self.hosts(&did) && did.path().eq(["orgs", handle]));
-        if self.hosts(state.did()) || !was_here {
-            return Ok(None);
+    pub(super) fn moved(&self, handle: &str, state: &LogState) -> Option<Local> {
+        let was_here = former_dids(state)
+            .any(|did| self.is_address_here(&did) && did.path().eq(["orgs", handle]));
+        if self.is_address_here(state.did()) || !was_here {
+            return None;
         }
-        Ok(actor_of(state.did()).map(|to| Local::Moved {
+        actor_of(state.did()).map(|to| Local::Moved {
             handle: handle.to_owned(),
-            scid,
+            scid: *state.scid(),
             to,
-        }))
+        })
     }
 
     /// The actors that an author had here before it moved to another node.
@@ -118,7 +70,7 @@ impl Actors {
         };
         let mut left = Vec::new();
         for did in former_dids(&author.state) {
-            if let Some(Local::Organization { handle, .. }) = self.of_author(&did)
+            if let Some(Local::Organization { handle, .. }) = self.address_of(&did)
                 && let Some(local @ Local::Moved { .. }) = self.organization(&handle)?
                 && local.scid() == Some(scid)
                 && !left.contains(&local)

@@ -110,7 +110,7 @@ pub(super) fn write(
         keys_left_out: false,
         is_incomplete: author.author.is_incomplete,
         is_pinned: author.author.is_pinned,
-        is_full: author.author.is_full && !node.hosts(author.author.state.did()),
+        is_full: author.author.is_full && !node.hosts(author.author.state.did())?,
         complete_as_of: None,
         lacking: None,
         looks_like: Vec::new(),

@@ -105,7 +105,7 @@ impl Trust {
             who: Who::of(author, languages, words),
             key: Long::new(shown.key()),
             fault: check(node, shown, author),
-            is_own: node.hosts(author.author.state.did()),
+            is_own: node.hosts(author.author.state.did())?,
             seq: words.number(header.seq),
             hash: Long::new(shown.version.as_str()),
             issued: words.date(header.issued),
