@@ -456,6 +456,20 @@ impl Config {
         self.url.authority().to_owned()
     }
 
+    /// The names under which this node is asked, as `Host` headers have them. On loopback it has several.
+    pub fn host_names(&self) -> Vec<String> {
+        let (did_host, did_port) = self.did_host();
+        let did_authority = match did_port {
+            Some(port) => format!("{did_host}:{port}"),
+            None => did_host,
+        };
+        let mut names = vec![self.authority(), did_authority];
+        if self.listen.ip().is_loopback() {
+            names.push(format!("localhost:{}", self.listen.port()));
+        }
+        names
+    }
+
     /// The host part of DIDs that are served here. did:webvh forbids IP addresses, so a node on
     /// loopback is `node.localhost` there (docs/protocol.md, 3).
     pub fn did_host(&self) -> (String, Option<u16>) {

@@ -42,6 +42,7 @@ use crate::sets::Sets;
 use crate::standing::Standing;
 use crate::store::{LogReceipt, Store, StoreError};
 use crate::web;
+use crate::web::answered::Answered;
 use crate::web::pace::Pace;
 use crate::web::visitor::Waiting;
 
@@ -104,6 +105,9 @@ pub enum NodeError {
 pub struct Node {
     /// Its settings.
     pub config: Config,
+    host_names: Vec<String>,
+    /// Records as they were answered.
+    pub answered: Answered,
     /// Its clock.
     pub clock: SharedClock,
     /// What it keeps.
@@ -288,6 +292,8 @@ impl Node {
             clock: Arc::clone(&clock),
         });
         Ok(Arc::new(Self {
+            host_names: config.host_names(),
+            answered: Answered::default(),
             catalogue: Catalogue::new(Arc::clone(&store)),
             sets,
             lookalikes: LookAlikes::new(Arc::clone(&store)),
@@ -400,14 +406,9 @@ impl Node {
 
     /// Whether a request for this host is for this node. A node on loopback has several names there.
     pub fn answers_for(&self, host: &str) -> bool {
-        let authority = self.config.authority();
-        let (did_host, did_port) = self.config.did_host();
-        let did_authority =
-            did_port.map_or_else(|| did_host.clone(), |port| format!("{did_host}:{port}"));
-        host.eq_ignore_ascii_case(&authority)
-            || host.eq_ignore_ascii_case(&did_authority)
-            || (self.config.listen.ip().is_loopback()
-                && host.eq_ignore_ascii_case(&format!("localhost:{}", self.config.listen.port())))
+        self.host_names
+            .iter()
+            .any(|name| host.eq_ignore_ascii_case(name))
     }
 
     /// Whether an author is at home here: [`Actors::is_at_home`].

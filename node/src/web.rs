@@ -5,8 +5,10 @@
 
 mod accept;
 mod activitypub;
+pub mod answered;
 pub mod api;
 pub mod ask;
+mod guard;
 pub(crate) mod handed;
 mod hosting;
 pub mod pace;
@@ -16,31 +18,30 @@ pub mod sync;
 pub mod visitor;
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceBuilder, ServiceExt as _};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 use tower_http::cors::{Any, CorsLayer};
+use tower_http::timeout::TimeoutBody;
 
 use crate::node::Node;
+use guard::Guarded;
 use problem::Problem;
-use protocol::limits::LOG_BODY_BYTES_MAX;
-use visitor::Visitor;
 
 /// What handlers share.
 pub type App = Arc<Node>;
@@ -61,19 +62,20 @@ const REQUEST_READ: Duration = Duration::from_secs(30);
 /// Time for what is under way when the node stops.
 const SHUTDOWN: Duration = Duration::from_secs(20);
 
-/// Every route, in one table.
-pub fn router(app: App) -> Router {
+/// Every route, in one table, and what holds for all of them.
+pub fn service(
+    app: App,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static {
     let public_reads = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([http::Method::GET]);
-    let sync = Router::new()
-        .route("/changes", get(sync::changes))
-        .route("/fetch", post(sync::fetch))
-        .route("/reconcile", post(sync::reconcile))
-        .route("/bundle", get(sync::bundle));
-    Router::new()
-        .nest("/sync/v1", sync)
-        .nest("/api/v1", api::routes())
+    let routes = Router::new()
+        .merge(sync::routes())
+        .merge(api::routes())
         .merge(activitypub::routes())
         .merge(pages::routes())
         .route("/.well-known/did.jsonl", get(hosting::own_log))
@@ -89,16 +91,22 @@ pub fn router(app: App) -> Router {
                 "this address does not take that method",
             )
         })
-        .layer(middleware::map_response(|response: Response| {
-            std::future::ready(problem::in_our_form(response))
-        }))
-        .layer(public_reads)
+        .with_state(Arc::clone(&app));
+    // Around the table as a whole: what is laid around the routes of a table is copied for each request.
+    let inner = ServiceBuilder::new()
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new().compress_when(
             SizeAbove::new(512).and(NotForContentType::const_new("application/zstd")),
         ))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
-        .with_state(app)
+        .layer(public_reads)
+        .map_response(problem::in_our_form)
+        .service(routes);
+    Guarded::new(app, inner)
+}
+
+/// As [`service`], with one type, for whoever has no socket.
+pub fn router(app: App) -> Router {
+    Router::new().fallback_service(service(app))
 }
 
 async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
@@ -106,99 +114,9 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     Ok("ok")
 }
 
-/// What holds for every request and answer.
-async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if request.uri().to_string().len() > TARGET_BYTES_MAX {
-        return Problem::new(
-            StatusCode::URI_TOO_LONG,
-            "target-too-long",
-            "the address is longer than 4 KiB",
-        )
-        .into_response();
-    }
-    // Links are only ever built from the configured address, and only requests for it are answered.
-    let host = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str().to_owned())
-        .or_else(|| {
-            Some(
-                request
-                    .headers()
-                    .get(header::HOST)?
-                    .to_str()
-                    .ok()?
-                    .to_owned(),
-            )
-        });
-    if !host.is_some_and(|host| app.answers_for(&host)) {
-        return Problem::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "wrong-host",
-            "this node does not answer for that host",
-        )
-        .into_response();
-    }
-    // Whoever says that he will send too much is not listened to.
-    let bytes_max = match hosting::takes_log(request.uri().path()) {
-        true => LOG_BODY_BYTES_MAX,
-        false => BODY_BYTES_MAX,
-    };
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > bytes_max as u64) {
-        let mut response = Problem::too_large().into_response();
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-        return response;
-    }
-    // Two readers might each believe another one.
-    let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
-    let kind = kinds.next();
-    if kinds.any(|other| Some(other) != kind) {
-        return Problem::malformed("there are two Content-Type headers that differ")
-            .into_response();
-    }
-    let is_chosen_encoding = |value: &HeaderValue| value.as_bytes() != b"identity";
-    if request
-        .headers()
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(is_chosen_encoding)
-    {
-        return Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "encoded-body",
-            "send the body without Content-Encoding",
-        )
-        .into_response();
-    }
-    // Without a socket, as in tests of the routes alone, all requests are one visitor's.
-    let peer = request.extensions().get::<PeerAddress>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let visitor = Visitor::of(peer, request.headers(), &app.config.trusted_proxies);
-    if let Err(wait) = app.pace.count(visitor) {
-        return Problem::too_many_requests(app.config.requests_per_minute(), wait).into_response();
-    }
-    request.extensions_mut().insert(visitor);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value: &'static str| {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    };
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
-    set(
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    );
-    response
-}
-
 /// Serves until the node stops, then lets open requests finish.
 pub(crate) async fn serve(app: App, listener: TcpListener) {
-    let router = router(Arc::clone(&app));
+    let service = service(Arc::clone(&app));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
@@ -220,9 +138,9 @@ pub(crate) async fn serve(app: App, listener: TcpListener) {
         };
         // Answers go out as they are written; a slow line is not made slower.
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
+        let service = service.clone();
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-            answer(router.clone(), peer, request)
+            service.clone().oneshot(from_outside(request, peer))
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -268,20 +186,13 @@ pub(crate) async fn serve(app: App, listener: TcpListener) {
     }
 }
 
-async fn answer(
-    router: Router,
-    peer: SocketAddr,
-    request: http::Request<Incoming>,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(|body| {
-        // A body that trickles in is as bad as headers that do.
-        axum::body::Body::new(tower_http::timeout::TimeoutBody::new(REQUEST_READ, body))
-    });
+/// A request as it is answered: whose it is, and with a body that must not trickle in.
+fn from_outside(request: http::Request<Incoming>, peer: SocketAddr) -> Request {
+    // A body that trickles in is as bad as headers that do.
+    let mut request =
+        request.map(|body| axum::body::Body::new(TimeoutBody::new(REQUEST_READ, body)));
     request.extensions_mut().insert(PeerAddress(peer));
-    match router.oneshot(request).await {
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
-    }
+    request
 }
 
 /// Who is at the other end of the connection.

@@ -15,6 +15,7 @@ use protocol::record::TextMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::answered::Answer;
 use super::ask::Ask;
 use super::problem::Problem;
 use super::sync::blocking;
@@ -27,20 +28,23 @@ use crate::store::{HeldRow, StoreError};
 /// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/search", get(search))
-        .route("/records", axum::routing::post(handed::receive))
-        .route("/records/{scid}/{local}", get(record))
-        .route("/records/{scid}/{local}/history", get(history))
-        .route("/organizations", get(organizations))
+        .route("/api/v1/search", get(search))
+        .route("/api/v1/records", axum::routing::post(handed::receive))
+        .route("/api/v1/records/{scid}/{local}", get(record))
+        .route("/api/v1/records/{scid}/{local}/history", get(history))
+        .route("/api/v1/organizations", get(organizations))
         .route(
-            "/organizations/{scid}/log",
+            "/api/v1/organizations/{scid}/log",
             axum::routing::post(hosting::receive_log)
                 .layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX)),
         )
-        .route("/organizations/{scid}/did.jsonl", get(log))
-        .route("/organizations/{scid}/history", get(author_history))
-        .route("/organizations/{scid}/did-witness.json", get(witness))
-        .route("/node", get(node))
+        .route("/api/v1/organizations/{scid}/did.jsonl", get(log))
+        .route("/api/v1/organizations/{scid}/history", get(author_history))
+        .route(
+            "/api/v1/organizations/{scid}/did-witness.json",
+            get(witness),
+        )
+        .route("/api/v1/node", get(node))
 }
 
 /// The facets that are counted for a search.
@@ -200,31 +204,42 @@ async fn record(
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, target)]).into_response());
     }
     accept::json(&headers)?;
-    // A record is one row: to hand the reading to another thread takes several times as long as to read.
-    let row = app.store.counting(&id)?;
-    let row = row.ok_or_else(|| Problem::not_found("no such record is known here"))?;
-    refuse_hidden(&app, &id, &row)?;
-    let etag = format!("\"{}\"", row.rank.hash);
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
-    {
+    // While the store cannot write, what was answered says nothing.
+    let as_of = app.store.last_change().ok();
+    let known = as_of.and_then(|as_of| app.answered.get(&id, as_of));
+    let Answer { status, etag, body } = match known {
+        Some(answer) => answer,
+        None => {
+            let answer = read_answer(&app, &id)?;
+            if let Some(as_of) = as_of {
+                app.answered.keep(id, as_of, answer.clone());
+            }
+            answer
+        }
+    };
+    if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    // A tombstone is told as such, with the proof that its author wanted it.
-    let status = match row.status {
-        Status::Active => StatusCode::OK,
-        Status::Withdrawn => StatusCode::GONE,
-    };
-    Ok((
-        status,
-        [
-            (header::CONTENT_TYPE, "application/json".to_owned()),
-            (header::ETAG, etag),
-        ],
-        row.canonical()?,
-    )
-        .into_response())
+    let kind = HeaderValue::from_static("application/json");
+    let headers = [(header::CONTENT_TYPE, kind), (header::ETAG, etag)];
+    Ok((status, headers, body).into_response())
+}
+
+/// A record is one row: to hand the reading to another thread takes several times as long as to read.
+fn read_answer(app: &App, id: &RecordId) -> Result<Answer, Problem> {
+    let row = app.store.counting(id)?;
+    let row = row.ok_or_else(|| Problem::not_found("no such record is known here"))?;
+    refuse_hidden(app, id, &row)?;
+    let etag = HeaderValue::try_from(format!("\"{}\"", row.rank.hash));
+    Ok(Answer {
+        // A tombstone is told as such, with the proof that its author wanted it.
+        status: match row.status {
+            Status::Active => StatusCode::OK,
+            Status::Withdrawn => StatusCode::GONE,
+        },
+        etag: etag.map_err(|_| Problem::unavailable("the version has no name for a header"))?,
+        body: row.canonical()?.into(),
+    })
 }
 
 /// Refuses what the operator chose not to show. A tombstone has nothing to hide.

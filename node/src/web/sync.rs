@@ -9,9 +9,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::id::RecordId;
 use protocol::limits::{
@@ -23,7 +25,7 @@ use serde_json::Value;
 
 use self::feed::Feed;
 use self::given::Given;
-pub(super) use self::reconcile::reconcile;
+use self::reconcile::reconcile;
 use super::App;
 use super::problem::Problem;
 use super::visitor::Visitor;
@@ -32,6 +34,15 @@ use crate::federation::actors::origin;
 use crate::federation::policy::Barred;
 use crate::sets::Sets;
 use crate::store::{HeldRow, Store, StoreError};
+
+/// The routes below `/sync/v1`.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/sync/v1/changes", get(changes))
+        .route("/sync/v1/fetch", post(fetch))
+        .route("/sync/v1/reconcile", post(reconcile))
+        .route("/sync/v1/bundle", get(bundle))
+}
 
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -61,7 +72,7 @@ fn turn_away(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// `GET /sync/v1/changes`: the rows after a cursor, or, if there are none, whatever comes within
 /// `wait` seconds.
-pub(super) async fn changes(
+async fn changes(
     State(app): State<App>,
     Extension(visitor): Extension<Visitor>,
     Query(query): Query<ChangesQuery>,
@@ -144,7 +155,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, StoreError> {
 }
 
 /// `POST /sync/v1/fetch`: records by version hash or id, logs by SCID.
-pub(super) async fn fetch(
+async fn fetch(
     State(app): State<App>,
     headers: HeaderMap,
     body: Bytes,
@@ -218,7 +229,7 @@ pub(super) struct BundleQuery {
 }
 
 /// `GET /sync/v1/bundle`: everything, as one file that verifies by itself.
-pub(super) async fn bundle(
+async fn bundle(
     State(app): State<App>,
     Query(query): Query<BundleQuery>,
     headers: HeaderMap,
