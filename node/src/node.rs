@@ -108,6 +108,8 @@ pub struct Node {
     host_names: Vec<String>,
     /// Records as they were answered.
     pub answered: Answered,
+    /// Held by whoever lets an organisation in.
+    pub admitting: tokio::sync::Mutex<()>,
     /// Its clock.
     pub clock: SharedClock,
     /// What it keeps.
@@ -294,6 +296,7 @@ impl Node {
         Ok(Arc::new(Self {
             host_names: config.host_names(),
             answered: Answered::default(),
+            admitting: tokio::sync::Mutex::default(),
             catalogue: Catalogue::new(Arc::clone(&store)),
             sets,
             lookalikes: LookAlikes::new(Arc::clone(&store)),
@@ -444,6 +447,10 @@ impl Node {
     /// The handle is none or taken.
     pub async fn add_organization(&self, handle: &str) -> Result<Founded, NodeError> {
         keychain::check_handle(handle)?;
+        if self.actors.holder(handle)?.is_some() {
+            let why = format!("the handle “{handle}” is taken: choose another");
+            return Err(NodeError::Refused(why));
+        }
         let (host, port) = self.config.did_host();
         let place = Place::new(&host, port, &["orgs", handle])
             .map_err(|error| NodeError::Refused(error.to_string()))?;

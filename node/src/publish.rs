@@ -244,7 +244,9 @@ impl Publisher {
     /// The versions of an author's records that stood at a moment.
     fn stood_at(&self, scid: &Scid, moment: Timestamp) -> Result<Vec<HeldRow>, PublishError> {
         let author = self.store.author(scid)?;
-        let (versions, _) = self.store.history_of(scid, None, usize::MAX)?;
+        let (mut versions, _) = self.store.history_of(scid, None, usize::MAX)?;
+        // What was erased cannot be said again.
+        versions.retain(|version| !version.row.is_erased());
         let told = versions.iter().map(|version| Told {
             id: version.id.clone(),
             seq: version.row.rank.seq,

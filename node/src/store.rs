@@ -59,6 +59,7 @@ pub use records::{Offered, Receipt, Refusal, Sender};
 pub use rows::HeldRow;
 use rows::{AuthorRow, corrupt};
 pub use scan::Scan;
+pub use tail::AsOf;
 pub use touched::Touched;
 use transaction::{Durable, Writer};
 

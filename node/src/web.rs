@@ -9,7 +9,7 @@ pub mod answered;
 pub mod api;
 pub mod ask;
 mod guard;
-pub(crate) mod handed;
+mod handed;
 mod hosting;
 pub mod pace;
 pub mod pages;

@@ -79,6 +79,9 @@ pub const ALSO_KNOWN_AS_MAX: usize = 64;
 /// How far ahead of our clock a record or log entry may be dated before it is parked until due, in seconds.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 600;
 
+/// Most records that are handed in by one request: what is said of each of them fits into what is read of any answer.
+pub const RECORDS_HANDED_MAX: usize = 100;
+
 /// Most ids in one `fetch`.
 pub const FETCH_IDS_MAX: usize = 500;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::author::{Author, hand_in};
 use crate::support::client;
-use crate::support::hostile::{Hostile, answer};
+use crate::support::hostile::{Hostile, answer, end_line, log_line};
 use crate::support::laptop::{Laptop, Thief};
 use crate::support::lossy::Lossy;
 use crate::support::node::{Node, Ran, baraza, port};
@@ -829,6 +829,38 @@ fn a_lying_node_cannot_slip_its_words_under_the_new_key() {
         .refused("sent a record that does not verify");
     let kept = fs::read_to_string(machine.dir().join("records.ndjson")).unwrap();
     assert!(!kept.contains("Bank"), "{kept}");
+}
+
+#[test]
+fn a_hub_that_has_the_log_from_elsewhere_lets_its_author_in_by_the_first_push() {
+    let own = port();
+    let (laptop, made) = Laptop::with_identity(&format!("http://127.0.0.1:{own}/orgs/itu"));
+    let scid = made["scid"].as_str().unwrap();
+    let log = fs::read(laptop.dir().join("did.jsonl")).unwrap();
+    let peer = Hostile::feed(vec![log_line(1, scid, log.trim_ascii()), end_line(1)]);
+    let mut hub = Node::make_on(own, &[peer.port]);
+    hub.edit("policy = \"closed\"", "policy = \"invitation\"");
+    hub.edit("invitations = []", "invitations = [\"reef-2027\"]");
+    hub.start();
+    hub.json(&["follow", &peer.url]);
+    until("the log is at the hub", || {
+        let log = hub.get(&format!("/api/v1/organizations/{scid}/did.jsonl"));
+        (log.status == 200).then_some(())
+    });
+    assert_eq!(hub.get("/orgs/itu/did.jsonl").status, 404);
+    laptop.run(&["push", &hub.url]).refused("invitation-needed");
+    let pushed = laptop.json(&["push", &hub.url, "--invitation", "reef-2027"]);
+    assert_eq!(
+        (&pushed["logEntries"], &pushed["taken"]),
+        (&json!(0), &json!(2)),
+        "{pushed}"
+    );
+    assert_eq!(hub.get("/orgs/itu/did.jsonl").status, 200);
+    // Its name is taken now, whoever comes.
+    hub.run(&["org", "add", "itu", "--name", "Another"])
+        .refused("is taken");
+    laptop.publish(&hub.url, &course("a", "Tides"));
+    hub.until_found("q=tides", 1);
 }
 
 #[test]

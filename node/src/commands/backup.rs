@@ -84,7 +84,7 @@ pub(super) async fn compact(
     ))
 }
 
-/// The authors whose keys are here, or whose log says that they are at home here.
+/// The authors whose keys are here, and those who are at home here.
 fn at_home(node: &Node) -> Result<BTreeSet<Scid>, NodeError> {
     let signers = node.keychain.signers()?.into_iter();
     let mut own: BTreeSet<Scid> = signers.map(|signer| *signer.did.scid()).collect();

@@ -311,7 +311,7 @@ pub(super) async fn release(
     }
     let state = state_of(node, &scid)?;
     let version = state.version_id();
-    if !node.hosts(state.did())? {
+    if !node.actors.is_address_here(state.did()) {
         // Moved before: it is asked for at its new home.
         let home = Home::of(state.did()).node;
         let log = node.store.active_log_of(&scid)?;

@@ -8,12 +8,12 @@ use protocol::sync::Filter;
 use crate::store::{self, HeldRow, Store, StoreError};
 
 /// Whether a version of a record says that it is about an area, or about one of its topics. A tombstone
-/// says nothing.
+/// says nothing, and so does what was erased.
 ///
 /// # Errors
 /// A disk fault.
 pub fn is_about(area: &str, id: &RecordId, row: &HeldRow) -> Result<bool, StoreError> {
-    if row.status == Status::Withdrawn {
+    if row.status == Status::Withdrawn || row.is_erased() {
         return Ok(false);
     }
     let filter = Filter {

@@ -338,13 +338,24 @@ impl Folder {
             records.insert(local.clone(), record.clone());
             signed.push((outcome, record));
         }
+        self.keep_counted(&signer, records, now)?;
+        Ok(signed)
+    }
+
+    /// Keeps records in place of those that were here, with a checkpoint that counts them.
+    fn keep_counted(
+        &mut self,
+        signer: &Signer,
+        mut records: BTreeMap<LocalId, Envelope>,
+        now: Timestamp,
+    ) -> Result<(), FolderError> {
         let version = self.state.version_id();
-        if let Some(checkpoint) = checkpoint(&signer, &version, records.values(), 1, now)? {
+        if let Some(checkpoint) = checkpoint(signer, &version, records.values(), 1, now)? {
             records.insert(checkpoint.header().local.clone(), checkpoint);
         }
         self.write_records(RECORDS, records.values())?;
         self.records = records;
-        Ok(signed)
+        Ok(())
     }
 
     /// Its newest records as they are handed to others: the checkpoint last, which counts what came before it.
@@ -362,11 +373,11 @@ impl Folder {
     }
 
     /// Takes in records that were signed by this identity's present key elsewhere, such as by another
-    /// copy of this folder, where they are newer.
+    /// copy of this folder, where they are newer. If the key is here, all are counted anew.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn take_in(&mut self, records: Vec<Envelope>) -> Result<(), FolderError> {
+    pub fn take_in(&mut self, records: Vec<Envelope>, now: Timestamp) -> Result<(), FolderError> {
         let mut kept = self.records.clone();
         for record in records {
             let header = record.header();
@@ -377,9 +388,17 @@ impl Folder {
                 kept.insert(header.local.clone(), record);
             }
         }
-        self.write_records(RECORDS, kept.values())?;
-        self.records = kept;
-        Ok(())
+        match self.keychain.signer(HANDLE) {
+            Ok(signer) if self.state.keys().counts(&signer.key.public()) => {
+                self.keep_counted(&signer, kept, now)
+            }
+            Ok(_) | Err(KeychainError::Unknown { .. }) => {
+                self.write_records(RECORDS, kept.values())?;
+                self.records = kept;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes a longer log in that goes on from this one.
@@ -510,8 +529,9 @@ pub fn sign_as(
         })
 }
 
-/// Counts records in a checkpoint, by which anyone sees what a host holds back. The number of the one among
-/// them is gone on from by `jump`; `None` if it says the same, or if there is nothing to count.
+/// Counts records in a checkpoint, by which anyone sees what a host holds back. Its number is the time in seconds, or
+/// that of the one among them and `jump`: two copies of a folder would go on from the same one, and each count
+/// others. `None` if that says the same, or if there is nothing to count.
 ///
 /// # Errors
 /// [`FolderError::Draft`].
@@ -537,8 +557,9 @@ pub fn checkpoint<'r>(
     if former.is_some_and(|former| draft.is_said_by(&tree_of(former))) {
         return Ok(None);
     }
-    let seq = former.map_or(0, |former| former.header().seq);
-    sign_as(signer, &draft, number_after(seq, jump), now).map(Some)
+    let seq = number_after(former.map_or(0, |former| former.header().seq), jump);
+    let time = u64::try_from(now.unix_seconds()).unwrap_or_default();
+    sign_as(signer, &draft, seq.max(time), now).map(Some)
 }
 
 /// The tree of a record as it was signed.
@@ -691,7 +712,7 @@ fn sync_folder(path: &Path) -> Result<(), FolderError> {
 #[cfg(test)]
 mod tests {
     use protocol::identity::write::Place;
-    use protocol::record::Draft;
+    use protocol::record::{Checkpoint, Draft};
     use protocol::time::Timestamp;
     use serde_json::json;
 
@@ -754,6 +775,35 @@ mod tests {
             .collect();
         let prepared: Vec<_> = records.iter().map(|record| record.hash()).collect();
         assert_eq!(kept, prepared);
+    }
+
+    #[test]
+    fn two_copies_of_a_folder_count_their_records_under_different_numbers() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("identity");
+        drop(made(&path));
+        let copy = home.path().join("copy");
+        let copied = std::process::Command::new("cp")
+            .args([
+                std::ffi::OsStr::new("-r"),
+                path.as_os_str(),
+                copy.as_os_str(),
+            ])
+            .status();
+        assert!(copied.unwrap().success());
+        let counted = |path: &std::path::Path, local: &str, now: Timestamp| {
+            let mut folder = Folder::open(path, now).unwrap();
+            let draft = json!({"type": "Offering", "localId": local, "body": {"kind": "course", "name": {"en": "Reefs"}}});
+            let draft = Draft::new(draft.as_object().unwrap(), "CC-BY-4.0").unwrap();
+            folder.sign(&[draft], now).unwrap();
+            let checkpoint = folder.in_order().pop().unwrap().header().clone();
+            assert_eq!(checkpoint.local.as_str(), Checkpoint::LOCAL_ID);
+            checkpoint.seq
+        };
+        let first = counted(&path, "b", now().plus_seconds(60));
+        let again = counted(&path, "c", now().plus_seconds(60));
+        let other = counted(&copy, "d", now().plus_seconds(90));
+        assert!(first < again && again < other, "{first}, {again}, {other}");
     }
 
     #[test]

@@ -35,7 +35,10 @@ pub(super) async fn publish(
             ..Handed::default()
         },
     };
-    let lacking = lacking(folder, remote, Some(changed), now).await?;
+    let mut lacking = lacking(folder, remote, Some(changed), now).await?;
+    if lacking.is_empty() {
+        lacking.push(changed.entry.to_canonical_bytes());
+    }
     let taken = remote
         .hand_log(folder.state().scid(), &lacking, invitation)
         .await;
@@ -67,18 +70,23 @@ fn give_up(
     )))
 }
 
-/// Hands a node what it lacks of the folder's log; gives how many entries.
+/// Hands a node what it lacks of the folder's log; gives how many entries. At least the newest is handed in: who
+/// lives there is let in by that, and the node may have the log from elsewhere.
 pub(super) async fn hand_log(
     folder: &Folder,
     remote: &Remote,
     invitation: Option<&str>,
     now: Timestamp,
 ) -> Result<usize, IdentityError> {
-    let lacking = lacking(folder, remote, None, now).await?;
+    let mut entries = lacking(folder, remote, None, now).await?;
+    let lacking = entries.len();
+    if entries.is_empty() {
+        entries.extend(folder.log().last().cloned());
+    }
     remote
-        .hand_log(folder.state().scid(), &lacking, invitation)
+        .hand_log(folder.state().scid(), &entries, invitation)
         .await?;
-    Ok(lacking.len())
+    Ok(lacking)
 }
 
 /// The entries that a node lacks of the folder's log, and of the one that was prepared.
@@ -174,7 +182,7 @@ pub(super) async fn catch_up(
         folder.extend(&seen.entries, seen.state)?;
     }
     let records = counting_at(folder, from).await?;
-    Ok(folder.take_in(records)?)
+    Ok(folder.take_in(records, now)?)
 }
 
 /// The versions that count of the identity's records, as a node has them.

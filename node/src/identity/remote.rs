@@ -10,6 +10,7 @@ use protocol::identity::{
     Branches, KeyRing, LogEntry, LogError, LogState, WitnessProofs, read_lines, verify_log,
 };
 use protocol::key::PublicKey;
+use protocol::limits::RECORDS_HANDED_MAX;
 use protocol::sync::Line;
 use protocol::time::Timestamp;
 use protocol::verified::Judged;
@@ -20,7 +21,6 @@ use crate::config::is_loopback;
 use crate::federation::client::{Answer, Client, FetchError, StreamRequest, reason};
 use crate::federation::fetch;
 use crate::federation::peers::node_address;
-use crate::web::handed::RECORDS_MAX;
 
 /// The media type in which logs and records are handed over.
 const LINES: &str = "text/jsonl";
@@ -408,7 +408,8 @@ impl Remote {
         let headers = [("content-type", LINES.to_owned())];
         let mut rest = records.as_slice();
         while !rest.is_empty() {
-            let (part, later) = rest.split_at(part_of(rest, RECORDS_PART_BYTES_MAX, RECORDS_MAX));
+            let (part, later) =
+                rest.split_at(part_of(rest, RECORDS_PART_BYTES_MAX, RECORDS_HANDED_MAX));
             rest = later;
             let lines = part.join(&b'\n');
             let answer = self.post("/api/v1/records", &headers, lines).await?;

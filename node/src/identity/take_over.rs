@@ -100,7 +100,7 @@ pub(super) async fn take_over(
         folder.extend(&seen.entries, seen.state)?;
         let records = counting_at(&folder, &hub).await?;
         folder.describe(&records)?;
-        folder.take_in(records)?;
+        folder.take_in(records, clock.now())?;
     }
     let step = Step {
         name: "baraza identity take-over".to_owned(),

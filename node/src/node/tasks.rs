@@ -311,7 +311,12 @@ async fn forget_past(node: Arc<Node>) {
             true => Ok(0),
             false => store.forget_past(now),
         };
-        match tokio::task::spawn_blocking(work).await {
+        let done = tokio::select! {
+            done = tokio::task::spawn_blocking(work) => done,
+            // The store is closed next, which ends it.
+            () = node.stopping() => return,
+        };
+        match done {
             Ok(Ok(0)) => {}
             Ok(Ok(rows)) => {
                 tracing::info!(rows, "past versions were kept long enough and are gone")

@@ -76,8 +76,8 @@ impl HeldRow {
         }
     }
 
-    /// Whether what it said was erased.
-    pub(super) fn is_erased(&self) -> bool {
+    /// Whether what it said was erased: it has no canonical form any more.
+    pub fn is_erased(&self) -> bool {
         self.packed.is_empty()
     }
 

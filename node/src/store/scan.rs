@@ -147,6 +147,8 @@ fn clear_rotten(tx: &mut Transaction<'_>, offered: &Offered) -> Result<bool, Sto
             quota::count_off(tx, &id.author)?;
         }
         tx.remove(keys::named(ROTTEN, id.to_string().as_bytes()));
+        // Whatever is taken in its place, what counts may be another now.
+        tx.append(&ChangeRow::Judged(keys::held_of(&id)))?;
     }
     Ok(is_cleared)
 }

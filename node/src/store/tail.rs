@@ -5,6 +5,15 @@ use protocol::id::{RecordId, Scid};
 use super::rows::{ChangeRow, corrupt};
 use super::{Change, Store, StoreError, What, keys, logs, rows};
 
+/// A state of the store, for whoever keeps what it read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AsOf {
+    /// The last change.
+    pub change: u64,
+    /// How often the engine was opened again: a number may have been given twice.
+    pub opened_again: u64,
+}
+
 impl Store {
     /// The rows of the change log after `after`, at most `limit` of them, and the number up to which
     /// it was read. Versions beaten by a tombstone are left out, and come again once it beats them no
@@ -113,6 +122,17 @@ impl Store {
     /// As [`Store::changes`].
     pub fn last_change(&self) -> Result<u64, StoreError> {
         self.durable.last_change()
+    }
+
+    /// The state of now: what was read after this is as it was while this is the same.
+    ///
+    /// # Errors
+    /// As [`Store::last_change`].
+    pub fn as_of(&self) -> Result<AsOf, StoreError> {
+        Ok(AsOf {
+            change: self.last_change()?,
+            opened_again: self.durable.opened_again(),
+        })
     }
 }
 

@@ -272,6 +272,8 @@ pub(super) struct Durable {
     failed: RwLock<Option<String>>,
     /// The number of the last change on disk.
     last_change: AtomicU64,
+    /// How often the engine was opened again.
+    opened_again: AtomicU64,
 }
 
 impl Durable {
@@ -283,6 +285,7 @@ impl Durable {
         Ok(Self {
             failed: RwLock::default(),
             last_change: AtomicU64::new(engine.counter(&keys::meta("changes"))?),
+            opened_again: AtomicU64::new(0),
         })
     }
 
@@ -298,6 +301,11 @@ impl Durable {
             Err(TryLockError::WouldBlock) => {}
         }
         Ok(self.last_change.load(Ordering::Acquire))
+    }
+
+    /// How often the engine was opened again: what was read before a failed write may be gone.
+    pub(super) fn opened_again(&self) -> u64 {
+        self.opened_again.load(Ordering::Acquire)
     }
 
     /// Waits until all that was written is durable; nothing is written while the guard is held.
@@ -363,6 +371,7 @@ impl Durable {
                     tracing::warn!("the store was opened again and takes writes");
                     // Of a batch that failed, all may have reached the disk.
                     self.last_change.store(number, Ordering::Release);
+                    self.opened_again.fetch_add(1, Ordering::AcqRel);
                     *failed = None;
                 }
                 Err(error) => tracing::error!(%error, "the store could not be opened again yet"),

@@ -205,8 +205,11 @@ async fn record(
     }
     accept::json(&headers)?;
     // While the store cannot write, what was answered says nothing.
-    let as_of = app.store.last_change().ok();
+    let as_of = app.store.as_of().ok();
     let known = as_of.and_then(|as_of| app.answered.get(&id, as_of));
+    // A choice to leave something out holds at once, and is taken back at once if it cannot be written.
+    let is_left_out = app.store.is_hidden(&id) || app.store.is_blocked(&id.author);
+    let known = known.filter(|_| !is_left_out);
     let Answer { status, etag, body } = match known {
         Some(answer) => answer,
         None => {

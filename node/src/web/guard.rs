@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, MapOk};
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use protocol::limits::LOG_BODY_BYTES_MAX;
 use tower::Service;
 
@@ -55,6 +55,10 @@ where
         match check(&self.app, &request) {
             Ok(visitor) => {
                 request.extensions_mut().insert(visitor);
+                let answered = match *request.method() {
+                    Method::HEAD => without_body,
+                    _ => answered,
+                };
                 Either::Right(self.inner.call(request).map_ok(answered))
             }
             Err(refused) => Either::Left(ready(Ok(refused))),
@@ -115,6 +119,15 @@ fn check(app: &App, request: &Request) -> Result<Visitor, Response> {
         return Err(refused(Problem::too_many_requests(per_minute, wait)));
     }
     Ok(visitor)
+}
+
+/// What a layer within gave a body, HEAD has none of.
+fn without_body<B>(response: http::Response<B>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    answered(response).map(|_| Body::empty())
 }
 
 fn answered<B>(response: http::Response<B>) -> Response

@@ -75,9 +75,14 @@ pub(super) async fn receive_log(
         let lines = work.store.active_log_of(&scid)?;
         let entries = lines.iter().filter_map(|line| LogEntry::parse(line).ok());
         let held: Vec<LogEntry> = entries.collect();
-        let is_here = held
-            .last()
-            .map_or(Ok(false), |last| work.hosts(last.did()))?;
+        // Who changes its handle here is noted under the one before.
+        let mut is_here = false;
+        for entry in held.iter().rev() {
+            if is_here || !work.actors.is_address_here(entry.did()) {
+                break;
+            }
+            is_here = work.hosts(entry.did())?;
+        }
         Ok((held, is_here))
     })
     .await?;
@@ -94,6 +99,8 @@ pub(super) async fn receive_log(
     }
     let incomplete = || Problem::malformed("send the log from its first entry");
     let did = branches.head().ok_or_else(incomplete)?.did().clone();
+    // Of two who come under one name at once the second finds it taken.
+    let _turn = app.admitting.lock().await;
     if app.actors.is_address_here(&did) {
         if !is_here {
             admit(&app, &headers)?;
@@ -171,7 +178,7 @@ async fn check_handle(app: &App, scid: &Scid, did: &protocol::id::Did) -> Result
         }
     };
     let work = Arc::clone(app);
-    let taken = blocking(move || work.hosted(&handle)).await?;
+    let taken = blocking(move || work.actors.holder(&handle)).await?;
     match taken.filter(|by| by != scid) {
         None => Ok(()),
         Some(_) => Err(Problem::new(

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use baraza::federation::topics;
 use baraza::ingest::IngestError;
 use baraza::store::embedded::Embedded;
 use baraza::store::engine::{Engine, Memory};
@@ -917,6 +918,9 @@ fn what_a_withdrawn_record_said_is_erased_after_thirty_days_and_its_numbers_stay
         assert_eq!(told("a"), [(3, true), (2, false), (1, false)]);
         assert!(!is_evident());
         assert_eq!(node.store.forget_past(at(37 * DAY)).unwrap(), 0);
+        // What is erased was about nothing, and stops nobody who tells of it.
+        let was_about = topics::was_about(&node.store, "cyber", &author.id("a"));
+        assert!(!was_about.unwrap());
 
         // It is gone for good, also once it could be handed out again.
         let entry = author.rotate(&[2], at(-900));

@@ -24,7 +24,13 @@ impl Actors {
         let Some(scid) = self.last_home(handle)? else {
             return Ok(None);
         };
-        let Some(author) = self.0.store.author(&scid)? else {
+        // A blocked one keeps its handle, and speaks to nobody.
+        let Some(author) = self
+            .0
+            .store
+            .author(&scid)?
+            .filter(|_| !self.0.store.is_blocked(&scid))
+        else {
             return Ok(None);
         };
         match self.of_author(author.state.did())? {
@@ -33,6 +39,21 @@ impl Actors {
             }
             _ => Ok(self.moved(handle, &author.state)),
         }
+    }
+
+    /// Who is at home here under a handle, also one whom this node does not carry.
+    ///
+    /// # Errors
+    /// A disk fault.
+    pub fn holder(&self, handle: &str) -> Result<Option<Scid>, StoreError> {
+        let Some(scid) = self.last_home(handle)? else {
+            return Ok(None);
+        };
+        let state = self.0.store.state_unseen(&scid)?;
+        let local = state.map_or(Ok(None), |state| self.of_author(state.did()))?;
+        let is_here =
+            matches!(&local, Some(Local::Organization { handle: its, .. }) if its == handle);
+        Ok(is_here.then_some(scid))
     }
 
     /// Whether an identifier says that its log is served here. Whoever writes a log can make it say so; who
@@ -97,7 +118,7 @@ impl Actors {
         self.0.store.put_named(TABLE, &handle, Some(row)).await
     }
 
-    /// Notes the organisations that have no handle noted although their keys are here: `own` are those keys.
+    /// Notes the organisations whose keys are here and whose handle nobody is at home under: `own` are those keys.
     ///
     /// # Errors
     /// A disk fault.
@@ -108,7 +129,7 @@ impl Actors {
             };
             let did = author.state.did();
             if let Some(Local::Organization { handle, .. }) = self.address_of(did)
-                && self.last_home(&handle)?.is_none()
+                && self.holder(&handle)?.is_none()
             {
                 self.note_home(did).await?;
             }
